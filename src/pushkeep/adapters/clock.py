@@ -1,0 +1,36 @@
+"""The only module that reads a clock or draws a random number."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds on the monotonic clock."""
+        return time.monotonic()
+
+
+class SystemEntropy:
+    """The operating system's random numbers."""
+
+    def salt(self) -> bytes:
+        """16 random octets."""
+        return secrets.token_bytes(16)
+
+    def ephemeral_key(self) -> ec.EllipticCurvePrivateKey:
+        """A fresh P-256 key pair."""
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def token_bytes(self, count: int) -> bytes:
+        """``count`` random octets."""
+        return secrets.token_bytes(count)

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from pushkeep.protocol.request import Answer, PushRequest
+from pushkeep.protocol.answer import Answer
+from pushkeep.protocol.request import PushRequest
 
 
 class Transport(Protocol):

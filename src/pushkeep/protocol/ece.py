@@ -73,7 +73,8 @@ def seal(
         )
     if size == 0 or padding < 0:
         raise InvalidInput(
-            "payload is empty: send a message without payload, or pad it by at least one octet.", field="payload"
+            "payload is empty: send a message without payload, or pad it by at least one octet.",
+            field="payload",
         )
     if len(salt) != 16 or len(auth) != 16:
         raise InvalidInput("salt and auth must be 16 octets each.", field="salt" if len(salt) != 16 else "auth")
@@ -116,9 +117,7 @@ def open_sealed(body: bytes, *, ua_private: ec.EllipticCurvePrivateKey, auth: by
     return plaintext[:-1]
 
 
-def derive(
-    secret: bytes, *, auth: bytes, ua_public: bytes, as_public: bytes, salt: bytes
-) -> tuple[bytes, bytes]:
+def derive(secret: bytes, *, auth: bytes, ua_public: bytes, as_public: bytes, salt: bytes) -> tuple[bytes, bytes]:
     """The content encryption key (16 octets) and the nonce (12) of the only record (RFC 8291 section 3.4).
 
     HKDF with one block of output is two HMACs, written out here because they are a third of the message's cost.

@@ -74,7 +74,11 @@ class Subscription:
         decode_point(p256dh, field="keys.p256dh")
         auth = b64_decode(keys.get("auth"), field="keys.auth", length=AUTH_BYTES)
         return cls(
-            endpoint, p256dh, auth, _expiration(value.get("expirationTime")), _encodings(value.get("encodings"))
+            endpoint,
+            p256dh,
+            auth,
+            _expiration(value.get("expirationTime")),
+            _encodings(value.get("encodings")),
         )
 
     def to_dict(self) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 
@@ -24,7 +25,6 @@ class Vendor:
         ttl_seconds_max: longest storage; a larger TTL is cut or refused. None where nothing is documented.
         known: whether endpoints at these hosts are accepted without the operator's opt-in.
         origin_wide_throttle: whether a throttled answer speaks for the whole service and not for one endpoint.
-        gone_on_404: whether 404 certainly means that the subscription has ended.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Vendor:
     ttl_seconds_max: int | None = None
     known: bool = True
     origin_wide_throttle: bool = False
-    gone_on_404: bool = False
 
     def serves(self, host: str) -> bool:
         """Whether ``host`` (lower case) matches one of this row's patterns, as a whole."""
         return any(_pattern(pattern).fullmatch(host) for pattern in self.hosts)
 
 
+@cache
 def _pattern(text: str) -> re.Pattern[str]:
     escaped = re.escape(text).replace(re.escape("*"), r"[a-z0-9-]+(?:\.[a-z0-9-]+)*").replace("<n>", r"[0-9]+")
     return re.compile(escaped)
@@ -59,18 +59,14 @@ MOZILLA = Vendor(
     "Mozilla (autopush)",
     ("*.push.services.mozilla.com", "updates-autopush.stage.mozaws.net", "updates-autopush.dev.mozaws.net"),
     ttl_seconds_max=30 * _DAY_SECONDS,
-    gone_on_404=True,
 )
-APPLE = Vendor(
-    "apple", "Apple", ("*.push.apple.com",), ttl_seconds_max=30 * _DAY_SECONDS, gone_on_404=True
-)
+APPLE = Vendor("apple", "Apple", ("*.push.apple.com",), ttl_seconds_max=30 * _DAY_SECONDS)
 WNS = Vendor(
     "wns",
     "Microsoft (WNS)",
     ("*.notify.windows.com",),
     body_bytes_max=5000,
     origin_wide_throttle=True,
-    gone_on_404=True,
 )
 UNIFIEDPUSH = Vendor("unifiedpush", "UnifiedPush", (), known=False)
 UNKNOWN = Vendor("unknown", "an unknown push service", (), known=False)

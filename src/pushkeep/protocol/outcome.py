@@ -1,0 +1,171 @@
+"""What became of one message, as a value: a bad answer is not an exception."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pushkeep.protocol.answer import Answer, PushResponse, TransportFailure, parse_retry_after
+from pushkeep.protocol.vendors import Vendor
+from pushkeep.protocol.verdict import Verdict, classify
+
+EXPLANATION_CHARACTERS_MAX = 300
+"""Enough for every sentence seen in the field; the rest is HTML."""
+
+_USEFUL_HEADERS = frozenset(
+    {
+        "apns-id",
+        "content-type",
+        "date",
+        "ms-cv",
+        "retry-after",
+        "ttl",
+        "x-wns-continue-after",
+        "x-wns-debug-trace",
+        "x-wns-error-description",
+        "x-wns-msg-id",
+        "x-wns-notificationstatus",
+        "x-wns-status",
+    }
+)
+_HEADER_CHARACTERS_MAX = 1024
+_TAG = re.compile(r"<[^<>]{0,1000}>")
+_HIDDEN = re.compile(r"<(script|style)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
+_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_URL = re.compile(r"https://[!-~]+")
+# An answer can quote the endpoint or the token it got. Neither may reach a log, so long unbroken runs are cut out.
+_SECRET = re.compile(r"[A-Za-z0-9_:%.~+/=-]{60,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the push service said about it, cleaned of markup and control characters.
+
+    Attributes:
+        text: at most 300 characters.
+        code: the status repeated in Mozilla's body.
+        errno: Mozilla's error number.
+        more_info: a link for people, from Mozilla's body.
+    """
+
+    text: str
+    code: int | None = None
+    errno: int | None = None
+    more_info: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields that have a value."""
+        fields = {"text": self.text, "code": self.code, "errno": self.errno, "more_info": self.more_info}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one message.
+
+    Attributes:
+        verdict: what the answer means.
+        status: the HTTP status; None when there was no answer.
+        headers: the useful ones, lower-case names.
+        explanation: the service's own words, or what failed on the way.
+        retry_after: seconds to wait before trying again, when the service said so.
+        location: the message's URL at the push service; deleting it recalls an undelivered message.
+        duration_ms: from handing over to answer, in milliseconds.
+        reference: whatever the caller gave, unchanged.
+    """
+
+    verdict: Verdict
+    status: int | None
+    headers: Mapping[str, str]
+    explanation: Explanation | None
+    retry_after: float | None
+    location: str | None
+    duration_ms: float
+    reference: object = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the push service took the message. Nobody but the browser knows whether it arrived."""
+        return self.verdict is Verdict.ACCEPTED
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON object. The location is a capability and the reference the caller's own: both are left out."""
+        return {
+            "verdict": self.verdict.value,
+            "status": self.status,
+            "headers": dict(self.headers),
+            "explanation": self.explanation.to_dict() if self.explanation else None,
+            "retry_after": self.retry_after,
+            "duration_ms": round(self.duration_ms, 3),
+        }
+
+
+def read_answer(vendor: Vendor, answer: Answer, *, now: float, duration_ms: float, reference: object = None) -> Outcome:
+    """Make the outcome of an answer.
+
+    Args:
+        vendor: the push service's row.
+        answer: what the transport returned.
+        now: seconds since the epoch, for a Retry-After that is a date.
+        duration_ms: how long it took.
+        reference: the caller's own.
+    """
+    verdict = classify(vendor, answer)
+    if isinstance(answer, TransportFailure):
+        return Outcome(verdict, None, {}, Explanation(_clean(answer.detail)), None, None, duration_ms, reference)
+    headers = {
+        name: value[:_HEADER_CHARACTERS_MAX] for name, value in answer.headers.items() if name in _USEFUL_HEADERS
+    }
+    wait = answer.headers.get("retry-after") or answer.headers.get("x-wns-continue-after")
+    return Outcome(
+        verdict,
+        answer.status,
+        headers,
+        None if verdict is Verdict.ACCEPTED else explain(answer),
+        None if wait is None else parse_retry_after(wait, now),
+        answer.headers.get("location"),
+        duration_ms,
+        reference,
+    )
+
+
+def explain(answer: PushResponse) -> Explanation:
+    """What the service says about a message it did not take: Mozilla's and Apple's JSON, WNS's headers, or text."""
+    described = answer.headers.get("x-wns-error-description") or answer.headers.get("x-wns-status")
+    if described:
+        return Explanation(_clean(described))
+    text = answer.body.decode("utf-8", "replace")
+    found = _json_object(text)
+    if found is None:
+        return Explanation(_clean(text) or f"HTTP status {answer.status} without an explanation")
+    words = next(
+        (value for name in ("message", "reason", "error") if isinstance(value := found.get(name), str) and value),
+        "",
+    )
+    link = found.get("more_info")
+    return Explanation(
+        _clean(words) or f"HTTP status {answer.status}",
+        _number(found.get("code")),
+        _number(found.get("errno")),
+        link if isinstance(link, str) and len(link) <= EXPLANATION_CHARACTERS_MAX and _URL.fullmatch(link) else None,
+    )
+
+
+def _json_object(text: str) -> dict[str, object] | None:
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**6 else None
+
+
+def _clean(text: str) -> str:
+    plain = _TAG.sub(" ", _HIDDEN.sub(" ", text[:8192]))
+    plain = _SECRET.sub("[…]", _UNPRINTABLE.sub(" ", plain)).strip()
+    return plain if len(plain) <= EXPLANATION_CHARACTERS_MAX else plain[: EXPLANATION_CHARACTERS_MAX - 1] + "…"

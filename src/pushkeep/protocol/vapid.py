@@ -1,0 +1,219 @@
+"""VAPID, RFC 8292: the application server says who it is, with a token signed by its own key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from pushkeep.errors import InvalidInput, InvalidToken
+from pushkeep.protocol.encoding import b64_decode, b64url_encode
+from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
+
+TOKEN_LIFETIME_SECONDS_MAX = 86_400
+"""A token must not expire more than 24 hours after the request (RFC 8292 section 2)."""
+
+PEM_BYTES_MAX = 8192
+"""A P-256 private key in PEM is about 240 octets; the rest is room for parameters and comments."""
+
+_AUTHORIZATION_CHARACTERS_MAX = 4096  # ours have about 400; the RFC asks to keep extra claims small
+_HEADER_B64 = b64url_encode(b'{"typ":"JWT","alg":"ES256"}')
+_SIGNATURE_HASH = ec.ECDSA(hashes.SHA256())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SigningKey:
+    """A VAPID key pair on P-256. ``repr()`` shows only the key id."""
+
+    private: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        """Make a new key pair."""
+        return cls(ec.generate_private_key(ec.SECP256R1()))
+
+    @classmethod
+    def from_pem(cls, text: str | bytes) -> SigningKey:
+        """Load an unencrypted PEM private key: PKCS#8, or SEC 1 with or without its EC PARAMETERS block.
+
+        Raises:
+            InvalidInput: not such a file, over 8 KiB, protected by a password, a public key, or another curve.
+        """
+        data = text.encode() if isinstance(text, str) else text
+        if len(data) > PEM_BYTES_MAX:
+            raise InvalidInput(f"key is over {PEM_BYTES_MAX} octets; it is not a P-256 PEM file.", field="key")
+        try:
+            key = load_pem_private_key(_private_block(data), password=None)
+        except TypeError:
+            raise InvalidInput("key is protected by a password; store it without one.", field="key") from None
+        except Exception:  # the loader raises its own kinds for each broken encoding, none says more than this
+            raise InvalidInput("key is not a PEM private key.", field="key") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise InvalidInput("key must be on the curve P-256 (prime256v1); others are not VAPID.", field="key")
+        return cls(key)
+
+    def to_pem(self) -> str:
+        """The private key as unencrypted PKCS#8 PEM; a secret."""
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    @cached_property
+    def public_bytes(self) -> bytes:
+        """The public key, 65 octets: ``applicationServerKey``."""
+        return encode_point(self.private.public_key())
+
+    @cached_property
+    def public_b64(self) -> str:
+        """The public key as unpadded base64url, 87 characters."""
+        return b64url_encode(self.public_bytes)
+
+    @cached_property
+    def key_id(self) -> str:
+        """A name for logs and records: 12 characters of the public key's SHA-256."""
+        return b64url_encode(hashlib.sha256(self.public_bytes).digest()[:9])
+
+    def __repr__(self) -> str:
+        return f"<SigningKey {self.key_id}>"
+
+
+def _private_block(data: bytes) -> bytes:
+    """The private key's own block: ``openssl ecparam -genkey`` writes an EC PARAMETERS block before it."""
+    start = data.find(b"-----BEGIN EC PRIVATE KEY-----")
+    return data[start:] if start > 0 else data
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says.
+
+    Attributes:
+        audience: the origin it was made for.
+        expires_at: seconds since the epoch.
+        contact: the ``sub`` claim, or None.
+        public_bytes: the key that signed it, 65 octets.
+    """
+
+    audience: str
+    expires_at: float
+    contact: str | None
+    public_bytes: bytes
+
+
+def sign(key: SigningKey, *, audience: str, contact: str | None, expires_at: int) -> str:
+    """Make a token for one push service.
+
+    Args:
+        key: signs, and is named beside the token.
+        audience: the push service's origin, as :attr:`Endpoint.origin` has it.
+        contact: a ``mailto:`` or ``https:`` URL checked by :func:`~pushkeep.protocol.contact.check_contact`.
+        expires_at: seconds since the epoch, at most 24 hours ahead.
+
+    Returns:
+        a JWS in compact form, ES256 (RFC 8292 section 2).
+    """
+    claims: dict[str, object] = {"aud": audience, "exp": expires_at}
+    if contact is not None:
+        claims["sub"] = contact
+    signed = f"{_HEADER_B64}.{b64url_encode(json.dumps(claims, separators=(',', ':')).encode())}"
+    r, s = decode_dss_signature(key.private.sign(signed.encode(), _SIGNATURE_HASH))
+    return f"{signed}.{b64url_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def authorization_header(token: str, key: SigningKey) -> str:
+    """The ``Authorization`` header's value (RFC 8292 section 3)."""
+    return f"vapid t={token}, k={key.public_b64}"
+
+
+def parse_authorization(header: str) -> tuple[str, bytes]:
+    """Split an ``Authorization`` header into the token and the public key's 65 octets.
+
+    Unknown parameters are ignored (RFC 8292 section 3).
+
+    Raises:
+        InvalidToken: ``malformed``, another scheme, a parameter missing or doubled; ``bad_key``, ``k`` is not a
+            point on P-256.
+    """
+    scheme, _, rest = header.strip().partition(" ")
+    if scheme.lower() != "vapid" or len(header) > _AUTHORIZATION_CHARACTERS_MAX:
+        raise _malformed("Authorization must be of the scheme vapid and under 4,096 characters")
+    found: dict[str, str] = {}
+    for part in rest.split(","):
+        name, equals, value = part.strip().partition("=")
+        if not equals or name in found:
+            raise _malformed("Authorization must be a list of name=value, each name once")
+        found[name] = value.strip('"')
+    if "t" not in found or "k" not in found:
+        raise _malformed("Authorization must have the parameters t and k")
+    try:
+        public = b64_decode(found["k"], field="k", length=POINT_BYTES)
+        decode_point(public, field="k")
+    except InvalidInput as error:
+        raise InvalidToken(error.message, reason="bad_key", field="k") from None
+    return found["t"], public
+
+
+def verify(header: str, *, audience: str, now: float) -> Claims:
+    """Verify an ``Authorization`` header as a push service does (RFC 8292 section 4.2).
+
+    Args:
+        header: the header's value.
+        audience: the push service's own origin.
+        now: seconds since the epoch.
+
+    Raises:
+        InvalidToken: ``reason`` is one of ``malformed``, ``bad_key``, ``bad_signature``, ``wrong_audience``,
+            ``expired``, ``expires_too_late``.
+    """
+    token, public = parse_authorization(header)
+    claims = _checked_claims(token, public)
+    aud, exp, sub = claims.get("aud"), claims.get("exp"), claims.get("sub")
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
+        raise _malformed("exp must be a number")
+    if sub is not None and not isinstance(sub, str):
+        raise _malformed("sub must be a string")
+    if aud != audience:
+        raise InvalidToken("aud must be the origin of the push resource", reason="wrong_audience", field="aud")
+    if exp <= now:
+        raise InvalidToken("the token has expired", reason="expired", field="exp")
+    if exp > now + TOKEN_LIFETIME_SECONDS_MAX:
+        raise InvalidToken("exp is more than 24 hours ahead", reason="expires_too_late", field="exp")
+    return Claims(audience, float(exp), sub, public)
+
+
+def _checked_claims(token: str, public: bytes) -> Mapping[str, object]:
+    """The claims of a token whose signature holds."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise _malformed("the token must have three parts")
+    try:
+        header: object = json.loads(b64_decode(parts[0], field="token header"))
+        claims: object = json.loads(b64_decode(parts[1], field="token claims"))
+        signature = b64_decode(parts[2], field="token signature", length=64)
+    except (InvalidInput, ValueError, RecursionError):
+        raise _malformed("the token's parts must be base64url of JSON, JSON and 64 octets") from None
+    if not isinstance(header, dict) or header.get("alg") != "ES256" or not isinstance(claims, dict):
+        raise _malformed("the token must be signed with ES256 and carry an object")
+    der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+    try:
+        signed = f"{parts[0]}.{parts[1]}".encode()
+        decode_point(public, field="k").verify(der, signed, _SIGNATURE_HASH)
+    except InvalidSignature:
+        raise InvalidToken("the token's signature does not match k", reason="bad_signature", field="t") from None
+    return claims
+
+
+def _malformed(message: str) -> InvalidToken:
+    return InvalidToken(message, reason="malformed", field="authorization")

@@ -1,0 +1,73 @@
+"""How often one client may ask: token buckets, a bounded number of them.
+
+A bucket holds up to ``burst`` tokens and gains ``per_minute`` tokens a minute; a request takes one. An IPv6 client
+is its /64, since a single host commonly owns all addresses of one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable
+
+from pushkeep.errors import RateLimited
+
+CLIENTS_MAX = 20_000
+"""Buckets kept, least recently used first out: about 4 MB. A flood from more addresses than that is for a firewall."""
+
+
+class RateLimiter:
+    """Token buckets by client.
+
+    Args:
+        per_minute: tokens gained in a minute.
+        burst: the most tokens a bucket holds.
+        monotonic: seconds that never step back.
+        clients_max: how many buckets are kept.
+    """
+
+    def __init__(
+        self, *, per_minute: int, burst: int, monotonic: Callable[[], float], clients_max: int = CLIENTS_MAX
+    ) -> None:
+        self._per_second = per_minute / 60
+        self._burst = float(burst)
+        self._monotonic = monotonic
+        self._clients_max = clients_max
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: str) -> None:
+        """Take a token.
+
+        Raises:
+            RateLimited: the bucket is empty; it says when there will be a token.
+        """
+        now = self._monotonic()
+        key = client_key(client)
+        tokens, since = self._buckets.pop(key, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - since) * self._per_second)
+        allowed = tokens >= 1
+        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        while len(self._buckets) > self._clients_max:
+            self._buckets.popitem(last=False)
+        if not allowed:
+            wait = (1 - tokens) / self._per_second
+            raise RateLimited(
+                f"Too many requests from this address; try again in {max(1, round(wait + 0.5))} s.",
+                retry_after_seconds=wait,
+            )
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+
+def client_key(client: str) -> str:
+    """The name under which an address is counted: itself, or its /64 if it is IPv6."""
+    try:
+        address = ipaddress.ip_address(client.partition("%")[0])
+    except ValueError:
+        return client[:64]
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    return str(address)

@@ -1,0 +1,11 @@
+"""The settings of a Pushkeep server: one typed table, three sources, no guessing.
+
+A value comes from, later ones winning: ``pushkeep.toml`` in the data directory, the environment (``PUSHKEEP_`` and
+the name in capitals; for the secret master key also ``…_FILE`` with the path of a file that holds it), the command
+line.
+"""
+
+from pushkeep.config.sources import load_settings
+from pushkeep.config.table import SETTINGS, Setting, Settings, settings_reference
+
+__all__ = ["SETTINGS", "Setting", "Settings", "load_settings", "settings_reference"]

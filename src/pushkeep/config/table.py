@@ -1,0 +1,248 @@
+"""The table of settings: name, type with unit, default, secret or not, meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, get_args, get_type_hints
+
+from pushkeep.config.readers import (
+    Network,
+    choice_reader,
+    read_contact,
+    read_host,
+    read_master_key,
+    read_networks,
+    read_origin_map,
+    read_origins,
+    read_path,
+    read_proxy,
+    read_site,
+    text_reader,
+    whole_reader,
+)
+from pushkeep.domain.origin_map import OriginMap
+from pushkeep.domain.site_url import SiteUrl
+
+ENVIRONMENT_PREFIX = "PUSHKEEP_"
+
+LogFormat: TypeAlias = Literal["console", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of the table.
+
+    Attributes:
+        read: turns text (environment, command line) or a TOML value into the typed value; raises InvalidInput.
+        type: what may stand there, with its unit and limits, for people.
+        help: what it does.
+        default: how the default reads where it is computed.
+        secret: never shown, never in the file; has a ``_FILE`` variant.
+    """
+
+    read: Callable[[object, str], object]
+    type: str
+    help: str
+    default: str | None = None
+    secret: bool = False
+
+
+_URL_TYPE = "URL, https:// or http:// on localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set; each attribute's row says what it means."""
+
+    data_dir: Annotated[
+        Path,
+        Setting(
+            read_path,
+            "path",
+            "Where the database, the master key and `pushkeep.toml` live. Not settable in the file itself.",
+            default="`$XDG_DATA_HOME/pushkeep`, else `~/.local/share/pushkeep`",
+        ),
+    ]
+    database: Annotated[
+        Path, Setting(read_path, "path", "The SQLite file.", default="`pushkeep.db` in the data directory")
+    ]
+    master_key: Annotated[
+        bytes | None,
+        Setting(
+            read_master_key,
+            "32 octets in base64",
+            "Opens the signing keys and subscriptions in the database. Without it the file `master.key` in the data "
+            "directory is used, and made at the first start.",
+            default="`master.key` in the data directory",
+            secret=True,
+        ),
+    ] = field(default=None, repr=False)
+    master_key_file: Annotated[
+        Path | None,
+        Setting(
+            read_path,
+            "path",
+            "A file with the master key in base64, readable by this user only.",
+            default="`master.key` in the data directory",
+        ),
+    ] = None
+    host: Annotated[str, Setting(read_host, "address or host name", "Where the server listens.")] = "127.0.0.1"
+    port: Annotated[
+        int, Setting(whole_reader(0, 65535), "port, 0 to 65535", "Where the server listens; 0 takes any free port.")
+    ] = 8200
+    public_url: Annotated[
+        SiteUrl,
+        Setting(
+            read_site,
+            _URL_TYPE,
+            "How browsers reach this server. Push needs a secure context, so plain http is refused except on "
+            "localhost.",
+            default="`http://localhost:PORT`",
+        ),
+    ]
+    site_url: Annotated[
+        SiteUrl,
+        Setting(
+            read_site,
+            _URL_TYPE,
+            "The site whose visitors subscribe: only its pages may call the browser routes from another origin, and a "
+            "click opens it where a notification names no URL.",
+            default="`public_url`",
+        ),
+    ]
+    project_name: Annotated[
+        str, Setting(text_reader(100), "text, 1 to 100 characters", "Name of the default project.")
+    ] = "Default project"
+    contact: Annotated[
+        str | None,
+        Setting(
+            read_contact,
+            "`mailto:` or `https:` address",
+            "Whom a push service may write to about this server's messages (RFC 8292 section 2.1). Apple refuses "
+            "messages without a real one.",
+            default="none",
+        ),
+    ] = None
+    origin_map: Annotated[
+        OriginMap,
+        Setting(
+            read_origin_map,
+            "list of `ORIGIN=BASE[,ca=FILE][,vendor=NAME]`, separated by white space",
+            "Push service origins that are reached at another address: the local push service, a private one. The only "
+            "exemption from the address check.",
+            default="empty",
+        ),
+    ] = field(default_factory=OriginMap)
+    allowed_origins: Annotated[
+        frozenset[str],
+        Setting(
+            read_origins,
+            "list of origins, separated by commas or white space",
+            "Push services beyond the known ones whose endpoints are accepted, such as a self-hosted UnifiedPush "
+            "server.",
+            default="empty",
+        ),
+    ] = frozenset()
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Setting(
+            read_networks,
+            "list of IP addresses or networks, separated by commas or white space",
+            "Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Without it the peer is the client.",
+            default="empty",
+        ),
+    ] = ()
+    client_requests_per_minute: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 100_000),
+            "requests a minute, 1 to 100000",
+            "How often one address (an IPv6 /64) may call the browser routes in the long run.",
+        ),
+    ] = 120
+    client_requests_burst: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 100_000),
+            "requests, 1 to 100000",
+            "How many calls of the browser routes one address may make at once; a page load needs two.",
+        ),
+    ] = 60
+    failed_keys_per_minute: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 100_000),
+            "attempts a minute, 1 to 100000",
+            "How many wrong API keys one address may present in the long run; ten at once.",
+        ),
+    ] = 10
+    recipients_max: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 10_000),
+            "subscriptions, 1 to 10000",
+            "How many subscriptions one notification may reach; the request waits until all are answered.",
+        ),
+    ] = 1000
+    push_connect_seconds_max: Annotated[
+        int,
+        Setting(whole_reader(1, 120), "seconds, 1 to 120", "How long a connection to a push service may take to open."),
+    ] = 10
+    push_answer_seconds_max: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 300), "seconds, 1 to 300", "How long one message may take in all, connection included."
+        ),
+    ] = 30
+    push_proxy: Annotated[
+        str | None,
+        Setting(read_proxy, "origin of an HTTP proxy", "Reach push services through this proxy.", default="none"),
+    ] = None
+    log_format: Annotated[
+        LogFormat,
+        Setting(choice_reader(get_args(LogFormat)), "`console` or `json`", "How log lines are written, to stderr."),
+    ] = "console"
+    log_level: Annotated[
+        LogLevel,
+        Setting(
+            choice_reader(get_args(LogLevel)),
+            "`debug`, `info`, `warning` or `error`",
+            "The least important line shown.",
+        ),
+    ] = "info"
+
+
+def _table() -> dict[str, Setting]:
+    hints = get_type_hints(Settings, include_extras=True)
+    rows: dict[str, Setting] = {}
+    for entry in fields(Settings):
+        (row,) = (extra for extra in hints[entry.name].__metadata__ if isinstance(extra, Setting))
+        rows[entry.name] = row
+    return rows
+
+
+SETTINGS: Mapping[str, Setting] = _table()
+"""The table, by name, in the order in which it is documented."""
+
+
+def default_of(name: str) -> object:
+    """The default of a setting; for a computed one None or nothing, see :mod:`pushkeep.config.sources`."""
+    entry = next(entry for entry in fields(Settings) if entry.name == name)
+    return entry.default_factory() if entry.default_factory is not MISSING else entry.default
+
+
+def settings_reference() -> str:
+    """The table as Markdown, for the configuration page of the documentation."""
+    lines = ["| setting | environment | type | default | meaning |", "|---|---|---|---|---|"]
+    for name, row in SETTINGS.items():
+        default = row.default
+        if default is None:
+            default = f"`{default_of(name)}`"
+        variable = f"`{ENVIRONMENT_PREFIX}{name.upper()}`"
+        place = f"{variable} (secret: not in the file)" if row.secret else variable
+        type_text = row.type.replace("|", "\\|")
+        lines.append(f"| `{name}` | {place} | {type_text} | {default} | {row.help} |")
+    return "\n".join(lines) + "\n"

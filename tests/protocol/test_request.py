@@ -1,0 +1,153 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushkeep.errors import InvalidInput, PayloadTooLarge
+from pushkeep.protocol.ece import open_sealed
+from pushkeep.protocol.encoding import b64url_encode
+from pushkeep.protocol.padding import pad_to_multiple
+from pushkeep.protocol.request import (
+    TTL_SECONDS_MAX,
+    PushOptions,
+    PushRequest,
+    RequestProblem,
+    Urgency,
+    build_request,
+    parse_request,
+)
+from pushkeep.protocol.subscription import Subscription
+from tests.protocol import vectors as v
+
+SUBSCRIPTION = Subscription.from_dict(
+    {
+        "endpoint": "https://push.example.net/secret",
+        "keys": {"p256dh": b64url_encode(v.UA_PUBLIC), "auth": b64url_encode(v.AUTH)},
+    }
+)
+SHORT = PushOptions(60)
+SEALED = ("Content-Encoding", "aes128gcm")
+
+
+def build(payload: bytes | None, options: PushOptions = SHORT, **more: object) -> PushRequest:
+    values: dict[str, object] = {"authorization": None, "as_private": v.AS_PRIVATE, "salt": v.SALT} | more
+    return build_request(SUBSCRIPTION, payload, options=options, **values)  # type: ignore[arg-type]
+
+
+def test_a_request_carries_what_rfc_8030_and_8292_ask() -> None:
+    request = build(v.PLAINTEXT, PushOptions.of(ttl=60, urgency="high", topic="inbox1"), authorization="vapid t=a, k=b")
+    assert dict(request.headers) == {
+        "TTL": "60",
+        "Urgency": "high",
+        "Topic": "inbox1",
+        "Authorization": "vapid t=a, k=b",
+        "Content-Encoding": "aes128gcm",
+        "Content-Type": "application/octet-stream",
+    }
+    assert request.body == v.BODY
+    assert "secret" not in repr(request)
+
+
+@pytest.mark.parametrize("payload", [None, b""])
+def test_no_payload_means_no_body_and_no_encoding(payload: bytes | None) -> None:
+    request = build(payload, as_private=None)
+    assert request.body == b""
+    assert dict(request.headers) == {"TTL": "60"}
+    assert parse_request(request.headers, request.body).encoding is None
+
+
+def test_padding_is_the_policys_and_never_too_much() -> None:
+    assert len(build(b"x", padding=pad_to_multiple(256)).body) == 256 + 103
+    assert len(build(b"x" * 3990, padding=pad_to_multiple(256)).body) == 4096
+    assert len(build(b"x" * 3993, padding=pad_to_multiple(256)).body) == 4096
+    with pytest.raises(PayloadTooLarge):
+        build(b"x" * 3994, padding=pad_to_multiple(256))
+
+
+def test_a_payload_needs_a_key() -> None:
+    with pytest.raises(InvalidInput, match="as_private"):
+        build(b"x", as_private=None)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"ttl": -1}, "ttl"),
+        ({"ttl": TTL_SECONDS_MAX + 1}, "ttl"),
+        ({"ttl": 1.5}, "ttl"),
+        ({"ttl": True}, "ttl"),
+        ({"urgency": "urgent"}, "urgency"),
+        ({"topic": ""}, "topic"),
+        ({"topic": "a b"}, "topic"),
+        ({"topic": "x" * 33}, "topic"),
+        ({"topic": "mail-batch-10"}, "topic"),
+        ({"topic": 7}, "topic"),
+        ({"topic": "abc="}, "topic"),
+        ({"topic": "abc\n"}, "topic"),
+    ],
+)
+def test_options_are_checked_before_anything_is_sent(values: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        PushOptions.of(**values)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_the_default_keeps_a_message_for_offline_browsers() -> None:
+    assert PushOptions.of().ttl == 28 * 86_400
+
+
+@given(
+    st.binary(max_size=500),
+    st.integers(0, TTL_SECONDS_MAX),
+    st.sampled_from([None, *Urgency]),
+    st.none() | st.from_regex(r"[A-Za-z0-9_-]{2,4}", fullmatch=True),
+)
+def test_building_then_parsing_gives_everything_back(
+    payload: bytes, ttl: int, urgency: str | None, topic: str | None
+) -> None:
+    request = build(payload, PushOptions.of(ttl=ttl, urgency=urgency, topic=topic), authorization="vapid x")
+    received = parse_request(request.headers, request.body)
+    assert (received.ttl, received.urgency, received.topic) == (ttl, urgency or "normal", topic)
+    assert received.authorization == "vapid x"
+    if payload:
+        assert open_sealed(received.body, ua_private=v.UA_PRIVATE, auth=v.AUTH) == payload
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ([], "missing_ttl"),
+        ([("TTL", "")], "bad_ttl"),
+        ([("TTL", "soon")], "bad_ttl"),
+        ([("TTL", "1.5")], "bad_ttl"),
+        ([("TTL", "٣")], "bad_ttl"),
+        ([("TTL", "1"), ("TTL", "2")], "bad_ttl"),
+        ([("TTL", "-1")], "negative_ttl"),
+        ([("TTL", "1"), ("Urgency", "now")], "bad_urgency"),
+        ([("TTL", "1"), ("Urgency", "low"), ("Urgency", "high")], "bad_urgency"),
+        ([("TTL", "1"), ("Topic", "x" * 33)], "bad_topic"),
+        ([("TTL", "1"), ("Topic", "a"), ("Topic", "b")], "bad_topic"),
+        ([("TTL", "1"), ("Topic", "a=")], "bad_topic"),
+        ([("TTL", "1")], "bad_encoding"),
+        ([("TTL", "1"), ("Content-Encoding", "gzip")], "bad_encoding"),
+        ([("TTL", "1"), SEALED, SEALED], "bad_encoding"),
+        ([("TTL", "1"), SEALED, ("Encryption", "salt=x")], "legacy_headers"),
+        ([("TTL", "1"), SEALED, ("Crypto-Key", "dh=x")], "legacy_headers"),
+        ([("TTL", "1"), SEALED], "body_too_short"),
+    ],
+)
+def test_the_first_broken_rule_is_named(headers: list[tuple[str, str]], problem: str) -> None:
+    with pytest.raises(RequestProblem) as caught:
+        parse_request(headers, b"x" * 102)
+    assert caught.value.problem == problem
+
+
+def test_an_overlong_ttl_is_taken_as_the_largest() -> None:
+    assert parse_request([("ttl", "9" * 40)], b"").ttl == TTL_SECONDS_MAX
+    assert parse_request([("ttl", "4294967296")], b"").ttl == TTL_SECONDS_MAX
+
+
+def test_legacy_headers_are_kept_for_the_receiver() -> None:
+    received = parse_request(
+        [("TTL", "5"), ("Content-Encoding", "aesgcm"), ("Encryption", "salt=a"), ("Crypto-Key", "dh=b")], b"x"
+    )
+    assert (received.encoding, received.encryption, received.crypto_key) == ("aesgcm", "salt=a", "dh=b")

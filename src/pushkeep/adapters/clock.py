@@ -1,7 +1,8 @@
-"""The only module that reads a clock or draws a random number."""
+"""The only module that reads a clock, waits or draws a random number."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 
@@ -18,6 +19,14 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds on the monotonic clock."""
         return time.monotonic()
+
+
+class SystemSleeper:
+    """Really waits."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after ``seconds``."""
+        await asyncio.sleep(seconds)
 
 
 class SystemEntropy:

@@ -1,0 +1,32 @@
+"""What every use case is given: the ports, wired once in ``compose``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.ports import Clock, Entropy, Sleeper, Store, Transport
+from pushkeep.protocol.token_cache import TokenCache
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The outside world, as the use cases see it.
+
+    Attributes:
+        store: where everything is kept.
+        transport: carries messages to push services.
+        clock: tells the time.
+        entropy: draws what must not be guessed.
+        sleeper: waits.
+        tokens: VAPID tokens in use.
+        policy: which push services are talked to.
+    """
+
+    store: Store
+    transport: Transport
+    clock: Clock
+    entropy: Entropy
+    sleeper: Sleeper
+    tokens: TokenCache
+    policy: EndpointPolicy

@@ -1,0 +1,272 @@
+"""What a notification says and whom it is for, checked once; and the JSON that browsers get.
+
+The payload is Declarative Web Push (W3C Push API, "declarative push message"; webkit.org/blog/16535): Safari shows it
+without a worker, every other browser hands the same bytes to ours. ``mutable`` stands in two places because
+implementations disagree on where it belongs; both ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urljoin, urlsplit
+
+from pushkeep.domain.ids import AnyId
+from pushkeep.domain.site_url import is_loopback_host
+from pushkeep.domain.subscription import check_external_id
+from pushkeep.errors import InvalidInput
+
+DECLARATIVE_MAGIC = 8030
+"""The member ``web_push`` that marks a payload as declarative: the number of the RFC."""
+
+TITLE_CHARACTERS_MAX = 200
+BODY_CHARACTERS_MAX = 2000
+"""Systems show about 40 and 120 characters; these stop accidents while leaving every real text alone."""
+
+TAG_CHARACTERS_MAX = 128
+URL_CHARACTERS_MAX = 1024
+"""One URL must leave room for the rest in 3,993 octets."""
+
+DATA_DEPTH_MAX = 16
+"""Real data is flat; deep nesting is an attack on whatever parses it."""
+
+TARGETS_MAX = 10_000
+"""A list longer than that wants an audience, not a list; it bounds what one request makes us look up."""
+
+_TEXT_CONTROLS = frozenset("\n\t")
+
+JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A notification's content. Build it with :meth:`of`, which checks it.
+
+    Attributes:
+        title: not empty.
+        body: may be empty.
+        url: opened on a click: absolute, or relative to the project's site; None for the site itself.
+        icon, image, badge: pictures, absolute or relative to the site.
+        tag: a shown notification with the same tag is replaced; None for the notification's own id, so that a
+            repeated message replaces its copy.
+        data: any JSON, handed to the site's code.
+        lang, dir: language tag and ``ltr``, ``rtl`` or ``auto``.
+        silent: without sound or vibration.
+        require_interaction: stays until dealt with, where the system can.
+        renotify: makes a sound again when it replaces another one; needs ``tag``.
+    """
+
+    title: str
+    body: str = ""
+    url: str | None = None
+    icon: str | None = None
+    image: str | None = None
+    badge: str | None = None
+    tag: str | None = None
+    data: JsonValue = None
+    lang: str | None = None
+    dir: Literal["ltr", "rtl", "auto"] | None = None
+    silent: bool = False
+    require_interaction: bool = False
+    renotify: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        title: object,
+        body: object = "",
+        url: object = None,
+        icon: object = None,
+        image: object = None,
+        badge: object = None,
+        tag: object = None,
+        data: object = None,
+        lang: object = None,
+        dir: object = None,
+        silent: object = False,
+        require_interaction: object = False,
+        renotify: object = False,
+    ) -> Content:
+        """Check plain values.
+
+        Raises:
+            InvalidInput: a value has another type, is too long, has control characters, is a URL of another scheme
+                than https (or http on loopback), or is not JSON; ``field`` names it.
+        """
+        if renotify and tag is None:
+            raise InvalidInput("renotify needs a tag; give the notification one.", field="renotify")
+        if dir is not None and dir not in ("ltr", "rtl", "auto"):
+            raise InvalidInput("dir must be ltr, rtl or auto.", field="dir")
+        return cls(
+            title=_text(title, "title", TITLE_CHARACTERS_MAX, empty=False),
+            body=_text(body, "body", BODY_CHARACTERS_MAX),
+            url=_url(url, "url"),
+            icon=_url(icon, "icon"),
+            image=_url(image, "image"),
+            badge=_url(badge, "badge"),
+            tag=None if tag is None else _text(tag, "tag", TAG_CHARACTERS_MAX, empty=False),
+            data=_json(data, "data"),
+            lang=None if lang is None else _text(lang, "lang", 35, empty=False),  # RFC 5646 section 4.4.1
+            dir=dir,
+            silent=_flag(silent, "silent"),
+            require_interaction=_flag(require_interaction, "require_interaction"),
+            renotify=_flag(renotify, "renotify"),
+        )
+
+
+def compile_payload(content: Content, *, notification_id: str, site_url: str) -> bytes:
+    """Make the bytes that are encrypted for every recipient alike.
+
+    Args:
+        content: checked.
+        notification_id: UUID text; the default tag, and what the worker knows repeats by.
+        site_url: what relative URLs are relative to, and where a click leads by default.
+
+    Returns:
+        UTF-8 JSON without spaces. Whether it fits into a message is checked where the recipients are known.
+    """
+    base = site_url if site_url.endswith("/") else site_url + "/"
+    notification: dict[str, JsonValue] = {
+        "title": content.title,
+        "navigate": _absolute(base, content.url or "", "url"),
+        "body": content.body,
+        "tag": content.tag or notification_id,
+    }
+    for name, value in (("icon", content.icon), ("image", content.image), ("badge", content.badge)):
+        if value is not None:
+            notification[name] = _absolute(base, value, name)
+    optional: dict[str, JsonValue] = {
+        "lang": content.lang,
+        "dir": content.dir,
+        "silent": content.silent or None,
+        "requireInteraction": content.require_interaction or None,
+        "renotify": content.renotify or None,
+        "data": content.data,
+    }
+    notification.update({name: value for name, value in optional.items() if value is not None})
+    notification["mutable"] = True
+    message: dict[str, JsonValue] = {
+        "web_push": DECLARATIVE_MAGIC,
+        "notification": notification,
+        "mutable": True,
+        "pushkeep": {"id": notification_id},
+    }
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a notification is for: exactly one of three.
+
+    Attributes:
+        kind: everyone with an active subscription, contacts by external id, or subscriptions by either id.
+        contacts: for ``contacts``.
+        subscriptions: for ``subscriptions``.
+    """
+
+    kind: Literal["all", "contacts", "subscriptions"]
+    contacts: tuple[str, ...] = ()
+    subscriptions: tuple[AnyId, ...] = field(default=())
+
+    @classmethod
+    def everyone(cls) -> Target:
+        """Every active subscription of the project."""
+        return cls("all")
+
+    @classmethod
+    def to_contacts(cls, external_ids: object) -> Target:
+        """Every active subscription of these contacts.
+
+        Raises:
+            InvalidInput: not a list of 1 to 10,000 external ids.
+        """
+        values = _list(external_ids, "contacts")
+        return cls("contacts", contacts=tuple(dict.fromkeys(check_external_id(v, field="contacts") for v in values)))
+
+    @classmethod
+    def to_subscriptions(cls, ids: object) -> Target:
+        """These subscriptions, by short id or UUID.
+
+        Raises:
+            InvalidInput: not a list of 1 to 10,000 ids.
+        """
+        values = _list(ids, "subscriptions")
+        return cls(
+            "subscriptions",
+            subscriptions=tuple(dict.fromkeys(AnyId.parse(v, field="subscriptions") for v in values)),
+        )
+
+
+def _list(values: object, name: str) -> Sequence[object]:
+    if isinstance(values, list | tuple) and 0 < len(values) <= TARGETS_MAX:
+        return values
+    raise InvalidInput(f"{name} must be a list of 1 to {TARGETS_MAX} ids.", field=name)
+
+
+def _text(value: object, name: str, characters_max: int, *, empty: bool = True) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} must be a string.", field=name)
+    # Line breaks are meant; other control characters, and halves of a surrogate pair, are accidents or tricks.
+    if not all(character.isprintable() or character in _TEXT_CONTROLS for character in value):
+        raise InvalidInput(f"{name} has a character that cannot be displayed.", field=name)
+    if len(value) > characters_max:
+        raise InvalidInput(f"{name} has {len(value)} characters; the limit is {characters_max}.", field=name)
+    if not empty and not value.strip():
+        raise InvalidInput(f"{name} must not be empty.", field=name)
+    return value
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name} must be true or false.", field=name)
+    return value
+
+
+def _url(value: object, name: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or len(value) > URL_CHARACTERS_MAX:
+        raise InvalidInput(f"{name} must be a URL of 1 to {URL_CHARACTERS_MAX} characters.", field=name)
+    if not all(character >= "!" and character.isprintable() for character in value) or "\\" in value:
+        raise InvalidInput(f"{name} has a character that cannot stand in a URL.", field=name)
+    return value
+
+
+def _absolute(base: str, url: str, name: str) -> str:
+    """Resolve against the site, and let through only what a browser opens as an ordinary page."""
+    try:
+        whole = urljoin(base, url)
+        parts = urlsplit(whole)
+        host = parts.hostname
+    except ValueError:
+        raise InvalidInput(f"{name} is not a URL.", field=name) from None
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(host or ""))
+    if not host or not secure:
+        raise InvalidInput(
+            f"{name} must lead to https (or to http on localhost), or be relative to the site.", field=name
+        )
+    return whole
+
+
+def _json(value: object, name: str, depth: int = 0) -> JsonValue:
+    """Check that a value is JSON, and copy it."""
+    if depth > DATA_DEPTH_MAX:
+        raise InvalidInput(f"{name} is nested more than {DATA_DEPTH_MAX} deep.", field=name)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(f"{name} has half a surrogate pair in a string.", field=name) from None
+        return value
+    if isinstance(value, float) and value == value and abs(value) != float("inf"):
+        return value
+    if isinstance(value, list | tuple):
+        return [_json(item, name, depth + 1) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {str(_json(key, name)): _json(item, name, depth + 1) for key, item in value.items()}
+    raise InvalidInput(f"{name} must be JSON: objects, lists, strings, finite numbers, true, false, null.", field=name)

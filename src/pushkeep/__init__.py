@@ -1,0 +1,67 @@
+"""Pushkeep keeps Web Push subscriptions alive and delivers to them.
+
+The names below are the library. They are loaded when first used, so that importing one part of the package does
+not cost the others.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pushkeep.client import PushClient
+    from pushkeep.domain.origin_map import OriginMap
+    from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError
+    from pushkeep.protocol.outcome import Explanation, Outcome
+    from pushkeep.protocol.padding import no_padding, pad_to_multiple
+    from pushkeep.protocol.request import Urgency
+    from pushkeep.protocol.subscription import Subscription
+    from pushkeep.protocol.vapid import SigningKey
+    from pushkeep.protocol.verdict import Verdict
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Explanation",
+    "InvalidInput",
+    "OriginMap",
+    "Outcome",
+    "PayloadTooLarge",
+    "PushClient",
+    "PushkeepError",
+    "SigningKey",
+    "Subscription",
+    "Urgency",
+    "Verdict",
+    "__version__",
+    "no_padding",
+    "pad_to_multiple",
+]
+
+_HOMES = {
+    "Explanation": "pushkeep.protocol.outcome",
+    "InvalidInput": "pushkeep.errors",
+    "OriginMap": "pushkeep.domain.origin_map",
+    "Outcome": "pushkeep.protocol.outcome",
+    "PayloadTooLarge": "pushkeep.errors",
+    "PushClient": "pushkeep.client",
+    "PushkeepError": "pushkeep.errors",
+    "SigningKey": "pushkeep.protocol.vapid",
+    "Subscription": "pushkeep.protocol.subscription",
+    "Urgency": "pushkeep.protocol.request",
+    "Verdict": "pushkeep.protocol.verdict",
+    "no_padding": "pushkeep.protocol.padding",
+    "pad_to_multiple": "pushkeep.protocol.padding",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'pushkeep' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

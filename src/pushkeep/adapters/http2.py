@@ -224,10 +224,10 @@ class CurlTransport:
             handle = _Handle(pool.route, self._limits)
             self.statistics.handles_created += 1
         curl, endpoint = handle.curl, request.endpoint
-        if pool.route.scheme == "https":
-            curl.setopt(pycurl.URL, endpoint.url)
-        else:
-            curl.setopt(pycurl.URL, f"http{endpoint.origin.removeprefix('https')}{endpoint.target}")
+        # libcurl rewrites a path's %2f to %2F; given apart from the URL, path and query go out byte for byte.
+        authority = endpoint.origin.removeprefix("https://")
+        curl.setopt(pycurl.URL, f"{pool.route.scheme}://{authority}/")
+        curl.setopt(pycurl.REQUEST_TARGET, endpoint.target if endpoint.target[:1] == "/" else f"/{endpoint.target}")
         # libcurl's own Accept, Expect and form content type are left out; a later line of the same name wins.
         lines = ["Accept:", "Expect:"]
         if not request.body:
@@ -283,7 +283,6 @@ def _set_up(curl: pycurl.Curl, route: Route, limits: TransportLimits) -> None:
     schemes = pycurl.PROTO_HTTPS if route.scheme == "https" else pycurl.PROTO_HTTP
     options: list[tuple[int, object]] = [
         (pycurl.POST, 1),
-        (pycurl.PATH_AS_IS, 1),  # an endpoint is kept byte for byte, dots and all
         (pycurl.PROTOCOLS, schemes),
         (pycurl.FOLLOWLOCATION, 0),
         (pycurl.NETRC, pycurl.NETRC_IGNORED),

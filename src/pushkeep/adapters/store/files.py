@@ -1,0 +1,69 @@
+"""The database file: made private, and opened by one process at a time until it is ready."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pushkeep.errors import ConfigurationError, Unavailable
+
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+
+LOCK_WAIT_SECONDS_MAX = 60.0
+"""A migration by another process; larger databases are migrated before the server is started."""
+
+_LOCK_POLL_SECONDS = 0.05
+
+
+def prepare(path: Path) -> None:
+    """Create the file and its directory for this user alone, and take others' rights to the file away.
+
+    A directory that exists is left as it is: it may be shared with others on purpose.
+
+    Raises:
+        ConfigurationError: the place cannot be written.
+    """
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        # SQLite gives its -wal and -shm files the rights of the database file.
+        if path.stat().st_mode & 0o077:
+            path.chmod(FILE_MODE)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The database {path} cannot be created or written ({error.strerror}); choose another place or change who "
+            f"may write there.",
+            field="database_path",
+        ) from None
+
+
+@contextlib.contextmanager
+def opening_lock(path: Path) -> Iterator[None]:
+    """Hold the right to bring the database into shape: to switch its journal, migrate it, and make its keys.
+
+    Raises:
+        Unavailable: another process holds it for over a minute.
+    """
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS_MAX
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"Another process has been preparing the database {path} for over "
+                        f"{LOCK_WAIT_SECONDS_MAX:.0f} s; wait for it or stop it."
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)  # and with it the lock

@@ -1,0 +1,129 @@
+"""Units of work on projects and their keys: plain functions on a connection that is in a transaction.
+
+They are written for every dialect. SQLite runs them on its writer thread; an asynchronous driver can run the same
+functions through SQLAlchemy's ``run_sync``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+
+from pushkeep.adapters.store.rows import project_from, select_projects, uuid_of
+from pushkeep.adapters.store.sealing import Vault
+from pushkeep.adapters.store.tables import api_keys, projects, signing_keys
+from pushkeep.domain.project import KeyState, NewProject, Project, ProjectSigningKey
+from pushkeep.errors import Conflict
+from pushkeep.ports import ProjectSecrets
+from pushkeep.protocol.vapid import SigningKey
+
+KeyCache = dict[int, SigningKey]
+"""Signing keys by row id. A row's key never changes, so it is unsealed and parsed once."""
+
+
+def ensure_project(connection: Connection, vault: Vault, new: NewProject) -> Project:
+    """See :meth:`pushkeep.ports.ProjectStore.ensure_project`."""
+    first = connection.execute(select_projects().order_by(projects.c.id).limit(1)).one_or_none()
+    if first is None:
+        return _create_project(connection, vault, new)
+    found = project_from(first)
+    settings = {"name": new.name, "site_url": new.site_url, "contact": new.contact}
+    if settings != {"name": found.name, "site_url": found.site_url, "contact": found.contact}:
+        connection.execute(update(projects).where(projects.c.id == found.id).values(**settings))
+    return Project(found.id, found.public_id, new.name, new.site_url, found.publishable_key, new.contact)
+
+
+def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Project:
+    project_id = connection.execute(
+        insert(projects)
+        .values(
+            public_id=uuid_of(new.public_id),
+            name=new.name,
+            site_url=new.site_url,
+            contact=new.contact,
+            publishable_key=new.publishable_key,
+            identity_secret=vault.seal_secret(new.public_id, "identity", new.identity_secret),
+            sync_secret=vault.seal_secret(new.public_id, "sync", new.sync_secret),
+            created_at=new.created_at,
+        )
+        .returning(projects.c.id)
+    ).scalar_one()
+    key = new.signing_key
+    connection.execute(
+        insert(signing_keys).values(
+            project_id=project_id,
+            key_id=key.key_id,
+            public_key=key.public_bytes,
+            private_key=vault.seal_secret(new.public_id, _key_name(key.key_id), key.to_pem().encode()),
+            state=KeyState.ACTIVE.value,
+            created_at=new.created_at,
+        )
+    )
+    return Project(project_id, new.public_id, new.name, new.site_url, new.publishable_key, new.contact)
+
+
+def project_by_publishable_key(connection: Connection, key: str) -> Project | None:
+    """See :meth:`pushkeep.ports.ProjectStore.project_by_publishable_key`."""
+    row = connection.execute(select_projects().where(projects.c.publishable_key == key)).one_or_none()
+    return None if row is None else project_from(row)
+
+
+def add_api_key(
+    connection: Connection, project: Project, *, key_id: str, digest: bytes, label: str, now: float
+) -> None:
+    """See :meth:`pushkeep.ports.ProjectStore.add_api_key`."""
+    if connection.execute(select(api_keys.c.id).where(api_keys.c.key_id == key_id)).first() is not None:
+        raise Conflict("An API key with this id exists.")
+    connection.execute(
+        insert(api_keys).values(project_id=project.id, key_id=key_id, digest=digest, label=label, created_at=now)
+    )
+
+
+def api_key_digest(connection: Connection, key_id: str) -> tuple[Project, bytes] | None:
+    """See :meth:`pushkeep.ports.ProjectStore.api_key_digest`."""
+    row = connection.execute(
+        select_projects()
+        .add_columns(api_keys.c.digest)
+        .join(api_keys, api_keys.c.project_id == projects.c.id)
+        .where(api_keys.c.key_id == key_id)
+    ).one_or_none()
+    return None if row is None else (project_from(row), row.digest)
+
+
+def load_signing_keys(
+    connection: Connection, vault: Vault, cache: KeyCache, project: Project
+) -> tuple[ProjectSigningKey, ...]:
+    """See :meth:`pushkeep.ports.ProjectStore.signing_keys`."""
+    rows = connection.execute(
+        select(
+            signing_keys.c.id,
+            signing_keys.c.key_id,
+            signing_keys.c.private_key,
+            signing_keys.c.state,
+            signing_keys.c.created_at,
+        )
+        .where(signing_keys.c.project_id == project.id, signing_keys.c.state.in_([*KeyState]))
+        .order_by(signing_keys.c.id.desc())
+    ).all()
+    keys = []
+    for row in rows:
+        key = cache.get(row.id)
+        if key is None:
+            pem = vault.open_secret(project.public_id, _key_name(row.key_id), row.private_key)
+            key = cache[row.id] = SigningKey.from_pem(pem)
+        keys.append(ProjectSigningKey(row.id, key, KeyState(row.state), row.created_at))
+    return tuple(sorted(keys, key=lambda found: found.state is not KeyState.ACTIVE))
+
+
+def project_secrets(connection: Connection, vault: Vault, project: Project) -> ProjectSecrets:
+    """See :meth:`pushkeep.ports.ProjectStore.project_secrets`."""
+    row = connection.execute(
+        select(projects.c.identity_secret, projects.c.sync_secret).where(projects.c.id == project.id)
+    ).one()
+    return ProjectSecrets(
+        identity=vault.open_secret(project.public_id, "identity", row.identity_secret),
+        sync=vault.open_secret(project.public_id, "sync", row.sync_secret),
+    )
+
+
+def _key_name(key_id: str) -> str:
+    return f"signing key {key_id}"

@@ -1,0 +1,100 @@
+"""From rows to domain objects and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select
+
+from pushkeep.adapters.store.tables import contacts, projects, subscriptions
+from pushkeep.domain.project import Project
+from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord
+
+_RECORD_COLUMNS = (
+    subscriptions.c.id,
+    subscriptions.c.public_id,
+    subscriptions.c.short_id,
+    subscriptions.c.project_id,
+    contacts.c.external_id,
+    subscriptions.c.origin,
+    subscriptions.c.vendor,
+    subscriptions.c.state,
+    subscriptions.c.signing_key_id,
+    subscriptions.c.created_at,
+    subscriptions.c.last_seen_at,
+    subscriptions.c.last_accepted_at,
+    subscriptions.c.consecutive_failures,
+    subscriptions.c.end_reason,
+    subscriptions.c.superseded_by,
+    subscriptions.c.version,
+    subscriptions.c.keys_hash,
+)
+_PROJECT_COLUMNS = (
+    projects.c.id,
+    projects.c.public_id,
+    projects.c.name,
+    projects.c.site_url,
+    projects.c.publishable_key,
+    projects.c.contact,
+)
+
+
+def select_records(*, with_sealed: bool = False) -> Select[tuple[Any, ...]]:
+    """Select what :func:`record_from` needs, and with it hash and sealed blob if asked for."""
+    extra = (subscriptions.c.endpoint_hash, subscriptions.c.sealed) if with_sealed else ()
+    return select(*_RECORD_COLUMNS, *extra).select_from(
+        subscriptions.outerjoin(contacts, contacts.c.id == subscriptions.c.contact_id)
+    )
+
+
+def record_from(row: Row[tuple[Any, ...]]) -> SubscriptionRecord:
+    """Read a row of :func:`select_records`."""
+    return SubscriptionRecord(
+        id=row.id,
+        public_id=str(row.public_id),
+        short_id=row.short_id,
+        project_id=row.project_id,
+        contact_external_id=row.external_id,
+        origin=row.origin,
+        vendor=row.vendor,
+        state=State(row.state),
+        signing_key_id=row.signing_key_id,
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        last_accepted_at=row.last_accepted_at,
+        consecutive_failures=row.consecutive_failures,
+        end_reason=_read_reason(row.end_reason),
+        superseded_by=row.superseded_by,
+        version=row.version,
+        keys_hash=row.keys_hash,
+    )
+
+
+def select_projects() -> Select[tuple[Any, ...]]:
+    """Select what :func:`project_from` needs."""
+    return select(*_PROJECT_COLUMNS)
+
+
+def project_from(row: Row[tuple[Any, ...]]) -> Project:
+    """Read a row of :func:`select_projects`."""
+    return Project(row.id, str(row.public_id), row.name, row.site_url, row.publishable_key, row.contact)
+
+
+def uuid_of(text: str) -> UUID:
+    """A public id as the column wants it."""
+    return UUID(text)
+
+
+def write_reason(reason: EndReason) -> str:
+    """A reason as JSON, without what is not known."""
+    return json.dumps({name: value for name, value in asdict(reason).items() if value is not None})
+
+
+def _read_reason(text: str | None) -> EndReason | None:
+    if text is None:
+        return None
+    value = json.loads(text)
+    return EndReason(**{**value, "cause": Event(value["cause"])})

@@ -1,0 +1,166 @@
+"""Encryption of what must not be read from a stolen database file.
+
+Two keys. The *master key* comes from the operator and seals everything: AES-256-GCM-SIV (RFC 8452), which stays safe
+should a nonce ever repeat. The *lookup key* is made once for a database, is kept sealed by the master key, and makes
+the keyed hashes by which endpoints are found again; a new master key re-seals it, and no hash changes.
+
+A sealed blob is ``0x01 | master key id (4) | nonce (12) | ciphertext and tag``. What it belongs to is bound in as
+associated data, so that a blob moved to another row or project does not open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from pushkeep.domain.project import Project
+from pushkeep.errors import ConfigurationError, PushkeepError
+from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.keys import POINT_BYTES
+from pushkeep.protocol.subscription import AUTH_BYTES, Subscription
+
+MASTER_KEY_BYTES = 32
+LOOKUP_KEY_BYTES = 32
+HASH_BYTES = 16
+"""128 bits: among a billion endpoints two share a hash once in 1e20."""
+
+_VERSION = b"\x01"
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+_HEAD_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
+
+
+class SealBroken(PushkeepError):
+    """A sealed value does not open: it was damaged, moved, or sealed with another master key."""
+
+    code = "seal_broken"
+
+
+class Sealer:
+    """Seals and opens with the master key.
+
+    Args:
+        master_key: 32 octets.
+        random: draws nonces.
+
+    Raises:
+        ConfigurationError: the key has another length.
+    """
+
+    def __init__(self, master_key: bytes, random: Callable[[int], bytes]) -> None:
+        if len(master_key) != MASTER_KEY_BYTES:
+            raise ConfigurationError(
+                f"The master key must be {MASTER_KEY_BYTES} octets, got {len(master_key)}.", field="master_key"
+            )
+        self._aead = AESGCMSIV(master_key)
+        self._random = random
+        self.key_id = hmac.new(master_key, b"pushkeep master key id", hashlib.sha256).digest()[:_KEY_ID_BYTES]
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        """Seal for one place; ``context`` names the place and is needed to open it."""
+        nonce = self._random(_NONCE_BYTES)
+        head = _VERSION + self.key_id + nonce
+        return head + self._aead.encrypt(nonce, plaintext, head[:-_NONCE_BYTES] + context)
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """Open what was sealed for the same place.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        head, nonce = sealed[: _HEAD_BYTES - _NONCE_BYTES], sealed[_HEAD_BYTES - _NONCE_BYTES : _HEAD_BYTES]
+        if head != _VERSION + self.key_id:
+            raise SealBroken("A stored secret was sealed with another master key, or is damaged.")
+        try:
+            return self._aead.decrypt(nonce, sealed[_HEAD_BYTES:], head + context)
+        except (InvalidTag, ValueError):
+            raise SealBroken("A stored secret is damaged, or was moved from another row.") from None
+
+
+class Vault:
+    """Seals each kind of secret for its place, and makes the keyed hashes.
+
+    Args:
+        sealer: has the master key.
+        lookup_key: 32 octets.
+    """
+
+    def __init__(self, sealer: Sealer, lookup_key: bytes) -> None:
+        self._sealer = sealer
+        self._lookup_key = lookup_key
+
+    def endpoint_hash(self, endpoint: Endpoint) -> bytes:
+        """By which an endpoint is found again; 16 octets."""
+        return self._hash(b"endpoint\0" + endpoint.url.encode())
+
+    def keys_hash(self, subscription: Subscription) -> bytes:
+        """By which a browser's keys are recognised after they were erased; 16 octets."""
+        return self._hash(b"keys\0" + subscription.p256dh + subscription.auth)
+
+    def _hash(self, message: bytes) -> bytes:
+        return hmac.new(self._lookup_key, message, hashlib.sha256).digest()[:HASH_BYTES]
+
+    def seal_subscription(self, project: Project, endpoint_hash: bytes, subscription: Subscription) -> bytes:
+        """Seal endpoint and keys for a row."""
+        rest = json.dumps(
+            [subscription.endpoint.url, subscription.expiration_time, subscription.encodings],
+            separators=(",", ":"),
+        )
+        plaintext = subscription.p256dh + subscription.auth + rest.encode()
+        return self._sealer.seal(plaintext, _row_context(project.public_id, endpoint_hash))
+
+    def open_subscription(self, project: Project, endpoint_hash: bytes, sealed: bytes) -> Subscription:
+        """Open what :meth:`seal_subscription` made. It is not checked again: what is sealed was checked.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        plaintext = self._sealer.open(sealed, _row_context(project.public_id, endpoint_hash))
+        keys_end = POINT_BYTES + AUTH_BYTES
+        url, expiration_time, encodings = json.loads(plaintext[keys_end:])
+        return Subscription(
+            Endpoint.parse(url),
+            plaintext[:POINT_BYTES],
+            plaintext[POINT_BYTES:keys_end],
+            expiration_time,
+            tuple(encodings),
+        )
+
+    def seal_secret(self, project_public_id: str, name: str, secret: bytes) -> bytes:
+        """Seal a project's own secret; ``name`` says which."""
+        return self._sealer.seal(secret, _secret_context(project_public_id, name))
+
+    def open_secret(self, project_public_id: str, name: str, sealed: bytes) -> bytes:
+        """Open what :meth:`seal_secret` made.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        return self._sealer.open(sealed, _secret_context(project_public_id, name))
+
+
+def seal_lookup_key(sealer: Sealer, lookup_key: bytes) -> bytes:
+    """Wrap the lookup key."""
+    return sealer.seal(lookup_key, b"pushkeep lookup key")
+
+
+def open_lookup_key(sealer: Sealer, sealed: bytes) -> bytes:
+    """Unwrap the lookup key.
+
+    Raises:
+        SealBroken: the master key is another one.
+    """
+    return sealer.open(sealed, b"pushkeep lookup key")
+
+
+def _row_context(project_public_id: str, endpoint_hash: bytes) -> bytes:
+    return b"subscription\0" + project_public_id.encode() + b"\0" + endpoint_hash
+
+
+def _secret_context(project_public_id: str, name: str) -> bytes:
+    return f"project secret\0{project_public_id}\0{name}".encode()

@@ -1,0 +1,359 @@
+"""Units of work on subscriptions: plain functions on a connection that is in a transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import ColumnElement, Connection, String, func, insert, literal, or_, select, tuple_, update
+
+from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_reason
+from pushkeep.adapters.store.sealing import SealBroken, Vault
+from pushkeep.adapters.store.tables import contacts, subscriptions
+from pushkeep.adapters.store.writer import ERASED
+from pushkeep.domain.action import Action
+from pushkeep.domain.ids import AnyId
+from pushkeep.domain.project import Project
+from pushkeep.domain.registration import Plan, Registration, Write, check_owner_has_room, plan
+from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord, move
+from pushkeep.errors import Unavailable
+from pushkeep.ports import ResultUpdate, StoredRegistration
+
+_IDS_PER_STATEMENT = 400
+"""Each id is two parameters; SQLite before 3.32 takes 999, and a statement of this size is still planned fast."""
+
+
+def existing_registration(
+    connection: Connection, vault: Vault, project: Project, registration: Registration
+) -> StoredRegistration | None:
+    """The registration if it changes nothing, found without the write lock; None if something is to be written."""
+    existing, replaced = _rows_concerned(connection, vault, project, registration)
+    if existing is None:
+        return None
+    decided = plan(
+        registration,
+        keys_hash=vault.keys_hash(registration.subscription),
+        existing=existing,
+        replaced=replaced,
+    )
+    if decided.write is Write.NOTHING and decided.supersede is None:
+        return StoredRegistration(existing, created=False)
+    return None
+
+
+def register(connection: Connection, vault: Vault, project: Project, registration: Registration) -> StoredRegistration:
+    """See :meth:`pushkeep.ports.SubscriptionStore.register`."""
+    existing, replaced = _rows_concerned(connection, vault, project, registration)
+    keys_hash = vault.keys_hash(registration.subscription)
+    decided = plan(registration, keys_hash=keys_hash, existing=existing, replaced=replaced)
+    contact_id = _contact_id(connection, project, decided.owner, registration.now)
+    _check_room(connection, contact_id, decided, existing)
+    if existing is None:
+        row_id = _insert(connection, vault, project, registration, keys_hash, contact_id)
+    else:
+        row_id = existing.id
+        _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
+    if decided.supersede is not None:
+        _supersede(connection, decided.supersede, row_id, registration.now)
+    row = connection.execute(select_records().where(subscriptions.c.id == row_id)).one()
+    return StoredRegistration(record_from(row), created=existing is None)
+
+
+def _rows_concerned(
+    connection: Connection, vault: Vault, project: Project, registration: Registration
+) -> tuple[SubscriptionRecord | None, SubscriptionRecord | None]:
+    existing = connection.execute(
+        select_records().where(
+            subscriptions.c.project_id == project.id,
+            subscriptions.c.endpoint_hash == vault.endpoint_hash(registration.subscription.endpoint),
+            subscriptions.c.signing_key_id == registration.signing_key_id,
+        )
+    ).one_or_none()
+    replaced = None
+    if registration.replaces is not None:
+        replaced = find(connection, project, AnyId(registration.replaces, None))
+    return (None if existing is None else record_from(existing)), replaced
+
+
+def _contact_id(connection: Connection, project: Project, owner: str | None, now: float) -> int | None:
+    if owner is None:
+        return None
+    found = connection.execute(
+        select(contacts.c.id).where(contacts.c.project_id == project.id, contacts.c.external_id == owner)
+    ).scalar_one_or_none()
+    if found is not None:
+        return int(found)
+    return int(
+        connection.execute(
+            insert(contacts).values(project_id=project.id, external_id=owner, created_at=now).returning(contacts.c.id)
+        ).scalar_one()
+    )
+
+
+def _check_room(
+    connection: Connection, contact_id: int | None, decided: Plan, existing: SubscriptionRecord | None
+) -> None:
+    """Count only where the contact gets one more active subscription."""
+    already = existing is not None and existing.state is State.ACTIVE and existing.contact_external_id == decided.owner
+    if contact_id is None or already:
+        return
+    leaving = decided.supersede.id if decided.supersede is not None else 0
+    count = connection.execute(
+        select(func.count())
+        .select_from(subscriptions)
+        .where(
+            subscriptions.c.contact_id == contact_id,
+            subscriptions.c.state == State.ACTIVE.value,
+            subscriptions.c.id != leaving,
+        )
+    ).scalar_one()
+    check_owner_has_room(decided.owner, count)
+
+
+def _insert(
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    registration: Registration,
+    keys_hash: bytes,
+    contact_id: int | None,
+) -> int:
+    subscription = registration.subscription
+    endpoint_hash = vault.endpoint_hash(subscription.endpoint)
+    inserted = connection.execute(
+        insert(subscriptions)
+        .values(
+            project_id=project.id,
+            public_id=uuid_of(registration.public_id),
+            short_id=_free_short_id(connection, project, registration.short_ids),
+            contact_id=contact_id,
+            signing_key_id=registration.signing_key_id,
+            origin=subscription.endpoint.origin,
+            vendor=registration.vendor,
+            endpoint_hash=endpoint_hash,
+            keys_hash=keys_hash,
+            sealed=vault.seal_subscription(project, endpoint_hash, subscription),
+            state=State.ACTIVE.value,
+            created_at=registration.now,
+            last_seen_at=registration.now,
+        )
+        .returning(subscriptions.c.id)
+    )
+    return int(inserted.scalar_one())
+
+
+def _free_short_id(connection: Connection, project: Project, candidates: tuple[str, ...]) -> str:
+    taken = set(
+        connection.execute(
+            select(subscriptions.c.short_id).where(
+                subscriptions.c.project_id == project.id, subscriptions.c.short_id.in_(candidates)
+            )
+        ).scalars()
+    )
+    for candidate in candidates:
+        if candidate not in taken:
+            return candidate
+    raise Unavailable("No free short id was drawn; try again.")
+
+
+def _refresh(
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    registration: Registration,
+    decided: Plan,
+    keys_hash: bytes,
+    contact_id: int | None,
+    existing: SubscriptionRecord,
+) -> None:
+    """Touch or renew the row of a browser that came back."""
+    change = update(subscriptions).where(subscriptions.c.id == existing.id)
+    if decided.write is Write.TOUCH:
+        connection.execute(change.values(last_seen_at=registration.now))
+    if decided.write is not Write.RENEW:
+        return
+    endpoint_hash = vault.endpoint_hash(registration.subscription.endpoint)
+    connection.execute(
+        change.values(
+            state=move(existing.state, Event.SYNCED).value,
+            contact_id=contact_id,
+            vendor=registration.vendor,
+            keys_hash=keys_hash,
+            sealed=vault.seal_subscription(project, endpoint_hash, registration.subscription),
+            end_reason=None,
+            superseded_by=None,
+            last_seen_at=registration.now,
+            consecutive_failures=0 if existing.state is not State.ACTIVE else existing.consecutive_failures,
+            version=existing.version + 1,
+        )
+    )
+
+
+def _supersede(connection: Connection, replaced: SubscriptionRecord, successor_id: int, now: float) -> None:
+    if replaced.state is State.ACTIVE:
+        _end(connection, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
+    connection.execute(
+        update(subscriptions).where(subscriptions.c.id == replaced.id).values(superseded_by=successor_id)
+    )
+
+
+def _end(connection: Connection, row_id: int, version: int, reason: EndReason) -> bool:
+    """End a row of this version: what could be used to send to it goes, what recognises it stays."""
+    ended = connection.execute(
+        update(subscriptions)
+        .where(
+            subscriptions.c.id == row_id,
+            subscriptions.c.version == version,
+            subscriptions.c.state == State.ACTIVE.value,
+        )
+        .values(
+            state=move(State.ACTIVE, reason.cause).value,
+            sealed=None,
+            end_reason=write_reason(reason),
+            version=version + 1,
+        )
+    )
+    if ended.rowcount != 1:
+        return False
+    connection.info[ERASED] = True
+    return True
+
+
+def find(connection: Connection, project: Project, any_id: AnyId) -> SubscriptionRecord | None:
+    """See :meth:`pushkeep.ports.SubscriptionStore.find_subscription`."""
+    row = connection.execute(
+        select_records().where(subscriptions.c.project_id == project.id, _named([any_id]))
+    ).one_or_none()
+    return None if row is None else record_from(row)
+
+
+def _named(ids: Iterable[AnyId]) -> ColumnElement[bool]:
+    ids = list(ids)
+    by_public = [uuid_of(any_id.public_id) for any_id in ids if any_id.public_id is not None]
+    by_short = [any_id.short_id for any_id in ids if any_id.short_id is not None]
+    return or_(
+        *([subscriptions.c.public_id.in_(by_public)] if by_public else []),
+        *([subscriptions.c.short_id.in_(by_short)] if by_short else []),
+    )
+
+
+def page(
+    connection: Connection, project: Project, *, state: State | None, limit: int, after: int
+) -> tuple[SubscriptionRecord, ...]:
+    """See :meth:`pushkeep.ports.SubscriptionStore.list_subscriptions`."""
+    query = (
+        select_records()
+        .where(subscriptions.c.project_id == project.id, subscriptions.c.id > after)
+        .order_by(subscriptions.c.id)
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(subscriptions.c.state == state.value)
+    return tuple(record_from(row) for row in connection.execute(query))
+
+
+def recipients_of_all(
+    connection: Connection, vault: Vault, project: Project, *, limit: int, after: int
+) -> tuple[Recipient, ...]:
+    """See :meth:`pushkeep.ports.SubscriptionStore.recipients_of_all`."""
+    active = subscriptions.c.state == State.ACTIVE.value
+    return _recipients(connection, vault, project, active, subscriptions.c.id > after, limit=limit)
+
+
+def recipients_by_contact(
+    connection: Connection, vault: Vault, project: Project, external_ids: Sequence[str], *, limit: int
+) -> tuple[Recipient, ...]:
+    """See :meth:`pushkeep.ports.SubscriptionStore.recipients_by_contact`."""
+    found: list[Recipient] = []
+    for start in range(0, len(external_ids), _IDS_PER_STATEMENT):
+        wanted = select(contacts.c.id).where(
+            contacts.c.project_id == project.id,
+            contacts.c.external_id.in_(external_ids[start : start + _IDS_PER_STATEMENT]),
+        )
+        active = subscriptions.c.state == State.ACTIVE.value
+        owned = subscriptions.c.contact_id.in_(wanted)
+        found += _recipients(connection, vault, project, active, owned, limit=limit)
+    return tuple(sorted(found, key=lambda recipient: recipient.record.id)[:limit])
+
+
+def recipients_by_id(
+    connection: Connection, vault: Vault, project: Project, ids: Sequence[AnyId]
+) -> tuple[Recipient, ...]:
+    """See :meth:`pushkeep.ports.SubscriptionStore.recipients_by_id`."""
+    found: dict[int, Recipient] = {}
+    for start in range(0, len(ids), _IDS_PER_STATEMENT):
+        some = ids[start : start + _IDS_PER_STATEMENT]
+        for recipient in _recipients(connection, vault, project, _named(some), limit=len(some)):
+            found[recipient.record.id] = recipient  # one row may have been named by both of its ids
+    return tuple(found.values())
+
+
+def _recipients(
+    connection: Connection, vault: Vault, project: Project, *conditions: ColumnElement[bool], limit: int
+) -> tuple[Recipient, ...]:
+    rows = connection.execute(
+        select_records(with_sealed=True)
+        .where(subscriptions.c.project_id == project.id, *conditions)
+        .order_by(subscriptions.c.id)
+        .limit(limit)
+    ).all()
+    recipients = []
+    for row in rows:
+        subscription = None
+        if row.sealed is not None:
+            try:
+                subscription = vault.open_subscription(project, row.endpoint_hash, row.sealed)
+            except SealBroken:
+                subscription = None  # one damaged row must not keep the others from their message
+        recipients.append(Recipient(record_from(row), subscription))
+    return tuple(recipients)
+
+
+def end(connection: Connection, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:
+    """See :meth:`pushkeep.ports.SubscriptionStore.end_subscription`."""
+    record = find(connection, project, any_id)
+    if record is None or record.state is not State.ACTIVE:
+        return record
+    _end(connection, record.id, record.version, reason)
+    return find(connection, project, any_id)
+
+
+def apply_results(
+    connection: Connection, project: Project, updates: Sequence[ResultUpdate], *, now: float
+) -> frozenset[int]:
+    """See :meth:`pushkeep.ports.SubscriptionStore.apply_results`."""
+    applied: set[int] = set()
+    accepted = [item for item in updates if item.action is Action.DONE]
+    failed = [item for item in updates if item.action is Action.FAIL]
+    if accepted:
+        done = {"last_accepted_at": now, "consecutive_failures": 0}
+        applied |= _update_versions(connection, project, accepted, done)
+    if failed:
+        counted = {"consecutive_failures": subscriptions.c.consecutive_failures + 1}
+        applied |= _update_versions(connection, project, failed, counted)
+    for item in updates:
+        reason = item.reason if item.action is Action.END else None
+        if reason is not None and _end(connection, item.id, item.version, reason):
+            applied.add(item.id)
+    return frozenset(applied)
+
+
+def _update_versions(
+    connection: Connection, project: Project, items: Sequence[ResultUpdate], values: Mapping[str, object]
+) -> set[int]:
+    """Change all rows that still have the version of their message, in one statement."""
+    listed = literal(json.dumps([(item.id, item.version) for item in items]), String)
+    pairs = func.json_each(listed).table_valued("value")
+    row_id, version = func.json_extract(pairs.c.value, "$[0]"), func.json_extract(pairs.c.value, "$[1]")
+    changed = connection.execute(
+        update(subscriptions)
+        .where(
+            # The first condition alone is looked up by key; SQLite does not use one for the pair.
+            subscriptions.c.id.in_(select(row_id)),
+            tuple_(subscriptions.c.id, subscriptions.c.version).in_(select(row_id, version)),
+            subscriptions.c.project_id == project.id,
+        )
+        .values(**values)
+        .returning(subscriptions.c.id)
+    )
+    return set(changed.scalars())

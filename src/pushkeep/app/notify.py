@@ -1,0 +1,275 @@
+"""Telling people something: one notification to at most a thousand subscriptions, with a result for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pushkeep.app.context import Services
+from pushkeep.app.send import send_one
+from pushkeep.domain.action import Action, decide, success_needs_write
+from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
+from pushkeep.domain.notification import Content, Target, compile_payload
+from pushkeep.domain.project import Project
+from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord
+from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError
+from pushkeep.ports import ResultUpdate
+from pushkeep.protocol.ece import OVERHEAD_BYTES, PLAINTEXT_BYTES_MAX
+from pushkeep.protocol.outcome import Outcome
+from pushkeep.protocol.padding import no_padding
+from pushkeep.protocol.request import PushOptions
+from pushkeep.protocol.subscription import Subscription
+from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.vendors import VENDORS
+
+RECIPIENTS_MAX = 1000
+"""The caller waits while it is sent: about a second of curve work. More wants a queue."""
+
+IN_FLIGHT_MAX = 100
+"""What one HTTP/2 connection carries at Apple and most others (SETTINGS_MAX_CONCURRENT_STREAMS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientResult:
+    """What became of the notification for one recipient.
+
+    Attributes:
+        public_id: the subscription's UUID; as it was asked for when there is no such subscription.
+        short_id: its eight characters; None when there is no such subscription.
+        external_id: the contact; None while anonymous.
+        outcome: the push service's answer to the last attempt; None when nothing was sent.
+        action: what was done about it; None when nothing was sent.
+        skipped: why nothing was sent; None when something was.
+    """
+
+    public_id: str | None
+    short_id: str | None
+    external_id: str | None
+    outcome: Outcome | None
+    action: Action | None
+    skipped: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationResult:
+    """What became of one notification.
+
+    Attributes:
+        id: UUID text.
+        results: one for each subscription, and for each id or contact that led to none.
+    """
+
+    id: str
+    results: tuple[RecipientResult, ...]
+
+
+async def notify(
+    services: Services,
+    project: Project,
+    target: Target,
+    content: Content | bytes | None,
+    options: PushOptions,
+    *,
+    recipients_max: int = RECIPIENTS_MAX,
+) -> NotificationResult:
+    """Send one notification and wait for every answer. One bad recipient never stops the rest.
+
+    Args:
+        services: the ports.
+        project: whose subscriptions.
+        target: whom to tell.
+        content: what to say; octets are sent as they are, None wakes the worker without a payload.
+        options: TTL, urgency, topic.
+        recipients_max: more than this many are refused before anything is sent; at most 1,000.
+
+    Raises:
+        InvalidInput: too many recipients, or a URL in the content that leads nowhere safe.
+        PayloadTooLarge: the payload does not fit into one message; nothing was sent.
+    """
+    now = services.clock.now()
+    notification_id = str(uuid7(now, services.entropy.token_bytes(UUID7_RANDOM_BYTES)))
+    payload = (
+        compile_payload(content, notification_id=notification_id, site_url=project.site_url)
+        if isinstance(content, Content)
+        else content
+    )
+    _check_size(payload, ())
+    recipients, missing = await _resolve(services, project, target, min(recipients_max, RECIPIENTS_MAX))
+    _check_size(payload, {recipient.record.vendor for recipient in recipients})
+    keys = {key.id: key.key for key in await services.store.signing_keys(project)}
+    sending = _Sending(services, project, payload, options, keys)
+    results = await sending.send_all(recipients)
+    return NotificationResult(notification_id, (*results, *missing))
+
+
+def _check_size(payload: bytes | None, vendors: Iterable[str]) -> None:
+    """Refuse what no recipient's push service takes, before the first message leaves."""
+    limits = [VENDORS[name].body_bytes_max - OVERHEAD_BYTES for name in vendors if name in VENDORS]
+    limit = min([PLAINTEXT_BYTES_MAX, *limits])
+    excess = len(payload or b"") - limit
+    if excess > 0:
+        raise PayloadTooLarge(
+            f"payload is {excess} octets over the limit of {limit}; shorten the body or the data.",
+            excess_bytes=excess,
+        )
+
+
+async def _resolve(
+    services: Services, project: Project, target: Target, recipients_max: int
+) -> tuple[tuple[Recipient, ...], list[RecipientResult]]:
+    """Find the recipients, and make the results of ids and contacts that lead to none."""
+    store = services.store
+    if target.kind == "subscriptions":
+        _check_count(len(target.subscriptions), recipients_max)
+        found = await store.recipients_by_id(project, target.subscriptions)
+        known = {r.record.public_id for r in found} | {r.record.short_id for r in found}
+        unknown = [str(wanted) for wanted in target.subscriptions if str(wanted) not in known]
+        return found, [_nobody(public_id=text, skipped="no such subscription") for text in unknown]
+    if target.kind == "all":
+        found = await store.recipients_of_all(project, limit=recipients_max + 1, after=0)
+        _check_count(len(found), recipients_max)
+        return found, []
+    _check_count(len(target.contacts), recipients_max)
+    found = await store.recipients_by_contact(project, target.contacts, limit=recipients_max + 1)
+    _check_count(len(found), recipients_max)
+    reached = {recipient.record.contact_external_id for recipient in found}
+    return found, [
+        _nobody(external_id=contact, skipped="this contact has no active subscription")
+        for contact in target.contacts
+        if contact not in reached
+    ]
+
+
+def _check_count(count: int, recipients_max: int) -> None:
+    if count > recipients_max:
+        raise InvalidInput(
+            f"The target has more than {recipients_max} recipients, the most that one synchronous notification "
+            f"takes; name fewer contacts or subscriptions and send several.",
+            field="target",
+        )
+
+
+def _nobody(*, public_id: str | None = None, external_id: str | None = None, skipped: str) -> RecipientResult:
+    return RecipientResult(public_id, None, external_id, None, None, skipped)
+
+
+class _Sending:
+    """One notification on its way: sends to each recipient, then writes down what changed in one transaction."""
+
+    def __init__(
+        self,
+        services: Services,
+        project: Project,
+        payload: bytes | None,
+        options: PushOptions,
+        keys: dict[int, SigningKey],
+    ) -> None:
+        self._services = services
+        self._project = project
+        self._payload = payload
+        self._options = options
+        self._keys = keys
+        self._in_flight = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._updates: list[ResultUpdate] = []
+
+    async def send_all(self, recipients: Sequence[Recipient]) -> list[RecipientResult]:
+        applied: frozenset[int] = frozenset()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._send_guarded(recipient)) for recipient in recipients]
+        finally:
+            # Also when the caller gives up half-way: what push services have already said stays true.
+            if self._updates:
+                applied = await asyncio.shield(
+                    self._services.store.apply_results(self._project, self._updates, now=self._services.clock.now())
+                )
+        ended = {update.id for update in self._updates if update.action is Action.END} & applied
+        return [
+            _settled(task.result(), recipient.record.id in ended)
+            for task, recipient in zip(tasks, recipients, strict=True)
+        ]
+
+    async def _send_guarded(self, recipient: Recipient) -> RecipientResult:
+        record = recipient.record
+        try:
+            return await self._send(recipient)
+        except PushkeepError as error:
+            return _skipped(record, error.message)
+        except Exception as error:
+            # Whatever is wrong with one recipient is that recipient's result; the others get their message.
+            return _skipped(record, f"internal error ({type(error).__name__})")
+
+    async def _send(self, recipient: Recipient) -> RecipientResult:
+        record, subscription = recipient.record, recipient.subscription
+        if record.state is not State.ACTIVE:
+            return _skipped(record, f"no longer subscribed ({record.state.value})")
+        key = self._keys.get(record.signing_key_id)
+        if key is None:
+            return _skipped(record, "its signing key is retired")
+        if subscription is None:
+            return _skipped(record, "its endpoint and keys cannot be unsealed; wait for its browser's next visit")
+        age_seconds = self._services.clock.now() - record.created_at
+        attempt = 0
+        while True:
+            attempt += 1
+            outcome = await self._attempt(record, subscription, key)
+            decision = decide(outcome.verdict, vendor=record.vendor, age_seconds=age_seconds, attempt=attempt)
+            if decision.action is not Action.RETRY:
+                break
+            await self._services.sleeper.sleep(decision.wait_seconds)
+        self._note(record, outcome, decision.action)
+        return RecipientResult(
+            record.public_id, record.short_id, record.contact_external_id, outcome, decision.action, None
+        )
+
+    async def _attempt(self, record: SubscriptionRecord, subscription: Subscription, key: SigningKey) -> Outcome:
+        services = self._services
+        async with self._in_flight:
+            return await send_one(
+                services.transport,
+                services.clock,
+                services.entropy,
+                services.tokens,
+                subscription=subscription,
+                key=key,
+                contact=self._project.contact,
+                payload=self._payload,
+                options=self._options,
+                vendor=services.policy.vendor_for(subscription.endpoint),
+                padding=no_padding,
+                reference=record.public_id,
+            )
+
+    def _note(self, record: SubscriptionRecord, outcome: Outcome, action: Action) -> None:
+        now = self._services.clock.now()
+        if action is Action.DONE:
+            needed = success_needs_write(
+                now=now,
+                last_accepted_at=record.last_accepted_at,
+                consecutive_failures=record.consecutive_failures,
+            )
+            if needed:
+                self._updates.append(ResultUpdate(record.id, record.version, action))
+        elif action is Action.FAIL:
+            self._updates.append(ResultUpdate(record.id, record.version, action))
+        elif action is Action.END:
+            self._updates.append(ResultUpdate(record.id, record.version, action, _why(outcome, now)))
+
+
+def _why(outcome: Outcome, now: float) -> EndReason:
+    said = outcome.explanation
+    if said is None:
+        return EndReason(Event.SAID_GONE, now, status=outcome.status)
+    return EndReason(Event.SAID_GONE, now, said.text, outcome.status, said.code, said.errno, said.more_info)
+
+
+def _skipped(record: SubscriptionRecord, why: str) -> RecipientResult:
+    return RecipientResult(record.public_id, record.short_id, record.contact_external_id, None, None, why)
+
+
+def _settled(result: RecipientResult, ended: bool) -> RecipientResult:
+    """A verdict for a row that has changed since it was read is void: its browser came back meanwhile."""
+    if result.action is Action.END and not ended:
+        return replace(result, action=Action.FAIL_BLAMELESS)
+    return result

@@ -1,0 +1,378 @@
+// What the page and the worker share: stored state, the lock, time limits, one bounded subscribe(), the API.
+//
+// A classic script on purpose: the worker loads it with importScripts() (module workers are missing in many
+// browsers still in use) and the page module with a bare import. It leaves exactly one name: PushkeepCore.
+(() => {
+  'use strict';
+
+  // One request to the Pushkeep server. Longer than any healthy answer, short enough to wait for.
+  const REQUEST_MS_MAX = 10_000;
+  // Ids of shown notifications: a repeat follows a crash of the sender within minutes, not after 100 others.
+  const SEEN_IDS_MAX = 100;
+  // One lock for every slot: moving between slots has to exclude both.
+  const LOCK = 'pushkeep';
+
+  /**
+   * @typedef {object} Site
+   * @property {string} project   publishable key, "pk_…"
+   * @property {string} server    base URL of the Pushkeep server, without a trailing slash
+   * @property {string} [identity]  signed identity token of the contact, if the site gave one
+   * @property {() => void} [onLate]  called when a subscribe() that was given up settles after all
+   *
+   * @typedef {object} Slot  one scope's record in IndexedDB
+   * @property {boolean} wanted   false only after the visitor unsubscribed
+   * @property {string} [project]
+   * @property {string} [server]
+   * @property {string} [id]
+   * @property {string} [short_id]
+   * @property {string} [sync_token]  authorises replacing and deleting; empty once the server forgot us
+   * @property {string} [endpoint]    as the server last confirmed it
+   * @property {string} [key]         application server key, unpadded base64url
+   */
+
+  /** An error with a code to branch on and a sentence to show. */
+  class PushError extends Error {
+    /**
+     * @param {'unsupported'|'insecure'|'gesture'|'denied'|'dismissed'|'timeout'|'push_service_unavailable'
+     *   |'key_changed'|'network'|'server'} code
+     * @param {string} message
+     * @param {unknown} [cause]
+     */
+    constructor(code, message, cause) {
+      super(message, { cause });
+      this.name = 'PushError';
+      this.code = code;
+    }
+  }
+
+  // ---- time limits and the lock
+
+  /**
+   * The promise's value, or a rejection with `late` after `ms`. The promise itself cannot be stopped.
+   * @template T
+   * @param {number} ms
+   * @param {Promise<T>} promise
+   * @param {PushError} late
+   * @returns {Promise<T>}
+   */
+  function within(ms, promise, late) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(late), ms);
+      promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+
+  /**
+   * Runs `work` while no other tab and no worker of this origin does the same. Without it two tabs that
+   * subscribe at once get two endpoints in Chromium, one of them dead.
+   * @template T
+   * @param {number} ms  how long to wait for the lock; the work has its own limits
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async function locked(ms, work) {
+    if (!navigator.locks) return work();
+    let mine = false;
+    try {
+      return await navigator.locks.request(LOCK, { signal: AbortSignal.timeout(ms) }, () => {
+        mine = true;
+        return work();
+      });
+    } catch (error) {
+      if (mine) throw error;
+      throw new PushError('timeout', 'Another tab of this site is busy with its subscription. Try again in a moment.', error);
+    }
+  }
+
+  // ---- stored state
+
+  /** @type {Map<string, unknown>} stands in where IndexedDB is refused (some private windows) */
+  const memory = new Map();
+
+  /**
+   * Reads a value, or replaces it by `change(value)`, in one transaction.
+   * @template T
+   * @param {string} key
+   * @param {(value: T|undefined) => T} [change]
+   * @returns {Promise<T|undefined>}
+   */
+  async function stored(key, change) {
+    try {
+      return await transact(key, change);
+    } catch {
+      if (change) memory.set(key, change(/** @type {T|undefined} */ (memory.get(key))));
+      return /** @type {T|undefined} */ (memory.get(key));
+    }
+  }
+
+  /** @type {typeof stored} */
+  async function transact(key, change) {
+    const base = await new Promise((resolve, reject) => {
+      const opening = indexedDB.open('pushkeep', 1);
+      opening.onupgradeneeded = () => opening.result.createObjectStore('state');
+      opening.onsuccess = () => resolve(opening.result);
+      opening.onerror = () => reject(opening.error);
+    });
+    try {
+      return await new Promise((resolve, reject) => {
+        const transaction = base.transaction('state', change ? 'readwrite' : 'readonly');
+        const store = transaction.objectStore('state');
+        const reading = store.get(key);
+        let value;
+        reading.onsuccess = () => {
+          value = reading.result;
+          if (change) store.put((value = change(value)), key);
+        };
+        transaction.oncomplete = () => resolve(value);
+        transaction.onabort = () => reject(transaction.error);
+      });
+    } finally {
+      base.close();
+    }
+  }
+
+  /** @param {(slot: Slot|undefined) => Slot} [change] @returns {Promise<Slot|undefined>} */
+  const slot = (change) => stored('slot:a', change);
+
+  /**
+   * Notes a notification id and tells whether it was noted before.
+   * @param {string} id
+   */
+  async function seen(id) {
+    let known = false;
+    await stored('seen', (/** @type {string[]} */ ids = []) => {
+      known = ids.includes(id);
+      return known ? ids : [...ids, id].slice(-SEEN_IDS_MAX);
+    });
+    return known;
+  }
+
+  // ---- the server
+
+  /**
+   * @param {Site} site
+   * @param {string} path
+   * @param {{method?: string, body?: object, token?: string}} [request]
+   * @returns {Promise<{status: number, answer: Record<string, any>}>}
+   */
+  async function call(site, path, { method = 'GET', body, token } = {}) {
+    /** @type {Record<string, string>} */
+    const headers = {};
+    if (body) headers['content-type'] = 'application/json';
+    if (token) headers.authorization = `Bearer ${token}`;
+    try {
+      const response = await fetch(`${site.server}/v1/client/${encodeURIComponent(site.project)}/${path}`, {
+        method,
+        headers,
+        body: body && JSON.stringify(body),
+        cache: 'no-store', // a cached configuration would bring back a retired key
+        credentials: 'omit',
+        keepalive: method === 'DELETE', // leaving is often followed by closing the tab
+        signal: AbortSignal.timeout(REQUEST_MS_MAX),
+      });
+      const text = await response.text();
+      return { status: response.status, answer: parse(text) };
+    } catch (error) {
+      throw new PushError('network', `The push server at ${site.server} cannot be reached. Check the connection and try again.`, error);
+    }
+  }
+
+  /** @param {string} text @returns {Record<string, any>} */
+  function parse(text) {
+    try {
+      const value = JSON.parse(text);
+      return value !== null && typeof value === 'object' ? value : {};
+    } catch {
+      return {};
+    }
+  }
+
+  /** @param {{status: number, answer: Record<string, any>}} reply */
+  function refusal({ status, answer }) {
+    const why = typeof answer.detail === 'string' ? answer.detail : 'Try again later.';
+    return new PushError('server', `The push server answered ${status}. ${why}`);
+  }
+
+  /** The key to subscribe with now. @param {Site} site @returns {Promise<string>} */
+  async function currentKey(site) {
+    const reply = await call(site, 'config');
+    const key = reply.answer.application_server_key;
+    if (reply.status !== 200 || typeof key !== 'string') throw refusal(reply);
+    return key;
+  }
+
+  // ---- subscribing
+
+  /** @param {string} text unpadded base64url */
+  const bytes = (text) =>
+    Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (letter) => letter.charCodeAt(0));
+
+  /** The key a subscription was made with, unpadded base64url. @param {PushSubscription} subscription */
+  function keyOf(subscription) {
+    const key = subscription.options.applicationServerKey;
+    if (!key) return '';
+    return btoa(String.fromCharCode(...new Uint8Array(key))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
+  }
+
+  /** A browser's refusal to subscribe, in words. @param {unknown} error @returns {PushError} */
+  function explain(error) {
+    if (error instanceof PushError) return error;
+    const { name = '', message = '' } = /** @type {DOMException} */ (error) ?? {};
+    if (name === 'NotAllowedError') return new PushError('denied', 'Notifications are blocked for this site.', error);
+    if (name === 'AbortError' && /permission denied/i.test(message)) {
+      return new PushError('unsupported', 'This window cannot receive push messages. Use an ordinary, not a private, window.', error);
+    }
+    if (name === 'AbortError' || name === 'NetworkError') {
+      return new PushError('push_service_unavailable', 'The push service of your browser cannot be reached. Try again later.', error);
+    }
+    if (name === 'InvalidStateError') {
+      return new PushError('key_changed', 'An older subscription is in the way. Reload the page and try again.', error);
+    }
+    if (name === 'InvalidAccessError' || name === 'InvalidCharacterError') {
+      return new PushError('server', 'The push server gave out a key that this browser does not accept.', error);
+    }
+    return new PushError('unsupported', `This browser cannot subscribe (${name || 'unknown reason'}).`, error);
+  }
+
+  /** The browser's own attempt, which nobody can stop. @type {{key: string, promise: Promise<PushSubscription>, late: boolean}|null} */
+  let pending = null;
+
+  /**
+   * subscribe() with a time limit. An attempt that was given up goes on inside the browser and may succeed much
+   * later: the same key joins it, another key waits for it, and its late end calls `site.onLate`.
+   * @param {Site} site
+   * @param {ServiceWorkerRegistration} registration
+   * @param {string} key
+   * @param {number} ms
+   */
+  async function attempt(site, registration, key, ms) {
+    const late = new PushError('timeout', 'The push service of your browser did not answer in time. Try again later.');
+    if (pending && pending.key !== key) await within(ms, pending.promise.catch(() => null), late);
+    if (!pending) {
+      const promise = registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) });
+      const mine = { key, promise, late: false };
+      pending = mine;
+      const settled = () => {
+        pending = null;
+        if (mine.late) site.onLate?.();
+      };
+      promise.then(settled, settled);
+    }
+    const current = pending;
+    try {
+      return await within(ms, current.promise, late);
+    } catch (error) {
+      current.late = error === late;
+      throw error;
+    }
+  }
+
+  /**
+   * Ends a subscription in the browser. Rejects only if it is still there afterwards: Firefox also rejects when it
+   * merely could not tell its push service.
+   * @param {ServiceWorkerRegistration} registration
+   * @param {PushSubscription} subscription
+   * @param {number} ms
+   */
+  async function end(registration, subscription, ms) {
+    try {
+      await within(ms, subscription.unsubscribe(), new PushError('timeout', 'The browser did not end the subscription in time. Reload the page and try again.'));
+    } catch (error) {
+      if (await registration.pushManager.getSubscription()) throw explain(error);
+    }
+  }
+
+  /**
+   * @param {Site} site
+   * @param {ServiceWorkerRegistration} registration
+   * @param {string} key
+   * @param {number} ms
+   */
+  async function subscribe(site, registration, key, ms) {
+    try {
+      return await attempt(site, registration, key, ms);
+    } catch (error) {
+      const other = await registration.pushManager.getSubscription();
+      if (/** @type {DOMException} */ (error).name !== 'InvalidStateError' || !other) throw explain(error);
+      if (keyOf(other) === key) return other;
+      await end(registration, other, ms);
+      return attempt(site, registration, key, ms).catch((again) => {
+        throw explain(again);
+      });
+    }
+  }
+
+  /**
+   * Makes browser and server agree: a subscription exists, and the server confirmed exactly this one. Call it under
+   * the lock. An existing subscription is kept whatever its key, unless the server says it no longer has that key.
+   * @param {Site} site
+   * @param {ServiceWorkerRegistration} registration
+   * @param {number} until  epoch milliseconds by which subscribing must be done
+   * @param {PushSubscription|null} [given]  a replacement the browser handed over
+   * @returns {Promise<Slot>}
+   */
+  async function ensure(site, registration, until, given) {
+    const left = () => Math.max(1, until - Date.now());
+    const before = await slot();
+    // A token of another project or server means nothing to this one.
+    let replaces = before?.project === site.project && before?.server === site.server ? before.sync_token : undefined;
+    let subscription = given ?? (await registration.pushManager.getSubscription());
+    let key = subscription ? keyOf(subscription) : await currentKey(site);
+    for (let renewed = false; ; ) {
+      subscription ??= await subscribe(site, registration, key, left());
+      const body = { subscription: subscription.toJSON(), application_server_key: key, replaces, identity: site.identity };
+      const reply = await call(site, 'subscriptions', { method: 'POST', body });
+      const { id, short_id, sync_token, field } = reply.answer;
+      if (reply.status < 300 && id && sync_token) {
+        const now = { ...site, wanted: true, id, short_id, sync_token, endpoint: subscription.endpoint, key };
+        delete now.identity;
+        delete now.onLate;
+        await slot(() => now);
+        return now;
+      }
+      if (reply.status === 403 && field === 'replaces' && replaces) {
+        replaces = undefined; // a token of before the server was set up anew: register anew
+      } else if (reply.status !== 409 || field === 'identity') {
+        throw refusal(reply);
+      } else if (!renewed) {
+        // Made with a key the server does not have, or stored with other secrets: only a new one helps.
+        renewed = true;
+        key = reply.answer.application_server_key ?? (await currentKey(site));
+        await end(registration, subscription, left());
+        subscription = null;
+      } else {
+        throw new PushError('key_changed', 'The push server is changing its key right now. Try again in a moment.');
+      }
+    }
+  }
+
+  /**
+   * Makes browser and server forget the subscription. Call it under the lock, after `wanted` became false: whatever
+   * fails here is done at the next page start.
+   * @param {Site} site
+   * @param {ServiceWorkerRegistration|undefined} registration
+   * @param {number} ms
+   */
+  async function forget(site, registration, ms) {
+    const before = await slot();
+    /** @type {unknown} */
+    let failure;
+    if (before?.sync_token) {
+      try {
+        const at = { ...site, project: before.project ?? site.project, server: before.server ?? site.server };
+        const reply = await call(at, 'subscriptions', { method: 'DELETE', token: before.sync_token });
+        // An unknown token is as good as a deleted one. Anything else is worth another try later.
+        if (reply.status >= 300 && ![401, 403, 404, 410].includes(reply.status)) throw refusal(reply);
+        await slot(() => ({ wanted: false }));
+      } catch (error) {
+        failure = error;
+      }
+    }
+    // The server being away must not keep the visitor subscribed.
+    const subscription = await registration?.pushManager.getSubscription();
+    if (registration && subscription) await end(registration, subscription, ms);
+    if (failure) throw failure;
+  }
+
+  self.PushkeepCore = { PushError, within, locked, slot, seen, keyOf, ensure, forget };
+})();

@@ -1,0 +1,191 @@
+// The service worker: shows every push, opens what was clicked, renews a subscription the browser lost.
+//
+// Served at /pushkeep/worker.js and registered with the scope /pushkeep/a/, which holds no page: it never controls
+// one and has no fetch handler. A site that serves it from elsewhere loads core.js before it.
+'use strict';
+
+self.PushkeepCore || importScripts('core.js');
+
+const { PushError, within, locked, slot, seen, ensure } = self.PushkeepCore;
+const SUBSCRIBE_MS_MAX = 20_000;
+// Showing must not wait for a slow disk: past this a repeat may sound twice.
+const SEEN_MS_MAX = 1_000;
+// A page that can navigate itself answers at once; one that does not listen gets no second chance.
+const ANSWER_MS_MAX = 400;
+
+self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()));
+self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener('push', (event) => event.waitUntil(received(event)));
+self.addEventListener('notificationclick', (event) => event.waitUntil(clicked(event)));
+self.addEventListener('pushsubscriptionchange', (event) => event.waitUntil(changed(event)));
+// A page tells the other pages, which it cannot reach itself, that the subscription changed.
+self.addEventListener('message', (event) => {
+  if (event.data?.pushkeep?.type === 'changed') event.waitUntil(tell({ type: 'changed' }, event.source?.id));
+});
+
+// ---- push
+
+/**
+ * Shows the message, whatever it is. Browsers punish a push that shows nothing, so nothing stands between the event
+ * and showNotification() that can fail or wait: no fetch, and no check that ends in silence.
+ * @param {PushEvent} event
+ */
+async function received(event) {
+  const message = read(event);
+  const { id, title, options } = message;
+  const late = new PushError('timeout', 'IndexedDB is slow.');
+  const repeat = id ? await within(SEEN_MS_MAX, seen(id), late).catch(() => false) : false;
+  if (repeat) Object.assign(options, { silent: true, renotify: false, vibrate: undefined });
+  const shown = self.registration
+    .showNotification(title, options)
+    .catch(() => self.registration.showNotification(title, { body: options.body, data: options.data }))
+    .catch(() => self.registration.showNotification(self.location.host));
+  const { body, tag, data } = options;
+  await Promise.all([shown, tell({ type: 'received', id, title, body, tag, url: data.pushkeep.url, repeat }).catch(() => {})]);
+}
+
+/** @param {unknown} value @returns {Record<string, any>|null} */
+const record = (value) => (value !== null && typeof value === 'object' && !Array.isArray(value) ? value : null);
+/** @param {unknown} value @returns {string|undefined} */
+const words = (value) => (typeof value === 'string' && value.trim() ? value : undefined);
+
+/**
+ * Understands {web_push: 8030, notification: {…}}, a plain {title, body, url, …}, text, and nothing at all.
+ * @param {PushEvent} event
+ */
+function read(event) {
+  let text = '';
+  let json = null;
+  try {
+    text = event.data?.text() ?? '';
+    json = record(JSON.parse(text));
+  } catch {
+    // Not JSON: the text is the message.
+  }
+  // Safari hands a declarative message over ready-made.
+  const declared = event.data ? null : /** @type {any} */ (event).notification;
+  const from = record(json?.notification) ?? json ?? declared ?? { body: text };
+  const given = record(from.data);
+  const url = address(from.navigate ?? from.url ?? given?.url);
+  const actions = Array.isArray(from.actions) ? from.actions.filter((action) => words(action?.action) && words(action?.title)) : [];
+  const id = words(json?.pushkeep?.id);
+  return {
+    id,
+    title: words(from.title) ?? self.location.host,
+    /** @type {NotificationOptions & Record<string, any>} */
+    options: {
+      body: words(from.body) ?? (words(from.title) ? '' : 'You have a new message.'),
+      tag: words(from.tag) ?? '',
+      // Replacing a visible copy is the point of a tag; only an explicit wish makes it sound again.
+      renotify: from.renotify === true && Boolean(words(from.tag)),
+      icon: address(from.icon),
+      badge: address(from.badge),
+      image: address(from.image),
+      lang: words(from.lang) ?? '',
+      dir: ['ltr', 'rtl'].includes(from.dir) ? from.dir : 'auto',
+      silent: from.silent === true,
+      requireInteraction: from.requireInteraction === true,
+      actions: actions.map(({ action, title, icon }) => ({ action, title, icon: address(icon) })),
+      data: {
+        ...(given ?? (from.data == null ? {} : { value: from.data })),
+        pushkeep: { id, url, actions: Object.fromEntries(actions.map((one) => [one.action, address(one.navigate ?? one.url)])) },
+      },
+    },
+  };
+}
+
+/**
+ * An address that may be opened or loaded: of this origin, https, or (where the site itself is being tried out on
+ * http://localhost) another port of this machine. Anything else is ignored.
+ * @param {unknown} value
+ * @returns {string|undefined}
+ */
+function address(value) {
+  const text = words(value);
+  if (!text) return undefined;
+  try {
+    const url = new URL(text, self.location.origin);
+    const local = url.protocol === self.location.protocol && /^(127\.0\.0\.1|\[::1\]|(.+\.)?localhost)$/.test(url.hostname);
+    const allowed = url.protocol === 'https:' || url.origin === self.location.origin || local;
+    return allowed && !url.username && !url.password ? url.href : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+// ---- click
+
+/** Every page of the origin: none is inside the scope, so none is controlled. */
+const pages = () => self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+
+/** @param {object} message @param {string} [except] */
+async function tell(message, except) {
+  for (const page of await pages()) if (page.id !== except) page.postMessage({ pushkeep: message });
+}
+
+/** @param {NotificationEvent} event */
+async function clicked(event) {
+  const { notification, action } = event;
+  notification.close();
+  // data may come from another script of the site: checked again before it is opened.
+  const known = notification.data?.pushkeep ?? {};
+  const url = address(known.actions?.[action]) ?? address(known.url) ?? `${self.location.origin}/`;
+  await open(url);
+  await tell({ type: 'clicked', id: known.id, title: notification.title, action, url });
+}
+
+/**
+ * Focuses the page that shows the address already; a page of the same path may move there itself; else a new window.
+ * Other pages are left alone: they may hold a half-filled form.
+ * @param {string} url
+ */
+async function open(url) {
+  const wanted = new URL(url);
+  const windows = /** @type {WindowClient[]} */ (await pages());
+  let page = windows.find((one) => one.url === url);
+  if (!page) {
+    const near = windows.find((one) => {
+      const at = new URL(one.url);
+      return at.origin === wanted.origin && at.pathname === wanted.pathname;
+    });
+    // client.navigate() rejects for a page outside the scope, so the page is asked.
+    if (near && (await asked(near, url))) page = near;
+  }
+  try {
+    if (page) return await page.focus();
+  } catch {
+    // Not allowed to focus: a window is still better than nothing.
+  }
+  return self.clients.openWindow(url);
+}
+
+/** @param {WindowClient} page @param {string} url @returns {Promise<boolean>} whether the page took it */
+function asked(page, url) {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = () => resolve(true);
+    setTimeout(() => resolve(false), ANSWER_MS_MAX);
+    page.postMessage({ pushkeep: { type: 'navigate', url } }, [port2]);
+  });
+}
+
+// ---- pushsubscriptionchange
+
+/**
+ * Firefox: old and null after its push service forgot it. Chromium: null and null after the permission came back.
+ * What is left out here (no permission, no network) the next page start makes up for.
+ * @param {Event & {newSubscription?: PushSubscription|null}} event
+ */
+async function changed(event) {
+  const query = new URL(self.location.href).searchParams;
+  await locked(SUBSCRIBE_MS_MAX, async () => {
+    const before = await slot();
+    if (!before?.wanted || Notification.permission !== 'granted') return;
+    const site = {
+      project: before.project ?? query.get('project') ?? '',
+      server: before.server ?? query.get('server') ?? self.location.origin,
+    };
+    await ensure(site, self.registration, Date.now() + SUBSCRIBE_MS_MAX, event.newSubscription);
+    await tell({ type: 'changed' });
+  });
+}

@@ -1,0 +1,141 @@
+"""A stand-in for the server's browser routes: real HTTP, scripted answers, every request kept.
+
+The real routes have tests of their own; here it has to be possible to make the server wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+from aiohttp import web
+
+import pushkeep
+
+PACKAGE = Path(pushkeep.__file__).parent
+PROJECT = "pk_test"
+CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'"
+
+JsonObject = dict[str, object]
+Answer = tuple[int, JsonObject]
+
+
+def made_up_key(seed: int) -> str:
+    """65 octets that look like a public key to whoever does not compute with them."""
+    return base64.urlsafe_b64encode(b"\x04" + bytes([seed]) * 64).decode().rstrip("=")
+
+
+@dataclass
+class Site:
+    """The server's scripted side.
+
+    Attributes:
+        key: what ``config`` gives out.
+        on_register: answers a POST; by default 201 with an id per endpoint.
+        on_delete: answers a DELETE.
+        requests: (method, last path segment, body, Authorization header), in order.
+    """
+
+    key: str = field(default_factory=lambda: made_up_key(1))
+    on_register: Callable[[JsonObject], Answer] | None = None
+    on_delete: Callable[[], Answer] = field(default=lambda: (204, {}))
+    requests: list[tuple[str, str, JsonObject, str | None]] = field(default_factory=list)
+    variables: dict[str, object] = field(default_factory=dict)
+    base: str = ""
+
+    def register(self, body: JsonObject) -> Answer:
+        if self.on_register is not None:
+            return self.on_register(body)
+        return registered(body)
+
+    def bodies(self, method: str = "POST") -> list[JsonObject]:
+        return [body for verb, _, body, _ in self.requests if verb == method]
+
+
+def registered(body: JsonObject) -> Answer:
+    """A server that knows an endpoint by its last letters, and gives the same token each time."""
+    subscription = body["subscription"]
+    assert isinstance(subscription, Mapping)
+    name = str(subscription["endpoint"]).rsplit("/", 1)[-1]
+    return 201, {"id": f"id-{name}", "short_id": f"S{name:0>7}"[:8], "sync_token": f"st_{name}"}
+
+
+class Sites:
+    """One listening server; each test has its own origin, and with it its own storage, worker and permission."""
+
+    def __init__(self) -> None:
+        self._sites: dict[str, Site] = {}
+        self._template = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(PACKAGE / "demo_site"), autoescape=True, undefined=jinja2.StrictUndefined
+        ).get_template("index.html")
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/", self._page)
+        app.router.add_get("/blank{rest:.*}", self._blank)
+        app.router.add_static("/pushkeep", PACKAGE / "browser")
+        app.router.add_static("/demo", PACKAGE / "demo_site")
+        app.router.add_get("/v1/client/{project}/config", self._config)
+        app.router.add_post("/v1/client/{project}/subscriptions", self._register)
+        app.router.add_delete("/v1/client/{project}/subscriptions", self._delete)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        listener = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await listener.start()
+        server = listener._server
+        assert server is not None
+        self.port = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+
+    async def stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    def new(self, host: str | None = None) -> Site:
+        host = host or f"t{len(self._sites)}.localhost"
+        site = Site(base=f"http://{host}:{self.port}")
+        self._sites[f"{host}:{self.port}"] = site
+        return site
+
+    def _site(self, request: web.Request) -> Site:
+        return self._sites[request.host]
+
+    async def _page(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        variables: dict[str, object] = {
+            "project_key": PROJECT,
+            "public_url": site.base,
+            "server_url": site.base,
+            "pushkeep_command": "pushkeep",
+            "api_key_file": "/home/ada/.local/share/pushkeep/demo-api-key",
+            "data_dir_flag": "",
+            "offline": False,
+            "insecure": False,
+        } | site.variables
+        html = self._template.render(variables)
+        return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": CSP})
+
+    async def _blank(self, request: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html><title>Blank</title><button>Go</button>", content_type="text/html")
+
+    async def _config(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        site.requests.append(("GET", "config", {}, None))
+        return web.json_response({"application_server_key": site.key})
+
+    async def _register(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        body: JsonObject = await request.json()
+        site.requests.append(("POST", "subscriptions", body, None))
+        status, answer = site.register(body)
+        return web.json_response(answer, status=status)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        site.requests.append(("DELETE", "subscriptions", {}, request.headers.get("Authorization")))
+        status, answer = site.on_delete()
+        return web.json_response(answer, status=status) if status != 204 else web.Response(status=204)

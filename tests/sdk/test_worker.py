@@ -1,0 +1,318 @@
+"""The worker shows every push, whatever it contains, and opens what was clicked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .conftest import OpenPage, StartWorker, until
+from .site import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="package")]
+
+DECLARATIVE = {
+    "web_push": 8030,
+    "notification": {
+        "title": "Hello",
+        "body": "It works",
+        "navigate": "https://shop.example/orders/7",
+        "tag": "order-7",
+        "lang": "en",
+        "dir": "rtl",
+        "requireInteraction": True,
+        "data": {"order": 7},
+        "actions": [{"action": "pay", "title": "Pay", "navigate": "/pay"}],
+        "mutable": True,
+    },
+    "mutable": True,
+    "pushkeep": {"id": "n-1"},
+}
+
+
+async def test_shows_a_declarative_payload_as_it_says(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    await worker.push(json.dumps(DECLARATIVE))
+    (shown,) = await worker.shown()
+    assert shown["title"] == "Hello"
+    assert shown["body"] == "It works"
+    assert shown["tag"] == "order-7"
+    assert shown["dir"] == "rtl"
+    assert shown["lang"] == "en"
+    assert shown["requireInteraction"] is True
+    assert shown["renotify"] is False
+    assert shown["silent"] is False
+    assert shown["actions"] == [{"action": "pay", "title": "Pay"}] or shown["actions"][0]["title"] == "Pay"  # type: ignore[index]
+    assert shown["data"] == {
+        "order": 7,
+        "pushkeep": {"id": "n-1", "url": "https://shop.example/orders/7", "actions": {"pay": f"{site.base}/pay"}},
+    }
+
+
+PAYLOADS: dict[str, tuple[str, str, str]] = {
+    "plain object": ('{"title": "Plain", "body": "Object"}', "Plain", "Object"),
+    "text": ("Just words", "HOST", "Just words"),
+    "no data": ("", "HOST", "You have a new message."),
+    "blank": ("   ", "HOST", "You have a new message."),
+    "cut JSON": ('{"title": "Cut', "HOST", '{"title": "Cut'),
+    "a number": ("42", "HOST", "42"),
+    "null": ("null", "HOST", "null"),
+    "a list": ('["a"]', "HOST", '["a"]'),
+    "empty object": ("{}", "HOST", "You have a new message."),
+    "wrong types": (
+        '{"web_push": 8030, "notification": {"title": 5, "body": [], "tag": {}, "dir": "up", "lang": 7, "icon": 3,'
+        ' "actions": "x", "silent": "yes", "renotify": 1, "data": 9, "navigate": "javascript:alert(1)"}}',
+        "HOST",
+        "You have a new message.",
+    ),
+    "notification is a string": ('{"notification": "x"}', "HOST", "You have a new message."),
+    "renotify without tag": ('{"title": "R", "renotify": true}', "R", ""),
+    "broken actions": ('{"title": "A", "actions": [null, 1, {}, {"action": "x"}, {"action": 1, "title": 2}]}', "A", ""),
+    "broken pictures": ('{"title": "P", "icon": "http://[", "image": "data:,x", "badge": ""}', "P", ""),
+    "half a surrogate pair": ('{"title": "\\ud800", "body": "b"}', "\ufffd", "b"),
+    "only a body": ('{"body": "b"}', "HOST", "b"),
+}
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+async def test_always_shows_something(name: str, site: Site, open_page: OpenPage, start_worker: StartWorker) -> None:
+    data, title, body = PAYLOADS[name]
+    worker = await start_worker(await open_page())
+    await worker.push(data)
+    (shown,) = await worker.shown()
+    assert shown["title"] == title.replace("HOST", site.base.removeprefix("http://"))
+    assert shown["body"] == body
+
+
+async def test_shows_a_plainer_one_when_the_browser_refuses_the_options(
+    open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    await worker.evaluate(
+        """() => {
+          const real = registration.showNotification.bind(registration);
+          registration.showNotification = (title, options) =>
+            options?.tag !== undefined ? Promise.reject(new TypeError('refused')) : real(title, options);
+        }"""
+    )
+    await worker.push('{"title": "T", "body": "B", "tag": "t"}')
+    (shown,) = await worker.shown()
+    assert (shown["title"], shown["body"]) == ("T", "B")
+
+
+async def test_a_repeat_is_shown_silently_and_replaces_its_copy(open_page: OpenPage, start_worker: StartWorker) -> None:
+    worker = await start_worker(await open_page())
+    payload = {"notification": {"title": "Once", "tag": "n-5"}, "pushkeep": {"id": "n-5"}}
+    await worker.push(json.dumps(payload))
+    assert (await worker.shown())[0]["silent"] is False
+    await worker.push(json.dumps(payload))
+    await until(
+        worker.page,
+        """async () => {
+          const registration = await navigator.serviceWorker.getRegistration('/pushkeep/a/');
+          return (await registration.getNotifications())[0]?.silent === true;
+        }""",
+    )
+    assert len(await worker.shown()) == 1
+
+
+async def test_remembers_the_last_hundred_ids(open_page: OpenPage, start_worker: StartWorker) -> None:
+    worker = await start_worker(await open_page())
+    known = await worker.evaluate(
+        """async () => {
+          for (let n = 0; n < 101; n++) await PushkeepCore.seen(`n-${n}`);
+          return [await PushkeepCore.seen('n-1'), await PushkeepCore.seen('n-0')];
+        }"""
+    )
+    assert known == [True, False]
+
+
+async def test_shows_although_storage_hangs_or_fails(open_page: OpenPage, start_worker: StartWorker) -> None:
+    worker = await start_worker(await open_page())
+    for number, broken in enumerate(("() => ({})", "() => { throw new DOMException('no', 'SecurityError'); }")):
+        await worker.evaluate(f"() => {{ IDBFactory.prototype.open = {broken}; }}")
+        await worker.push(json.dumps({"title": "Still", "pushkeep": {"id": f"s-{number}"}}))
+        assert len(await worker.shown(number + 1)) == number + 1
+
+
+async def test_tells_open_pages_what_was_shown(open_page: OpenPage, start_worker: StartWorker) -> None:
+    page = await open_page()
+    worker = await start_worker(page)
+    await page.evaluate(
+        """() => {
+          self.heard = [];
+          navigator.serviceWorker.addEventListener('message', (event) => self.heard.push(event.data.pushkeep));
+          navigator.serviceWorker.startMessages();
+        }"""
+    )
+    await worker.push('{"title": "T", "body": "B", "url": "/inbox"}')
+    await until(page, "() => self.heard.length === 1")
+    heard = await page.evaluate("() => self.heard[0]")
+    assert (heard["type"], heard["title"], heard["body"], heard["repeat"]) == ("received", "T", "B", False)
+    assert heard["url"].endswith("/inbox")
+
+
+CLICK = """async ({ data, action }) => {
+  // A made-up click opens no window, so what would be done is noted instead.
+  self.done = [];
+  self.clients.openWindow = async (url) => { self.done.push(['open', url]); return null; };
+  WindowClient.prototype.focus = async function () { self.done.push(['focus', this.url]); return this; };
+  await registration.showNotification('Clicked', { data });
+  const [notification] = await registration.getNotifications();
+  await clicked({ notification, action });
+  return { done: self.done, left: (await registration.getNotifications()).length };
+}"""
+
+
+async def test_click_focuses_the_page_that_shows_the_address(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page("/blank/inbox"))
+    url = f"{site.base}/blank/inbox"
+    result = await worker.evaluate(CLICK, {"data": {"pushkeep": {"url": url}}, "action": ""})
+    assert result == {"done": [["focus", url]], "left": 0}
+
+
+async def test_click_opens_a_window_when_no_page_shows_the_address(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page("/blank/form"))
+    url = f"{site.base}/blank/inbox"
+    result = await worker.evaluate(CLICK, {"data": {"pushkeep": {"url": url}}, "action": ""})
+    assert result == {"done": [["open", url]], "left": 0}
+
+
+async def test_click_lets_a_page_of_the_same_path_move_itself(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    page = await open_page("/blank/inbox?message=1")
+    worker = await start_worker(page)
+    await page.evaluate("async () => (await import('/pushkeep/sdk.js')).Pushkeep.init({ projectKey: 'pk_test' })")
+    url = f"{site.base}/blank/inbox?message=2"
+    result = await worker.evaluate(CLICK, {"data": {"pushkeep": {"url": url}}, "action": ""})
+    assert result == {"done": [["focus", f"{site.base}/blank/inbox?message=1"]], "left": 0}
+    await page.wait_for_url(url)
+
+
+async def test_click_opens_a_window_when_the_page_of_the_same_path_does_not_listen(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page("/blank/inbox?message=1"))
+    url = f"{site.base}/blank/inbox?message=2"
+    result = await worker.evaluate(CLICK, {"data": {"pushkeep": {"url": url}}, "action": ""})
+    assert result == {"done": [["open", url]], "left": 0}
+
+
+async def test_click_on_an_action_opens_its_own_address(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    data = {"pushkeep": {"url": "https://shop.example/", "actions": {"pay": "https://shop.example/pay"}}}
+    result = await worker.evaluate(CLICK, {"data": data, "action": "pay"})
+    assert result == {"done": [["open", "https://shop.example/pay"]], "left": 0}
+    result = await worker.evaluate(CLICK, {"data": data, "action": "other"})
+    assert result == {"done": [["open", "https://shop.example/"]], "left": 0}
+
+
+HOSTILE = [
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "file:///etc/passwd",
+    "http://elsewhere.example/",
+    "https://user:secret@shop.example/",
+    "blob:https://shop.example/1",
+    "https://",
+]
+
+
+@pytest.mark.parametrize("url", HOSTILE)
+async def test_click_never_opens_another_kind_of_address(
+    url: str, site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    page = await open_page()
+    worker = await start_worker(page)
+    await worker.push(json.dumps({"title": "T", "url": url}))
+    (shown,) = await worker.shown()
+    assert shown["data"]["pushkeep"]["url"] is None  # type: ignore[index]
+    result = await worker.evaluate(CLICK, {"data": {"pushkeep": {"url": url}}, "action": ""})
+    assert result["done"] == [["open", f"{site.base}/"]]  # type: ignore[index]
+
+
+CHANGE = """async ({ state, current, given }) => {
+  const bytes = (text) =>
+    Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (letter) => letter.charCodeAt(0));
+  const base64url = (octets) =>
+    btoa(String.fromCharCode(...octets)).replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=/g, '');
+  await PushkeepCore.slot(() => state);
+  const make = (number, key) => ({
+    endpoint: `https://push.example/${number}`,
+    options: { applicationServerKey: bytes(key).buffer },
+    toJSON: () => ({ endpoint: `https://push.example/${number}`, keys: { p256dh: 'p', auth: 'a' } }),
+    unsubscribe: async () => true,
+  });
+  self.calls = [];
+  PushManager.prototype.getSubscription = async () => null;
+  PushManager.prototype.subscribe = async ({ applicationServerKey }) => {
+    const key = base64url(applicationServerKey);
+    self.calls.push(key);
+    return make('renewed', key);
+  };
+  await changed({ oldSubscription: null, newSubscription: given ? make('given', current) : null });
+  return { calls: self.calls, state: await PushkeepCore.slot() };
+}"""
+
+
+def stored(site: Site, **change: object) -> dict[str, object]:
+    return {
+        "wanted": True,
+        "project": "pk_test",
+        "server": site.base,
+        "id": "id-old",
+        "short_id": "old",
+        "sync_token": "st_old",
+        "endpoint": "https://push.example/old",
+        "key": site.key,
+    } | change
+
+
+async def test_a_lost_subscription_is_made_anew_and_reported_as_a_replacement(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    result = await worker.evaluate(CHANGE, {"state": stored(site), "current": site.key, "given": False})
+    assert result["calls"] == [site.key]  # type: ignore[index]
+    (body,) = site.bodies()
+    assert body["replaces"] == "st_old"
+    assert body["application_server_key"] == site.key
+    assert result["state"]["endpoint"] == "https://push.example/renewed"  # type: ignore[index]
+    assert result["state"]["sync_token"] == "st_renewed"  # type: ignore[index]
+
+
+async def test_a_subscription_the_browser_hands_over_is_reported(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    result = await worker.evaluate(CHANGE, {"state": stored(site), "current": site.key, "given": True})
+    assert result["calls"] == []  # type: ignore[index]
+    assert result["state"]["endpoint"] == "https://push.example/given"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("state", [None, {"wanted": False, "sync_token": "st_old"}], ids=["nothing known", "left"])
+async def test_nobody_is_subscribed_again_against_their_will(
+    state: dict[str, object] | None, site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    result = await worker.evaluate(CHANGE, {"state": state, "current": site.key, "given": False})
+    assert result["calls"] == []  # type: ignore[index]
+    assert site.requests == []
+
+
+async def test_without_permission_nothing_is_attempted(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page(granted=False))
+    result = await worker.evaluate(CHANGE, {"state": stored(site), "current": site.key, "given": False})
+    assert result["calls"] == []  # type: ignore[index]
+    assert site.requests == []

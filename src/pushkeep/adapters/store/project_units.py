@@ -6,7 +6,7 @@ functions through SQLAlchemy's ``run_sync``.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from pushkeep.adapters.store.rows import project_from, select_projects, uuid_of
 from pushkeep.adapters.store.sealing import Vault
@@ -18,6 +18,22 @@ from pushkeep.protocol.vapid import SigningKey
 
 KeyCache = dict[int, SigningKey]
 """Signing keys by row id. A row's key never changes, so it is unsealed and parsed once."""
+
+
+# Asked for with every registration and notification, and so built once.
+_SIGNING_KEYS = (
+    select(
+        signing_keys.c.id,
+        signing_keys.c.key_id,
+        signing_keys.c.private_key,
+        signing_keys.c.state,
+        signing_keys.c.created_at,
+    )
+    .where(signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*KeyState]))
+    .order_by(signing_keys.c.id.desc())
+)
+_SECRETS = select(projects.c.identity_secret, projects.c.sync_secret).where(projects.c.id == bindparam("project_id"))
+_BY_PUBLISHABLE_KEY = select_projects().where(projects.c.publishable_key == bindparam("key"))
 
 
 def ensure_project(connection: Connection, vault: Vault, new: NewProject) -> Project:
@@ -63,7 +79,7 @@ def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Pr
 
 def project_by_publishable_key(connection: Connection, key: str) -> Project | None:
     """See :meth:`pushkeep.ports.ProjectStore.project_by_publishable_key`."""
-    row = connection.execute(select_projects().where(projects.c.publishable_key == key)).one_or_none()
+    row = connection.execute(_BY_PUBLISHABLE_KEY, {"key": key}).one_or_none()
     return None if row is None else project_from(row)
 
 
@@ -93,17 +109,7 @@ def load_signing_keys(
     connection: Connection, vault: Vault, cache: KeyCache, project: Project
 ) -> tuple[ProjectSigningKey, ...]:
     """See :meth:`pushkeep.ports.ProjectStore.signing_keys`."""
-    rows = connection.execute(
-        select(
-            signing_keys.c.id,
-            signing_keys.c.key_id,
-            signing_keys.c.private_key,
-            signing_keys.c.state,
-            signing_keys.c.created_at,
-        )
-        .where(signing_keys.c.project_id == project.id, signing_keys.c.state.in_([*KeyState]))
-        .order_by(signing_keys.c.id.desc())
-    ).all()
+    rows = connection.execute(_SIGNING_KEYS, {"project_id": project.id}).all()
     keys = []
     for row in rows:
         key = cache.get(row.id)
@@ -116,9 +122,7 @@ def load_signing_keys(
 
 def project_secrets(connection: Connection, vault: Vault, project: Project) -> ProjectSecrets:
     """See :meth:`pushkeep.ports.ProjectStore.project_secrets`."""
-    row = connection.execute(
-        select(projects.c.identity_secret, projects.c.sync_secret).where(projects.c.id == project.id)
-    ).one()
+    row = connection.execute(_SECRETS, {"project_id": project.id}).one()
     return ProjectSecrets(
         identity=vault.open_secret(project.public_id, "identity", row.identity_secret),
         sync=vault.open_secret(project.public_id, "sync", row.sync_secret),

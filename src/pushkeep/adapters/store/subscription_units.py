@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, String, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, String, bindparam, func, insert, literal, or_, select, tuple_, update
 
 from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_reason
 from pushkeep.adapters.store.sealing import SealBroken, Vault
@@ -21,6 +21,39 @@ from pushkeep.ports import ResultUpdate, StoredRegistration
 
 _IDS_PER_STATEMENT = 400
 """Each id is two parameters; SQLite before 3.32 takes 999, and a statement of this size is still planned fast."""
+
+
+# A statement costs more to build than to run: those of the registration path are built once.
+_BY_ENDPOINT = select_records().where(
+    subscriptions.c.project_id == bindparam("project_id"),
+    subscriptions.c.endpoint_hash == bindparam("endpoint_hash"),
+    subscriptions.c.signing_key_id == bindparam("signing_key_id"),
+)
+_BY_ROW_ID = select_records().where(subscriptions.c.id == bindparam("row_id"))
+_BY_PUBLIC_ID = select_records().where(
+    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.public_id == bindparam("public_id")
+)
+_BY_SHORT_ID = select_records().where(
+    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id == bindparam("short_id")
+)
+_CONTACT_ID = select(contacts.c.id).where(
+    contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
+)
+_ACTIVE_OF_CONTACT = (
+    select(func.count())
+    .select_from(subscriptions)
+    .where(
+        subscriptions.c.contact_id == bindparam("contact_id"),
+        subscriptions.c.state == State.ACTIVE.value,
+        subscriptions.c.id != bindparam("leaving"),
+    )
+)
+_TAKEN_SHORT_IDS = select(subscriptions.c.short_id).where(
+    subscriptions.c.project_id == bindparam("project_id"),
+    subscriptions.c.short_id.in_(bindparam("candidates", expanding=True)),
+)
+_INSERT = insert(subscriptions).returning(subscriptions.c.id)
+_INSERT_CONTACT = insert(contacts).returning(contacts.c.id)
 
 
 def existing_registration(
@@ -55,7 +88,7 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
         _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
     if decided.supersede is not None:
         _supersede(connection, decided.supersede, row_id, registration.now)
-    row = connection.execute(select_records().where(subscriptions.c.id == row_id)).one()
+    row = connection.execute(_BY_ROW_ID, {"row_id": row_id}).one()
     return StoredRegistration(record_from(row), created=existing is None)
 
 
@@ -63,11 +96,12 @@ def _rows_concerned(
     connection: Connection, vault: Vault, project: Project, registration: Registration
 ) -> tuple[SubscriptionRecord | None, SubscriptionRecord | None]:
     existing = connection.execute(
-        select_records().where(
-            subscriptions.c.project_id == project.id,
-            subscriptions.c.endpoint_hash == vault.endpoint_hash(registration.subscription.endpoint),
-            subscriptions.c.signing_key_id == registration.signing_key_id,
-        )
+        _BY_ENDPOINT,
+        {
+            "project_id": project.id,
+            "endpoint_hash": vault.endpoint_hash(registration.subscription.endpoint),
+            "signing_key_id": registration.signing_key_id,
+        },
     ).one_or_none()
     replaced = None
     if registration.replaces is not None:
@@ -78,16 +112,11 @@ def _rows_concerned(
 def _contact_id(connection: Connection, project: Project, owner: str | None, now: float) -> int | None:
     if owner is None:
         return None
-    found = connection.execute(
-        select(contacts.c.id).where(contacts.c.project_id == project.id, contacts.c.external_id == owner)
-    ).scalar_one_or_none()
-    if found is not None:
-        return int(found)
-    return int(
-        connection.execute(
-            insert(contacts).values(project_id=project.id, external_id=owner, created_at=now).returning(contacts.c.id)
-        ).scalar_one()
-    )
+    named = {"project_id": project.id, "external_id": owner}
+    found = connection.execute(_CONTACT_ID, named).scalar_one_or_none()
+    if found is None:
+        found = connection.execute(_INSERT_CONTACT, {**named, "created_at": now}).scalar_one()
+    return int(found)
 
 
 def _check_room(
@@ -98,15 +127,7 @@ def _check_room(
     if contact_id is None or already:
         return
     leaving = decided.supersede.id if decided.supersede is not None else 0
-    count = connection.execute(
-        select(func.count())
-        .select_from(subscriptions)
-        .where(
-            subscriptions.c.contact_id == contact_id,
-            subscriptions.c.state == State.ACTIVE.value,
-            subscriptions.c.id != leaving,
-        )
-    ).scalar_one()
+    count = connection.execute(_ACTIVE_OF_CONTACT, {"contact_id": contact_id, "leaving": leaving}).scalar_one()
     check_owner_has_room(decided.owner, count)
 
 
@@ -120,36 +141,27 @@ def _insert(
 ) -> int:
     subscription = registration.subscription
     endpoint_hash = vault.endpoint_hash(subscription.endpoint)
-    inserted = connection.execute(
-        insert(subscriptions)
-        .values(
-            project_id=project.id,
-            public_id=uuid_of(registration.public_id),
-            short_id=_free_short_id(connection, project, registration.short_ids),
-            contact_id=contact_id,
-            signing_key_id=registration.signing_key_id,
-            origin=subscription.endpoint.origin,
-            vendor=registration.vendor,
-            endpoint_hash=endpoint_hash,
-            keys_hash=keys_hash,
-            sealed=vault.seal_subscription(project, endpoint_hash, subscription),
-            state=State.ACTIVE.value,
-            created_at=registration.now,
-            last_seen_at=registration.now,
-        )
-        .returning(subscriptions.c.id)
-    )
-    return int(inserted.scalar_one())
+    values = {
+        "project_id": project.id,
+        "public_id": uuid_of(registration.public_id),
+        "short_id": _free_short_id(connection, project, registration.short_ids),
+        "contact_id": contact_id,
+        "signing_key_id": registration.signing_key_id,
+        "origin": subscription.endpoint.origin,
+        "vendor": registration.vendor,
+        "endpoint_hash": endpoint_hash,
+        "keys_hash": keys_hash,
+        "sealed": vault.seal_subscription(project, endpoint_hash, subscription),
+        "state": State.ACTIVE.value,
+        "created_at": registration.now,
+        "last_seen_at": registration.now,
+    }
+    return int(connection.execute(_INSERT, values).scalar_one())
 
 
 def _free_short_id(connection: Connection, project: Project, candidates: tuple[str, ...]) -> str:
-    taken = set(
-        connection.execute(
-            select(subscriptions.c.short_id).where(
-                subscriptions.c.project_id == project.id, subscriptions.c.short_id.in_(candidates)
-            )
-        ).scalars()
-    )
+    wanted = {"project_id": project.id, "candidates": list(candidates)}
+    taken = set(connection.execute(_TAKEN_SHORT_IDS, wanted).scalars())
     for candidate in candidates:
         if candidate not in taken:
             return candidate
@@ -221,9 +233,11 @@ def _end(connection: Connection, row_id: int, version: int, reason: EndReason) -
 
 def find(connection: Connection, project: Project, any_id: AnyId) -> SubscriptionRecord | None:
     """See :meth:`pushkeep.ports.SubscriptionStore.find_subscription`."""
-    row = connection.execute(
-        select_records().where(subscriptions.c.project_id == project.id, _named([any_id]))
-    ).one_or_none()
+    if any_id.public_id is not None:
+        named = {"project_id": project.id, "public_id": uuid_of(any_id.public_id)}
+        row = connection.execute(_BY_PUBLIC_ID, named).one_or_none()
+    else:
+        row = connection.execute(_BY_SHORT_ID, {"project_id": project.id, "short_id": any_id.short_id}).one_or_none()
     return None if row is None else record_from(row)
 
 

@@ -1,0 +1,215 @@
+"""HTTP/2 (RFC 9113) on h2: one task per stream, every window and queue bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from pushkeep.pushservice.http.message import Handler, Request, Response, answer
+from pushkeep.pushservice.http.stream import Stream
+from pushkeep.pushservice.limits import Limits
+
+_BODILESS = frozenset({204, 304})
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """A request that is being received."""
+
+    headers: list[tuple[str, str]]
+    started_at: float
+    body: bytearray = field(default_factory=bytearray)
+    count: int = 0
+
+
+class Http2Connection:
+    """Serves one connection until it ends; streams are answered concurrently."""
+
+    def __init__(self, stream: Stream, handler: Handler, *, limits: Limits) -> None:
+        self._stream = stream
+        self._handler = handler
+        self._limits = limits
+        # latin-1 takes every octet, so that a hostile header value cannot fail to decode.
+        config = h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
+        self._h2 = h2.connection.H2Connection(config=config)
+        self._incoming: dict[int, _Incoming] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._windows_opened = asyncio.Event()
+        self._streams_opened = 0
+        self._streams_reset = 0
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Serve until the client closes, breaks the protocol, or idles too long; ends with GOAWAY."""
+        setting = h2.settings.SettingCodes
+        self._h2.local_settings = h2.settings.Settings(
+            client=False,
+            initial_values={
+                setting.MAX_CONCURRENT_STREAMS: self._limits.streams_max,
+                setting.MAX_HEADER_LIST_SIZE: self._limits.request_line_and_header_bytes_max,
+                setting.ENABLE_PUSH: 0,
+            },
+        )
+        self._h2.decoder.max_header_list_size = self._limits.request_line_and_header_bytes_max
+        self._h2.initiate_connection()
+        try:
+            await self._flush()
+            while await self._receive():
+                await self._flush()
+        except h2.exceptions.ProtocolError:
+            pass  # h2 has put the GOAWAY that names the violation into its buffer
+        finally:
+            await self._finish()
+
+    async def _receive(self) -> bool:
+        """Take in what the client sent; False when the connection is over."""
+        waiting = bool(self._incoming)
+        seconds = self._limits.request_seconds_max if waiting else self._limits.idle_seconds_max
+        try:
+            data = await self._stream.receive(seconds=seconds)
+        except TimeoutError:
+            # Nothing for so long: what is being answered may go on, what is half received may not.
+            self._reset_overdue()
+            return bool(self._tasks) or waiting
+        if not data:
+            return False
+        for event in self._h2.receive_data(data):
+            if isinstance(event, h2.events.ConnectionTerminated):
+                return False
+            self._take(event)
+        self._reset_overdue()
+        if self._streams_reset > max(self._limits.resets_per_connection_max, self._streams_opened // 2):
+            self.goaway(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            return False
+        return True
+
+    def _take(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.RequestReceived(stream_id=int(stream_id), headers=headers):
+                self._streams_opened += 1
+                fields = [(str(name), str(value)) for name, value in headers or ()]
+                self._incoming[stream_id] = _Incoming(fields, self._loop.time())
+            case h2.events.DataReceived(stream_id=int(stream_id), data=data):
+                length = event.flow_controlled_length or 0
+                # Given back at once: memory is bounded by what is kept, not by the window.
+                self._h2.acknowledge_received_data(length, stream_id)
+                self._take_data(stream_id, data or b"")
+            case h2.events.StreamEnded(stream_id=int(stream_id)):
+                self._dispatch(stream_id)
+            case h2.events.StreamReset(stream_id=int(stream_id)):
+                self._streams_reset += 1
+                self._incoming.pop(stream_id, None)
+                task = self._tasks.get(stream_id)
+                if task is not None:
+                    task.cancel()
+            case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
+                self._windows_opened.set()
+            case _:
+                pass
+
+    def _take_data(self, stream_id: int, data: bytes) -> None:
+        incoming = self._incoming.get(stream_id)
+        if incoming is None:
+            return
+        room = self._limits.request_body_bytes_max - len(incoming.body)
+        incoming.body += data[:room] if room > 0 else b""
+        incoming.count += len(data)
+        if incoming.count > self._limits.request_discard_bytes_max:
+            self._dispatch(stream_id)
+
+    def _reset_overdue(self) -> None:
+        earliest = self._loop.time() - self._limits.request_seconds_max
+        for stream_id in [key for key, incoming in self._incoming.items() if incoming.started_at <= earliest]:
+            del self._incoming[stream_id]
+            self.reset(stream_id, h2.errors.ErrorCodes.CANCEL)
+
+    def _dispatch(self, stream_id: int) -> None:
+        incoming = self._incoming.pop(stream_id, None)
+        if incoming is None:
+            return
+        task = asyncio.create_task(self._answer(stream_id, _to_request(incoming)))
+        self._tasks[stream_id] = task
+        task.add_done_callback(lambda _task: self._tasks.pop(stream_id, None))
+
+    async def _answer(self, stream_id: int, request: Request) -> None:
+        response = await answer(self._handler, request)
+        # The client may have gone, or reset this stream, while the handler ran.
+        with contextlib.suppress(h2.exceptions.ProtocolError, ConnectionError, TimeoutError):
+            await self._respond(stream_id, response)
+            if request.body_bytes > self._limits.request_discard_bytes_max:
+                self.reset(stream_id, h2.errors.ErrorCodes.NO_ERROR)  # RFC 9113 section 8.1
+                await self._flush()
+
+    async def _respond(self, stream_id: int, response: Response) -> None:
+        body = b"" if response.status in _BODILESS else response.body
+        headers = [(":status", str(response.status)), *response.headers]
+        if response.status not in _BODILESS:
+            headers.append(("content-length", str(len(body))))
+        self._h2.send_headers(stream_id, headers, end_stream=not body)
+        while body:
+            room = min(self._h2.local_flow_control_window(stream_id), self._h2.max_outbound_frame_size)
+            if room <= 0:
+                await self._flush()
+                await self._window(stream_id)
+                continue
+            self._h2.send_data(stream_id, body[:room], end_stream=len(body) <= room)
+            body = body[room:]
+        await self._flush()
+
+    async def _window(self, stream_id: int) -> None:
+        """Wait until the client may be sent more. Raises TimeoutError, after resetting the stream."""
+        self._windows_opened.clear()
+        try:
+            async with asyncio.timeout(self._limits.write_seconds_max):
+                await self._windows_opened.wait()
+        except TimeoutError:
+            self.reset(stream_id, h2.errors.ErrorCodes.CANCEL)
+            await self._flush()
+            raise
+
+    def reset(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
+        """Put a RST_STREAM into the buffer, if the stream is still open."""
+        with contextlib.suppress(h2.exceptions.ProtocolError):
+            self._h2.reset_stream(stream_id, code)
+
+    def goaway(self, code: h2.errors.ErrorCodes) -> None:
+        """Put a GOAWAY into the buffer."""
+        with contextlib.suppress(h2.exceptions.ProtocolError):
+            self._h2.close_connection(code)
+
+    async def _flush(self) -> None:
+        await self._stream.send(self._h2.data_to_send())
+
+    async def _finish(self) -> None:
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self.goaway(h2.errors.ErrorCodes.NO_ERROR)
+        with contextlib.suppress(ConnectionError):
+            await self._flush()
+
+
+def _to_request(incoming: _Incoming) -> Request:
+    pseudo = {name: value for name, value in incoming.headers if name.startswith(":")}
+    headers = tuple((name, value) for name, value in incoming.headers if not name.startswith(":"))
+    host = next((value for name, value in headers if name == "host"), "")
+    return Request(
+        method=pseudo.get(":method", ""),
+        scheme="https",
+        authority=pseudo.get(":authority", host),
+        target=pseudo.get(":path", ""),
+        headers=headers,
+        body=bytes(incoming.body),
+        body_bytes=incoming.count,
+        version="2",
+    )

@@ -1,0 +1,228 @@
+"""Where the state, the clock and the live connections meet; every protocol front end talks to this.
+
+The front ends (autopush, MCS, the subscriber API) attach a :class:`Link` per client and take messages from
+here; the HTTP resources and the admin interface put things in. Every change of state is announced here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pushkeep.errors import NotFound
+from pushkeep.pushservice.core import Client, Core, Draft, Loss, Message, Subscription
+from pushkeep.pushservice.events import (
+    Accepted,
+    Acked,
+    Connected,
+    Delivered,
+    Disconnected,
+    Dropped,
+    EventLog,
+    Forgotten,
+    Nacked,
+    Registered,
+    Unregistered,
+)
+from pushkeep.pushservice.limits import Limits
+
+
+class Link(Protocol):
+    """One live connection of one client."""
+
+    via: str
+
+    def wake(self) -> None:
+        """Something may wait for this client: call :meth:`Hub.take` soon. Never blocks."""
+
+    async def close(self, code: int | None) -> None:
+        """End the connection; ``code`` is a WebSocket close code, ignored by protocols without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """An acknowledgement, kept for listing; the fields are those of :class:`~.events.Acked`."""
+
+    message_id: str
+    subscription_id: str
+    client_id: str
+    code: int | None
+    at: float
+
+
+class Hub:
+    """One push service's state with its connections."""
+
+    def __init__(self, core: Core, events: EventLog, *, now: Callable[[], float], limits: Limits) -> None:
+        self.core = core
+        self.events = events
+        self.now = now
+        self.limits = limits
+        self.links: dict[str, Link] = {}
+        self.acks: deque[Ack] = deque(maxlen=limits.acks_kept)
+        self._barred: set[str] = set()
+
+    # Clients and connections
+
+    def attach(self, client: Client, link: Link) -> Link | None:
+        """Make ``link`` the client's connection; returns the one it replaces, for the caller to close."""
+        replaced = self.links.get(client.id)
+        if replaced is not None:
+            self._lost(self.core.release(client, self.now()))
+        self.links[client.id] = link
+        self.events.announce(Connected(client_id=client.id, via=link.via))
+        link.wake()
+        return replaced
+
+    def detach(self, client: Client, link: Link) -> None:
+        """The link is closed, closing, or to be given nothing more; calling it again does no harm."""
+        if self.links.get(client.id) is not link:
+            return
+        del self.links[client.id]
+        self._lost(self.core.release(client, self.now()))
+        self.events.announce(Disconnected(client_id=client.id))
+        if not client.subscriptions:
+            # A browser without subscriptions says hello without an id next time: nothing to remember.
+            self.core.clients.pop(client.id, None)
+
+    def is_online(self, client: Client) -> bool:
+        """Whether the client has a connection that takes messages."""
+        return client.id in self.links
+
+    def bar(self, client_id: str) -> None:
+        """Refuse this client's connections until :meth:`admit`."""
+        self._barred.add(client_id)
+
+    def admit(self, client_id: str) -> None:
+        """Let a barred client connect again."""
+        self._barred.discard(client_id)
+
+    def is_barred(self, client_id: str) -> bool:
+        """Whether connections of this client are refused."""
+        return client_id in self._barred
+
+    # Subscriptions
+
+    def subscribe(
+        self, client: Client, *, vendor: str, channel: str, key: bytes | None, app: str = ""
+    ) -> Subscription:
+        """Make or find a subscription.
+
+        Raises:
+            NotFound: the client was forgotten meanwhile.
+            RateLimited, Conflict: as :meth:`Core.subscribe`.
+        """
+        now = self.now()
+        if self.core.clients.get(client.id) is not client:
+            raise NotFound("This client was forgotten; it must say hello again.")
+        subscription, is_new = self.core.subscribe(
+            client, vendor=vendor, channel=channel, key=key, app=app, now=now
+        )
+        if is_new:
+            self.events.announce(
+                Registered(subscription_id=subscription.id, client_id=client.id, vendor=vendor)
+            )
+        return subscription
+
+    def end(self, subscription: Subscription, reason: str, code: int | None = None) -> None:
+        """End a subscription; ``reason`` and ``code`` as in :class:`~.events.Unregistered`."""
+        losses = self.core.end(subscription)
+        self._ended(subscription, reason, code)
+        self._lost(losses)
+
+    def forget(self, client: Client) -> None:
+        """Forget the client and all it had; its connection is the caller's to close."""
+        link = self.links.get(client.id)
+        ended, losses = self.core.forget(client)
+        for subscription in ended:
+            self._ended(subscription, "forgotten", None)
+        self._lost(losses)
+        self.events.announce(Forgotten(client_id=client.id))
+        if link is not None:
+            self.detach(client, link)
+
+    def _ended(self, subscription: Subscription, reason: str, code: int | None) -> None:
+        self.events.announce(
+            Unregistered(
+                subscription_id=subscription.id, client_id=subscription.client.id, reason=reason, code=code
+            )
+        )
+
+    # Messages
+
+    def submit(self, subscription: Subscription, draft: Draft) -> Message:
+        """Take a message for delivery; raises what :meth:`Core.accept` raises."""
+        client = subscription.client
+        message, losses = self.core.accept(subscription, draft, online=self.is_online(client), now=self.now())
+        self.events.announce(
+            Accepted(message_id=message.id, subscription_id=subscription.id, ttl=draft.ttl, topic=draft.topic)
+        )
+        self._lost(losses)
+        link = self.links.get(client.id)
+        if link is not None:
+            link.wake()
+        return message
+
+    def take(self, client: Client, link: Link) -> list[Message]:
+        """What ``link`` should write now: never more than the in-flight limit, nothing for a stale link."""
+        if self.links.get(client.id) is not link:
+            return []
+        room = self.limits.in_flight_per_client_max - len(client.sent)
+        ready, losses = self.core.take(client, count_max=room, now=self.now())
+        self._lost(losses)
+        return ready
+
+    def written(self, message: Message) -> None:
+        """The message is being written to its client's connection."""
+        self.events.announce(
+            Delivered(
+                message_id=message.id, client_id=message.subscription.client.id, attempt=message.attempts
+            )
+        )
+
+    def acknowledge(
+        self, client: Client, message_id: str, *, code: int | None, channel: str | None = None
+    ) -> bool:
+        """The client has the message; False if it is not (any more) one of its messages."""
+        message = self.core.acknowledge(client, message_id, channel)
+        if message is None:
+            return False
+        ack = Ack(message.id, message.subscription.id, client.id, code, self.now())
+        self.acks.append(ack)
+        self.events.announce(
+            Acked(
+                message_id=ack.message_id,
+                client_id=ack.client_id,
+                subscription_id=ack.subscription_id,
+                code=code,
+            )
+        )
+        link = self.links.get(client.id)
+        if link is not None and client.waiting:
+            link.wake()  # the in-flight window has room again
+        return True
+
+    def nack(self, client: Client, message_id: str, code: int | None) -> None:
+        """The page's worker failed on a message that was acknowledged before."""
+        self.events.announce(Nacked(message_id=message_id, client_id=client.id, code=code))
+
+    def withdraw(self, message_id: str) -> None:
+        """The sender deleted the message resource."""
+        self._lost(self.core.withdraw(message_id))
+
+    def expire(self) -> None:
+        """Drop what is overdue."""
+        self._lost(self.core.expire(self.now()))
+
+    def _lost(self, losses: Iterable[Loss]) -> None:
+        for loss in losses:
+            self.events.announce(
+                Dropped(
+                    message_id=loss.message.id,
+                    subscription_id=loss.message.subscription.id,
+                    reason=loss.reason,
+                )
+            )

@@ -1,0 +1,347 @@
+"""The local push service as a whole: three listeners, one state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pushkeep.errors import ConfigurationError, InvalidInput
+from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
+from pushkeep.protocol.subscription import AUTH_BYTES
+from pushkeep.protocol.subscription import Subscription as BrowserSubscription
+from pushkeep.pushservice.admin import ADMIN_PREFIX, Admin
+from pushkeep.pushservice.autopush import Autopush
+from pushkeep.pushservice.certificates import Certificates, write_private
+from pushkeep.pushservice.control import Control
+from pushkeep.pushservice.core import Core, Subscription
+from pushkeep.pushservice.events import EventLog
+from pushkeep.pushservice.fcm.checkin import CHECKIN_PATH, answer_checkin
+from pushkeep.pushservice.fcm.mcs import Mcs
+from pushkeep.pushservice.fcm.registration import REGISTRATION_PATH, answer_registration
+from pushkeep.pushservice.http.http1 import Http1Connection
+from pushkeep.pushservice.http.http2 import Http2Connection
+from pushkeep.pushservice.http.listener import Listener
+from pushkeep.pushservice.http.message import Request, Response, text_response
+from pushkeep.pushservice.http.stream import Stream
+from pushkeep.pushservice.hub import Hub
+from pushkeep.pushservice.limits import Limits
+from pushkeep.pushservice.resources import GOOGLE_HOSTS, Resources
+from pushkeep.pushservice.subscriber import LocalSubscriber
+from pushkeep.pushservice.tokens import TokenBytes, Tokens
+
+_FCM_ENDPOINT = f"https://{GOOGLE_HOSTS[1]}/fcm/send/"
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_SECRET_BYTES = 32
+_SWEEP_SECONDS = 5.0  # only when an expired message leaves the lists; delivery looks at the TTL itself
+
+
+class PushService(Control):
+    """A push service for stock browsers on this machine. Use it as an async context manager.
+
+    Args:
+        host: address to listen on.
+        port: https: push resources, messages and the admin interface; 0 takes any free port, here and below.
+        autopush_port: plain http on loopback: autopush WebSocket, check-in and registration.
+        mcs_port: MCS over TLS.
+        state_dir: where certificates and the secret behind tokens are kept, so that a browser profile made with
+            an earlier run still trusts and knows this one; None keeps nothing. Subscriptions are never kept.
+        allow_remote: needed to listen on an address that is not loopback: the plain http port has no
+            protection of its own.
+        admin_token: for the admin interface; None makes one.
+        limits: what is accepted from outside.
+        now: epoch seconds; decides TTLs and token lifetimes.
+        token_bytes: chance.
+
+    Raises:
+        ConfigurationError: from ``start()``; an address cannot be bound, or the state directory not written.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        autopush_port: int = 0,
+        mcs_port: int = 0,
+        state_dir: Path | None = None,
+        allow_remote: bool = False,
+        admin_token: str | None = None,
+        limits: Limits | None = None,
+        now: Callable[[], float] = time.time,
+        token_bytes: TokenBytes = secrets.token_bytes,
+    ) -> None:
+        if not (allow_remote or _is_loopback(host)):
+            raise ConfigurationError(
+                f"The push service listens on loopback only, and {host} is not; allow_remote lifts this.",
+                field="host",
+            )
+        self._host = host
+        self._ports = (port, autopush_port, mcs_port)
+        self._state_dir = state_dir
+        self._limits = limits or Limits()
+        self._now = now
+        self._token_bytes = token_bytes
+        self._cleanup = contextlib.AsyncExitStack()
+        self._certificates: Certificates | None = None
+        self._https = self._plain = self._mcs = Listener(_serve_nothing, limits=self._limits)
+        self.admin_token = admin_token or token_bytes(24).hex()
+        core = Core(Tokens(self._secret(), token_bytes), self._limits)
+        events = EventLog(now=now, kept=self._limits.events_kept)
+        super().__init__(Hub(core, events, now=now, limits=self._limits), self._endpoint_of)
+        self._autopush = Autopush(self._hub, self._endpoint_of)
+        self._resources = Resources(self._hub, self._own_origins)
+        self._admin = Admin(self, self.admin_token, self.overview)
+
+    def __repr__(self) -> str:
+        return f"<PushService {self._host}>"
+
+    # Lifecycle
+
+    async def __aenter__(self) -> PushService:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen on all three ports; raises ConfigurationError and leaves nothing behind if that fails."""
+        try:
+            names = dict.fromkeys((*_LOOPBACK_NAMES, *GOOGLE_HOSTS, self._host))
+            certificates = Certificates.load_or_make(self._directory(), tuple(names))
+            self._certificates = certificates
+            https = certificates.server_context(("h2", "http/1.1"))
+            self._https = Listener(self._serve_https, limits=self._limits, tls=https)
+            self._plain = Listener(self._serve_plain, limits=self._limits)
+            mcs = Mcs(self._hub)
+            self._mcs = Listener(mcs.serve, limits=self._limits, tls=certificates.server_context(()))
+            for listener, port in zip((self._https, self._plain, self._mcs), self._ports, strict=True):
+                await listener.start(self._host, port)
+                self._cleanup.push_async_callback(listener.stop)
+            sweeper = asyncio.create_task(self._sweep())
+            self._cleanup.push_async_callback(_end, sweeper)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close every connection and port; may be called twice."""
+        await self._cleanup.aclose()
+
+    def _directory(self) -> Path:
+        if self._state_dir is not None:
+            return self._state_dir
+        return Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pushkeep-pushservice-")))
+
+    def _secret(self) -> bytes:
+        if self._state_dir is None:
+            return self._token_bytes(_SECRET_BYTES)
+        path = self._state_dir / "secret"
+        try:
+            if path.exists():
+                secret = path.read_bytes()
+                if len(secret) == _SECRET_BYTES:
+                    return secret
+            self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            secret = self._token_bytes(_SECRET_BYTES)
+            write_private(path, secret)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The push service cannot keep its secret in {self._state_dir} ({error.strerror}); "
+                "choose another state directory.",
+                field="state_dir",
+            ) from None
+        return secret
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self._hub.expire()
+
+    # Addresses
+
+    @property
+    def url(self) -> str:
+        """The https origin, of which Firefox's endpoints are."""
+        return f"https://{self._url_host()}:{self._https.port}"
+
+    @property
+    def autopush_url(self) -> str:
+        """For Firefox's ``dom.push.serverURL``, with ``dom.push.testing.allowInsecureServerURL``."""
+        return f"ws://{_bracketed(self._host)}:{self._plain.port}/"
+
+    @property
+    def autopush_tls_url(self) -> str:
+        """The same over TLS, for a profile that trusts :attr:`ca_file`."""
+        return f"wss://{self._url_host()}:{self._https.port}/"
+
+    @property
+    def checkin_url(self) -> str:
+        """For Chromium's ``--gcm-checkin-url``."""
+        return f"http://{_bracketed(self._host)}:{self._plain.port}{CHECKIN_PATH}"
+
+    @property
+    def registration_url(self) -> str:
+        """For Chromium's ``--gcm-registration-url``."""
+        return f"http://{_bracketed(self._host)}:{self._plain.port}{REGISTRATION_PATH}"
+
+    @property
+    def mcs_url(self) -> str:
+        """For Chromium's ``--gcm-mcs-endpoint``."""
+        return f"https://{self._url_host()}:{self._mcs.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """Base of the admin interface."""
+        return self.url + ADMIN_PREFIX
+
+    @property
+    def ca_file(self) -> Path:
+        """The CA certificate to trust for all https addresses."""
+        return self._made().ca_file
+
+    @property
+    def spki_sha256(self) -> str:
+        """For Chromium's ``--ignore-certificate-errors-spki-list``, instead of trusting the CA."""
+        return self._made().spki_sha256
+
+    def origin_map_entries(self) -> list[str]:
+        """Entries for a sender's origin map: endpoints of these origins are dialled here, with our CA."""
+        google = [(f"https://{host}", "fcm") for host in GOOGLE_HOSTS]
+        return [
+            f"{origin}={self.url},ca={self.ca_file},vendor={vendor}"
+            for origin, vendor in [(self.url, "mozilla"), *google]
+        ]
+
+    def overview(self) -> Mapping[str, object]:
+        """All addresses, as the admin interface shows them."""
+        return {
+            "url": self.url,
+            "autopush_url": self.autopush_url,
+            "autopush_tls_url": self.autopush_tls_url,
+            "checkin_url": self.checkin_url,
+            "registration_url": self.registration_url,
+            "mcs_url": self.mcs_url,
+            "ca_file": str(self.ca_file),
+            "spki_sha256": self.spki_sha256,
+            "origin_map": self.origin_map_entries(),
+        }
+
+    def _made(self) -> Certificates:
+        if self._certificates is None:
+            raise ConfigurationError("The push service is not started.")
+        return self._certificates
+
+    def _url_host(self) -> str:
+        return "localhost" if _is_loopback(self._host) else _bracketed(self._host)
+
+    def _own_origins(self) -> frozenset[str]:
+        names = {*_LOOPBACK_NAMES, self._host} if _is_loopback(self._host) else {self._host}
+        return frozenset(
+            f"https://{_bracketed(name)}:{self._https.port}".removesuffix(":443") for name in names
+        )
+
+    def _endpoint_of(self, subscription: Subscription) -> str:
+        if subscription.vendor == "fcm":
+            return _FCM_ENDPOINT + subscription.token
+        version = "v1" if subscription.key is None else "v2"
+        return f"{self.url}/wpush/{version}/{subscription.token}"
+
+    # Connections
+
+    async def _serve_https(self, stream: Stream) -> None:
+        if stream.alpn == "h2":
+            await Http2Connection(stream, self._answer_https, limits=self._limits).run()
+        else:
+            await Http1Connection(
+                stream, self._answer_https, limits=self._limits, upgrade=self._autopush.serve
+            ).run()
+
+    async def _serve_plain(self, stream: Stream) -> None:
+        await Http1Connection(
+            stream, self._answer_plain, limits=self._limits, upgrade=self._autopush.serve
+        ).run()
+
+    async def _answer_https(self, request: Request) -> Response:
+        if request.path.startswith(ADMIN_PREFIX):
+            return await self._admin.handle(request)
+        return await self._resources.handle(request)
+
+    async def _answer_plain(self, request: Request) -> Response:
+        if request.path == CHECKIN_PATH:
+            return answer_checkin(request, self._hub.core.tokens, now=self._now())
+        if request.path == REGISTRATION_PATH:
+            return answer_registration(request, self._hub)
+        return text_response(404, "Here are check-in, registration and the autopush WebSocket.\n")
+
+    # Subscribers without a browser
+
+    async def subscribe(
+        self, application_server_key: bytes | None = None, *, vendor: str = "mozilla"
+    ) -> LocalSubscriber:
+        """Make a subscription that is received here; it is connected at once.
+
+        Args:
+            application_server_key: 65 octets; the subscription is bound to it. May be None for "mozilla" only.
+            vendor: "mozilla" or "fcm": whose endpoint, limits and answers.
+
+        Raises:
+            InvalidInput: another vendor, or a key that is not a P-256 point.
+            RateLimited: a limit on subscriptions is reached.
+        """
+        if vendor not in ("mozilla", "fcm"):
+            raise InvalidInput("vendor must be mozilla or fcm.", field="vendor")
+        if application_server_key is not None:
+            decode_point(application_server_key, field="application_server_key")
+        elif vendor == "fcm":
+            raise InvalidInput(
+                f"application_server_key must be {POINT_BYTES} octets; Chromium demands one.",
+                field="application_server_key",
+            )
+        hub, tokens = self._hub, self._hub.core.tokens
+        client = hub.core.client(tokens.short_id(), "local", hub.now())
+        mailbox = hub.subscribe(client, vendor=vendor, channel=client.id, key=application_server_key)
+        private = ec.generate_private_key(ec.SECP256R1())
+        subscription = BrowserSubscription(
+            Endpoint.parse(self._endpoint_of(mailbox)),
+            encode_point(private.public_key()),
+            self._token_bytes(AUTH_BYTES),
+        )
+        subscriber = LocalSubscriber(hub, client, mailbox, subscription=subscription, private=private)
+        subscriber.connect()
+        return subscriber
+
+
+async def _serve_nothing(_stream: Stream) -> None:
+    """The listener of a service that is not started."""
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -193,8 +193,7 @@ class Chromium:
         check_launch(options)
         self._options = options
         self._executable = find_executable(options.executable, ("chromium", "chromium-browser"), package="chromium")
-        self._temporary = options.profile is None
-        self._directory = options.profile or Path(tempfile.mkdtemp(prefix="pushkeep-chromium-"))
+        self._directory = options.profile
         self._playwright: Playwright | None = None
         self._context: BrowserContext | None = None
 
@@ -203,6 +202,8 @@ class Chromium:
         if self._context is not None:
             return
         options = self._options
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="pushkeep-chromium-"))
         profile, home = self._directory / "profile", self._directory / "home"
         profile.mkdir(parents=True, exist_ok=True)
         home.mkdir(exist_ok=True)
@@ -247,6 +248,8 @@ class Chromium:
 
     def _leader(self) -> int | None:
         """Process group of the running browser, from the lock in its profile (``host-pid``)."""
+        if self._directory is None:
+            return None
         try:
             pid = int((self._directory / "profile" / "SingletonLock").readlink().name.rpartition("-")[2])
             group = os.getpgid(pid)
@@ -262,8 +265,9 @@ class Chromium:
     async def close(self) -> None:
         """See :meth:`Browser.close`."""
         await self.stop()
-        if self._temporary:
+        if self._directory is not None and self._options.profile is None:
             shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> ChromiumPage:
         """See :meth:`Browser.open`."""

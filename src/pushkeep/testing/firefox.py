@@ -211,8 +211,7 @@ class Firefox:
         check_launch(options)
         self._options = options
         self._executable = find_executable(options.executable, ("firefox-esr", "firefox"), package="firefox-esr")
-        self._temporary = options.profile is None
-        self._directory = options.profile or Path(tempfile.mkdtemp(prefix="pushkeep-firefox-"))
+        self._directory = options.profile
         self._process: ChildProcess | None = None
         self._bidi: BidiConnection | None = None
 
@@ -220,6 +219,8 @@ class Firefox:
         """See :meth:`Browser.start`."""
         if self._process is not None:
             return
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="pushkeep-firefox-"))
         profile, home = self._directory / "profile", self._directory / "home"
         profile.mkdir(parents=True, exist_ok=True)
         home.mkdir(exist_ok=True)
@@ -268,8 +269,9 @@ class Firefox:
     async def close(self) -> None:
         """See :meth:`Browser.close`."""
         await self.stop()
-        if self._temporary:
+        if self._directory is not None and self._options.profile is None:
             shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> FirefoxPage:
         """See :meth:`Browser.open`."""

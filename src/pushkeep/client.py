@@ -192,7 +192,7 @@ def _signing_key(value: SigningKey | str | bytes | Path) -> SigningKey:
         except OSError as error:
             raise InvalidInput(f"key file {value} cannot be read: {error.strerror}.", field="key") from None
     if isinstance(value, str | bytes):
-        pem = value.encode() if isinstance(value, str) else value
+        pem = value.encode(errors="replace") if isinstance(value, str) else value
         if b"-----BEGIN" not in pem:
             raise InvalidInput("key is not PEM text; to name a file give a pathlib.Path.", field="key")
         return SigningKey.from_pem(pem)

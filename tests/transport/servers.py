@@ -150,7 +150,7 @@ async def listening(
 
 
 @contextlib.asynccontextmanager
-async def http1(behave: Behaviour, context: ssl.SSLContext | None) -> AsyncIterator[Server]:
+async def http1(behave: Behaviour, context: ssl.SSLContext | None, host: str = "127.0.0.1") -> AsyncIterator[Server]:
     """An HTTP/1.1 server that keeps connections open and does as told with each request."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: Server) -> None:
@@ -160,7 +160,7 @@ async def http1(behave: Behaviour, context: ssl.SSLContext | None) -> AsyncItera
             await behave(seen, writer)
             await writer.drain()
 
-    async with listening(handle, context) as state:
+    async with listening(handle, context, host) as state:
         yield state
 
 

@@ -1,0 +1,110 @@
+"""Tests that need public and private addresses of our own; run by ``test_guard`` in a network namespace."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pushkeep.adapters.http2 import CurlTransport
+from pushkeep.domain.origin_map import OriginMap
+from pushkeep.protocol.answer import PushResponse, TransportFailure
+
+from .requests import request
+from .servers import HOST, ORIGIN, Authority, Seen, answer2, http1, http2
+
+PUBLIC = "198.41.0.4"
+PRIVATE = "10.9.8.7"
+EVERYWHERE = "0.0.0.0"
+
+
+async def test_a_public_address_is_reached_without_any_exemption(authority: Authority) -> None:
+    async with (
+        http2(answer2(), authority.server_context(alpn=("h2",)), PUBLIC) as server,
+        CurlTransport(ca_file=str(authority.file), pinned_addresses={HOST: [PUBLIC]}) as transport,
+    ):
+        for _ in range(3):
+            got = await transport.post(request(f"{ORIGIN}:{server.port}/x"))
+            assert isinstance(got, PushResponse)
+        assert server.connections == 1
+
+
+async def test_a_name_that_changes_to_a_private_address_is_refused(authority: Authority) -> None:
+    peers: list[str] = []
+
+    async def answer_once(_seen: Seen, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("sockname")[0])
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    addresses = {HOST: [PUBLIC]}
+    async with (
+        http1(answer_once, authority.server_context(), EVERYWHERE) as server,
+        CurlTransport(ca_file=str(authority.file), pinned_addresses=addresses) as transport,
+    ):
+        url = f"{ORIGIN}:{server.port}/x"
+        assert isinstance(await transport.post(request(url)), PushResponse)
+        for private in ("127.0.0.1", PRIVATE):
+            addresses[HOST] = [private]
+            got = await transport.post(request(url))
+            assert isinstance(got, TransportFailure)
+            assert got.kind == "refused_address"
+        addresses[HOST] = [PUBLIC]
+        assert isinstance(await transport.post(request(url)), PushResponse)
+    assert peers == [PUBLIC, PUBLIC]
+
+
+async def test_a_connection_already_open_goes_on_to_the_checked_address(authority: Authority) -> None:
+    addresses = {HOST: [PUBLIC]}
+    async with (
+        http2(answer2(), authority.server_context(alpn=("h2",)), EVERYWHERE) as server,
+        CurlTransport(ca_file=str(authority.file), pinned_addresses=addresses) as transport,
+    ):
+        url = f"{ORIGIN}:{server.port}/x"
+        assert isinstance(await transport.post(request(url)), PushResponse)
+        addresses[HOST] = ["127.0.0.1"]
+        got = await transport.post(request(url))
+        # Either is safe: the old connection was checked, a new one would be refused. Never a second connection.
+        assert isinstance(got, PushResponse) or got.kind == "refused_address"
+        assert server.connections == 1
+
+
+async def test_of_several_addresses_only_the_public_one_is_dialled(authority: Authority) -> None:
+    addresses = {HOST: ["127.0.0.1", "::1", PRIVATE, PUBLIC]}
+    async with (
+        http2(answer2(), authority.server_context(alpn=("h2",)), PUBLIC) as server,
+        CurlTransport(ca_file=str(authority.file), pinned_addresses=addresses) as transport,
+    ):
+        got = await transport.post(request(f"{ORIGIN}:{server.port}/x"))
+        assert isinstance(got, PushResponse)
+        assert transport.statistics.connections_opened == 1
+
+
+async def test_a_failed_connect_to_a_public_address_is_not_a_refusal(authority: Authority) -> None:
+    async with http2(answer2(), authority.server_context(alpn=("h2",)), PUBLIC) as server:
+        pass
+    async with CurlTransport(pinned_addresses={HOST: [PUBLIC]}) as transport:
+        got = await transport.post(request(f"{ORIGIN}:{server.port}/x"))
+    assert got == TransportFailure("connect", "No connection to the push service could be made.")
+
+
+async def test_a_private_base_is_reached_only_through_its_map_entry(authority: Authority) -> None:
+    async with (
+        http2(answer2(), authority.server_context(HOST, PRIVATE, alpn=("h2",)), PRIVATE) as server,
+        CurlTransport(
+            origin_map=OriginMap.parse([server.entry(authority.file, host=PRIVATE)]), ca_file=str(authority.file)
+        ) as transport,
+    ):
+        assert isinstance(await transport.post(request()), PushResponse)
+        got = await transport.post(request(f"https://{PRIVATE}:{server.port}/x"))
+        assert isinstance(got, TransportFailure)
+        assert got.kind == "refused_address"
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
+async def test_an_unknown_name_is_not_taken_for_a_refusal(proxy: str | None) -> None:
+    async with CurlTransport(proxy=proxy) as transport:
+        got = await transport.post(request("https://no-such-name.invalid/x"))
+    assert got == TransportFailure("resolve", "The push service's name cannot be resolved.")

@@ -17,7 +17,7 @@ from pushkeep.protocol.request import PushRequest
 
 from .namespace import PRIVATE, PUBLIC
 from .requests import request
-from .servers import ORIGIN, Authority, answer2, http2
+from .servers import HOST, ORIGIN, Authority, answer2, http2
 
 NAME = "rebound.example"
 
@@ -91,7 +91,7 @@ async def test_a_live_connection_of_a_mapped_origin_is_no_way_in(authority: Auth
         async with CurlTransport(
             origin_map=OriginMap.parse(entries),
             ca_file=str(authority.file),
-            pinned_addresses={NAME: ["127.0.0.1"]},
+            pinned_addresses={NAME: ["127.0.0.1"], HOST: ["127.0.0.1"]},
         ) as transport:
             for url in (f"{ORIGIN}/x", f"{mapped}/x"):
                 assert isinstance(await transport.post(request(url)), PushResponse)

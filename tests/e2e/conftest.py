@@ -1,0 +1,43 @@
+"""One push service and one browser of each make for all tests here; every test is a visitor of a new origin."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from pushkeep.pushservice import PushService
+from pushkeep.testing import browsers
+
+from .desk import Desk, desk_for
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browsers live as long as the session, so the tests that use them share its event loop."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def push_service() -> AsyncIterator[PushService]:
+    async with PushService() as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=browsers.NAMES)
+async def session_desk(request: pytest.FixtureRequest, push_service: PushService) -> AsyncIterator[Desk]:
+    async with desk_for(request.param, push_service) as desk:
+        yield desk
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(session_desk: Desk) -> AsyncIterator[Desk]:
+    """The session's browser with nothing left over from the test before."""
+    session_desk.notifications.skip()
+    yield session_desk
+    await session_desk.browser.close_tabs()

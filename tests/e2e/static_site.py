@@ -1,0 +1,82 @@
+"""A site of three files served from memory: enough to try a browser driver, with nothing of Pushkeep in it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Static</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
+<h1 id="heading">  Static site </h1>
+<button id="off" disabled>Off</button> <button id="show">Show</button>
+<script type="module" src="/page.js"></script>"""
+
+STYLE = "body { background: white } @media (prefers-color-scheme: dark) { body { background: black } }"
+
+PAGE_SCRIPT = """
+window.clicks = [];
+window.told = [];
+const registration = await navigator.serviceWorker.register("/worker.js");
+await navigator.serviceWorker.ready;
+document.querySelector("#show").addEventListener("click", async (event) => {
+  window.clicks.push({trusted: event.isTrusted, active: navigator.userActivation.isActive});
+  await registration.showNotification("Static title", {
+    body: "Static body", tag: "t", data: {url: "/opened"}, actions: [{action: "later", title: "Later"}]});
+  window.shown = true;
+});
+navigator.serviceWorker.addEventListener("message", (event) => window.told.push(event.data));
+window.ready = true;
+"""
+
+WORKER_SCRIPT = """
+const tell = async (what) => {
+  for (const client of await clients.matchAll({includeUncontrolled: true})) client.postMessage(what);
+};
+addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(event.action === ""
+    ? clients.openWindow(event.notification.data.url)
+    : tell({action: event.action, data: event.notification.data}));
+});
+addEventListener("notificationclose", (event) => event.waitUntil(tell({closed: event.notification.title})));
+"""
+
+FILES: Mapping[str, tuple[str, str]] = {
+    "/": ("text/html", PAGE),
+    "/opened": ("text/html", "<!doctype html><link rel=icon href=data:,><title>Opened</title>"),
+    "/page.js": ("text/javascript", PAGE_SCRIPT),
+    "/worker.js": ("text/javascript", WORKER_SCRIPT),
+    "/style.css": ("text/css", STYLE),
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        found = FILES.get(self.path)
+        self.send_response(200 if found else 404)
+        kind, body = found or ("text/plain", "")
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        # As strict as a careful site's: a driver must not need eval().
+        self.send_header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def static_site() -> Iterator[int]:
+    """Serve on a free loopback port; yields the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=10)

@@ -77,13 +77,19 @@ def _read_data_dir(
         raise ConfigurationError(f"{error.message} Set PUSHKEEP_DATA_DIR.", field="data_dir") from None
 
 
+def default_public_url(port: int) -> SiteUrl:
+    """The public URL where none is set; for port 0 that of the default port, until the real one is known."""
+    return SiteUrl.parse(f"http://localhost:{port or default_of('port')}", field="public_url")
+
+
 def _complete(values: dict[str, object]) -> Settings:
     """Fill in the computed defaults and check what concerns several settings."""
     data_dir = values["data_dir"]
     assert isinstance(data_dir, Path)
     port = values.get("port", default_of("port"))
     values.setdefault("database", data_dir / "pushkeep.db")
-    values.setdefault("public_url", SiteUrl.parse(f"http://localhost:{port or 8200}", field="public_url"))
+    assert isinstance(port, int)
+    values.setdefault("public_url", default_public_url(port))
     values.setdefault("site_url", values["public_url"])
     if values.get("master_key") is not None and values.get("master_key_file") is not None:
         raise ConfigurationError(

@@ -182,8 +182,8 @@ class Settings:
     recipients_max: Annotated[
         int,
         Setting(
-            whole_reader(1, 10_000),
-            "subscriptions, 1 to 10000",
+            whole_reader(1, 1000),
+            "subscriptions, 1 to 1000",
             "How many subscriptions one notification may reach; the request waits until all are answered.",
         ),
     ] = 1000

@@ -1,0 +1,332 @@
+"""Where the parts are put together: the only module that knows both the settings and every technology.
+
+Three ways to run Pushkeep, each wired here: :func:`open_services` for programs that use the functions of
+:mod:`pushkeep.app` directly, :func:`create_app` for an ASGI server or a host application, :func:`serve` for a process
+of its own.
+
+In a host application, which runs only its own lifespan, enter the application's::
+
+    pushkeep = create_app(load_settings())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        async with pushkeep.lifespan():
+            yield
+
+    app = Starlette(routes=[Mount("/push", app=pushkeep)], lifespan=lifespan)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import errno
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import uvicorn
+
+from pushkeep.adapters.clock import SystemClock, SystemEntropy, SystemSleeper
+from pushkeep.adapters.http2 import CurlTransport, TransportLimits
+from pushkeep.adapters.master_key import open_master_key, read_master_key
+from pushkeep.adapters.store.sqlite import open_store
+from pushkeep.app.context import Services
+from pushkeep.app.projects import ensure_default_project
+from pushkeep.config import Settings, default_public_url
+from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.project import Project
+from pushkeep.errors import ConfigurationError
+from pushkeep.protocol.token_cache import TokenCache
+from pushkeep.web.app import PushkeepApp, Running
+from pushkeep.web.demo_page import DemoPage
+from pushkeep.web.logs import configure_logging, get_logger
+from pushkeep.web.options import WebOptions
+
+STOP_SECONDS_MAX = 40
+"""How long a stop waits for requests under way: longer than one message may take, so none is cut off."""
+
+BACKLOG = 1024
+"""Connections that may wait to be taken: a push to everybody brings many back at once."""
+
+MASTER_KEY_FILE_NAME = "master.key"
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_log = get_logger("pushkeep.server")
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything the use cases need, in the running event loop, and close it on leaving.
+
+    Raises:
+        ConfigurationError: the master key or the database cannot be opened.
+        Unavailable: another process holds the database.
+    """
+    clock, entropy = SystemClock(), SystemEntropy()
+    async with AsyncExitStack() as stack:
+        master_key = await asyncio.to_thread(_master_key, settings, entropy.token_bytes)
+        store = await open_store(settings.database, master_key, clock=clock, entropy=entropy)
+        stack.push_async_callback(store.aclose)
+        transport = await stack.enter_async_context(
+            CurlTransport(
+                origin_map=settings.origin_map,
+                limits=TransportLimits(
+                    connect_seconds_max=settings.push_connect_seconds_max,
+                    total_seconds_max=settings.push_answer_seconds_max,
+                ),
+                proxy=settings.push_proxy,
+            )
+        )
+        yield Services(
+            store=store,
+            transport=transport,
+            clock=clock,
+            entropy=entropy,
+            sleeper=SystemSleeper(),
+            tokens=TokenCache(),
+            policy=EndpointPolicy(settings.origin_map, settings.allowed_origins),
+        )
+
+
+async def ensure_project(services: Services, settings: Settings) -> Project:
+    """The installation's project, as the settings want it; a contact that is not set stays as it was.
+
+    Raises:
+        ConfigurationError: there is no contact, neither set nor stored.
+    """
+    stored = await services.store.default_project() if settings.contact is None else None
+    contact = stored.contact if stored else settings.contact
+    if contact is None:
+        raise ConfigurationError(
+            "contact is not set. Push services want to know whom to write to: set PUSHKEEP_CONTACT to "
+            "mailto:you@your-domain.org or https://your-domain.org/contact.",
+            field="contact",
+        )
+    return await ensure_default_project(
+        services, name=settings.project_name, site_url=settings.site_url.url, contact=contact
+    )
+
+
+@asynccontextmanager
+async def open_project(settings: Settings) -> AsyncIterator[tuple[Services, Project]]:
+    """Services and project together, for a command that needs them for a moment.
+
+    The project is taken as it is stored: a command beside a running server must not change what that server was told
+    on its own command line. Only before the first start it is created, as :func:`ensure_project` does.
+
+    Raises:
+        ConfigurationError: as for :func:`open_services` and :func:`ensure_project`.
+    """
+    async with open_services(settings) as services:
+        yield services, await services.store.default_project() or await ensure_project(services, settings)
+
+
+def create_app(settings: Settings, *, demo: DemoPage | None = None) -> PushkeepApp:
+    """Pushkeep as an ASGI application; nothing is opened before its lifespan begins.
+
+    Args:
+        settings: where everything is and what is allowed.
+        demo: what the demo page says; None serves no demo page.
+    """
+
+    @asynccontextmanager
+    async def opener() -> AsyncIterator[Running]:
+        async with open_services(settings) as services:
+            yield Running(services, await ensure_project(services, settings))
+
+    return PushkeepApp(
+        opener,
+        WebOptions(
+            public_url=settings.public_url,
+            trusted_proxies=settings.trusted_proxies,
+            client_requests_per_minute=settings.client_requests_per_minute,
+            client_requests_burst=settings.client_requests_burst,
+            failed_keys_per_minute=settings.failed_keys_per_minute,
+            recipients_max=settings.recipients_max,
+        ),
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        demo=demo,
+    )
+
+
+async def serve_async(
+    settings: Settings,
+    *,
+    demo: DemoPage | Callable[[Settings], DemoPage] | None = None,
+    on_ready: Callable[[str], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run the server in the running event loop until SIGINT, SIGTERM or ``stop``.
+
+    Requests under way are finished, then everything is closed; it returns normally after that.
+
+    Args:
+        settings: port 0 takes any free port.
+        demo: what the demo page says, or a function that makes it from the settings in effect.
+        on_ready: called with the server's URL once it answers.
+        stop: ends the server when it is set. Where it is given, signals are left to the caller.
+
+    Raises:
+        ConfigurationError: the port is taken, or as for :func:`open_services` and :func:`ensure_project`.
+    """
+    sockets = listen(settings.host, settings.port)
+    try:
+        settings = _with_port(settings, sockets[0].getsockname()[1])
+        app = create_app(settings, demo=demo(settings) if callable(demo) else demo)
+        async with app.lifespan():
+            server = _Server(app, lambda: _announce(settings, on_ready))
+            async with _stopping(server, stop):
+                await server.serve(sockets)
+        _log.info("stopped")
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def serve(
+    settings: Settings,
+    *,
+    demo: DemoPage | Callable[[Settings], DemoPage] | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Be the server: :func:`serve_async` in an event loop of its own, with the log set up. Blocks until stopped.
+
+    Raises:
+        ConfigurationError: as for :func:`serve_async`.
+    """
+    import uvloop  # here, so that the rest of the module can be imported where there is no uvloop
+
+    configure_logging(settings.log_format, settings.log_level)
+    uvloop.run(serve_async(settings, demo=demo, on_ready=on_ready))
+
+
+def _announce(settings: Settings, on_ready: Callable[[str], None] | None) -> None:
+    _log.info("serving", url=settings.public_url.url, host=settings.host, port=settings.port)
+    if on_ready is not None:
+        on_ready(settings.public_url.url)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its habit of raising caught signals once more after a clean stop."""
+
+    def __init__(self, app: PushkeepApp, on_started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=STOP_SECONDS_MAX,
+            )
+        )
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        """Finish what is under way and return; asked twice, do not wait for it."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+@asynccontextmanager
+async def _stopping(server: _Server, stop: asyncio.Event | None) -> AsyncIterator[None]:
+    """Stop the server on the caller's event, or on signals where there is none."""
+    loop = asyncio.get_running_loop()
+    if stop is None:
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, server.stop)
+        try:
+            yield
+        finally:
+            for number in _STOP_SIGNALS:
+                loop.remove_signal_handler(number)
+        return
+
+    async def wait() -> None:
+        await stop.wait()
+        server.stop()
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        waiting.cancel()
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Open listening sockets on every address of a host, so that ``localhost`` answers as 127.0.0.1 and as ::1.
+
+    Args:
+        host: address or name.
+        port: 0 for any free one, the same on every address.
+
+    Raises:
+        ConfigurationError: the port is taken or not allowed, or the host is not this machine.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        raise ConfigurationError(f"host {host} is no address of this machine; give one.", field="host") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in found:
+            actual = sockets[0].getsockname()[1] if sockets else port
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address[0], actual))
+            listener.listen(BACKLOG)
+    except OSError as error:
+        for listener in sockets:
+            listener.close()
+        raise ConfigurationError(_why_not(host, port, error), field="port") from None
+    return sockets
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is in use by another program; stop it, or choose another port with --port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights than this user has; choose one above 1023 and put a proxy before it."
+    return f"Cannot listen on {host} port {port}: {error.strerror}. Set host to an address of this machine."
+
+
+def _with_port(settings: Settings, port: int) -> Settings:
+    """The settings with the port that port 0 came to, also in the URLs that default to it."""
+    if settings.port != 0:
+        return settings
+    assumed = default_public_url(0)
+    actual = default_public_url(port)
+    return dataclasses.replace(
+        settings,
+        port=port,
+        public_url=actual if settings.public_url == assumed else settings.public_url,
+        site_url=actual if settings.site_url == assumed else settings.site_url,
+    )
+
+
+def _master_key(settings: Settings, random_bytes: Callable[[int], bytes]) -> bytes:
+    if settings.master_key is not None:
+        return settings.master_key
+    if settings.master_key_file is not None:
+        return read_master_key(settings.master_key_file)
+    return open_master_key(
+        settings.data_dir / MASTER_KEY_FILE_NAME, database=settings.database, random_bytes=random_bytes
+    )

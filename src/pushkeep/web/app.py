@@ -1,0 +1,128 @@
+"""The ASGI application: routes behind the edge, and a lifespan that opens and closes what they need.
+
+Served by itself, the server runs the lifespan. Mounted in another ASGI application it does not: hosts such as Starlette
+run only their own. The host then enters :meth:`PushkeepApp.lifespan` in its lifespan; until it has, every route that
+needs the database answers 503 and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from litestar import Litestar, Response
+from litestar.exceptions import HTTPException
+
+from pushkeep.app.context import Services
+from pushkeep.domain.project import Project
+from pushkeep.errors import PushkeepError
+from pushkeep.ports import Clock, Entropy
+from pushkeep.web.asgi import ASGIApp, Receive, Scope, Send
+from pushkeep.web.client_api import CLIENT_HANDLERS
+from pushkeep.web.demo_page import DemoPage, demo_handlers
+from pushkeep.web.edge import Edge
+from pushkeep.web.exchange import Application, HttpRequest
+from pushkeep.web.operation_api import OPERATION_HANDLERS
+from pushkeep.web.options import WebOptions
+from pushkeep.web.rate_limit import RateLimiter
+from pushkeep.web.sdk_files import SDK_HANDLERS
+from pushkeep.web.server_api import SERVER_HANDLERS
+
+FAILED_KEYS_BURST = 10
+"""Somebody who mistypes a key tries a few times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What an open application has."""
+
+    services: Services
+    project: Project
+
+
+class PushkeepApp:
+    """Pushkeep as an ASGI application.
+
+    Args:
+        opener: opens services and project, and closes them on leaving.
+        options: the operator's choices.
+        clock: tells the time.
+        entropy: draws request ids.
+        demo: what the demo page says; None serves no demo page.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], AbstractAsyncContextManager[Running]],
+        options: WebOptions,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        demo: DemoPage | None = None,
+    ) -> None:
+        self._opener = opener
+        failed_keys = RateLimiter(
+            per_minute=options.failed_keys_per_minute, burst=FAILED_KEYS_BURST, monotonic=clock.monotonic
+        )
+        self._application = Application(options, failed_keys)
+        self.routes = Litestar(
+            [
+                *CLIENT_HANDLERS,
+                *SERVER_HANDLERS,
+                *OPERATION_HANDLERS,
+                *SDK_HANDLERS,
+                *(demo_handlers(demo) if demo else []),
+            ],
+            state=self._application.state(),
+            openapi_config=None,
+            logging_config=None,
+            # Every error goes out to the edge, which is the one place that answers errors.
+            exception_handlers={Exception: _raise, HTTPException: _raise},
+        )
+        self._edge = Edge(cast("ASGIApp", self.routes), application=self._application, clock=clock, entropy=entropy)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[Running]:
+        """Open what the routes need, for as long as the context lasts, in the event loop that serves them.
+
+        Entered again while open (by a host that also passes ASGI lifespan events on), it gives what is there.
+
+        Raises:
+            PushkeepError: something could not be opened; the message says what to do.
+        """
+        application = self._application
+        if application.services is not None and application.project is not None:
+            yield Running(application.services, application.project)
+            return
+        async with self._opener() as running:
+            application.services, application.project = running.services, running.project
+            try:
+                yield running
+            finally:
+                application.services = application.project = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve (ASGI)."""
+        if scope["type"] == "lifespan":
+            await self._serve_lifespan(receive, send)
+        else:
+            await self._edge(scope, receive, send)
+
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
+        """The ASGI lifespan protocol."""
+        async with AsyncExitStack() as stack:
+            await receive()
+            try:
+                await stack.enter_async_context(self.lifespan())
+            except PushkeepError as error:
+                await send({"type": "lifespan.startup.failed", "message": error.message})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _raise(_request: HttpRequest, error: Exception) -> Response[bytes]:
+    raise error

@@ -1,0 +1,193 @@
+"""The outermost layer: what holds for every request, also one that no route answers.
+
+Request id, caller, rate limit and cross-origin rules of the browser routes, HEAD as GET without a body, headers that
+every answer carries, one log line. Litestar's own middleware runs behind its router and would miss unknown addresses.
+"""
+
+from __future__ import annotations
+
+from litestar.utils import normalize_path
+
+from pushkeep.errors import PushkeepError
+from pushkeep.ports import Clock, Entropy
+from pushkeep.web.asgi import ASGIApp, Message, Receive, Scope, Send
+from pushkeep.web.client_address import identify
+from pushkeep.web.cors import CLIENT_PREFIX, SiteOrigins, answer_headers, preflight_headers
+from pushkeep.web.exchange import Application, Exchange
+from pushkeep.web.logs import get_logger, places
+from pushkeep.web.problems import Problem, describe
+from pushkeep.web.rate_limit import RateLimiter, network_of
+from pushkeep.web.security_headers import common_headers
+
+REQUEST_ID_BYTES = 8
+"""64 random bits: no two of a day's log lines share one."""
+
+_log = get_logger("pushkeep.web")
+
+
+class Edge:
+    """Wraps the routed application."""
+
+    def __init__(
+        self,
+        inner: ASGIApp,
+        *,
+        application: Application,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        options = application.options
+        self._inner = inner
+        self._application = application
+        self._clock = clock
+        self._entropy = entropy
+        self._base_url = options.public_url.url
+        self._common = [(name, value) for name, value in common_headers(options.public_url).items()]
+        self._origins = SiteOrigins(clock.monotonic)
+        self._client_requests = RateLimiter(
+            per_minute=options.client_requests_per_minute,
+            burst=options.client_requests_burst,
+            monotonic=clock.monotonic,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI, HTTP only)."""
+        if scope["type"] != "http":
+            await _refuse_websocket(receive, send)
+            return
+        began = self._clock.monotonic()
+        peer = scope["client"]
+        caller = identify(
+            peer=peer[0] if peer else None,
+            scheme=str(scope["scheme"]),
+            headers=list(scope["headers"]),
+            trusted=self._application.options.trusted_proxies,
+        )
+        exchange = Exchange(self._entropy.token_bytes(REQUEST_ID_BYTES).hex(), caller)
+        method: str = scope["method"]
+        inner_scope = {**scope, "method": "GET" if method == "HEAD" else method}
+        exchange.put_into(inner_scope)
+        answer = _Answer(send, head=method == "HEAD", common=[("X-Request-ID", exchange.request_id), *self._common])
+        try:
+            await self._handle(inner_scope, receive, answer, exchange)
+        except Exception as error:
+            if answer.status is not None:
+                raise  # the answer is on its way: all that is left is to cut the connection, which the server does
+            problem = describe(error, request_id=exchange.request_id, base_url=self._base_url)
+            await answer.problem(problem)
+            if problem.status >= 500:
+                _log_failure(error, exchange)
+        finally:
+            self._write_log(inner_scope, method, answer, exchange, began)
+
+    async def _handle(self, scope: Scope, receive: Receive, answer: _Answer, exchange: Exchange) -> None:
+        path = _path_within(scope)
+        if path.startswith(CLIENT_PREFIX):
+            origin = await self._allowed_origin(scope, path, exchange, answer)
+            if scope["method"] == "OPTIONS":
+                await answer.empty(204, preflight_headers(origin))
+                return
+        await self._inner(scope, receive, answer)
+
+    async def _allowed_origin(self, scope: Scope, path: str, exchange: Exchange, answer: _Answer) -> str | None:
+        """Decide about the asking page, then count the request, so that also the refusal can be read by the page."""
+        values = [value for name, value in scope["headers"] if name == b"origin"]
+        origin = values[0].decode("latin-1") if len(values) == 1 else None
+        answer.add(answer_headers(None))
+        limited: PushkeepError | None = None
+        try:
+            self._client_requests.take(exchange.caller.address)
+        except PushkeepError as error:
+            limited = error
+        services = self._application.running()
+        if origin is not None and await self._origins.allowed(services, path, origin, look_up=limited is None):
+            answer.add(answer_headers(origin))
+        else:
+            origin = None
+        if limited is not None:
+            raise limited
+        return origin
+
+    def _write_log(self, scope: Scope, method: str, answer: _Answer, exchange: Exchange, began: float) -> None:
+        """One line: the route's pattern instead of the address, which a careless client may have put a secret into."""
+        template = scope.get("path_template")
+        _log.info(
+            "request",
+            request_id=exchange.request_id,
+            method=method if method.isascii() and len(method) <= 16 else "?",
+            route=str(template) if template else "-",
+            status=answer.status,
+            code=answer.code,
+            network=network_of(exchange.caller.address),
+            duration_ms=round((self._clock.monotonic() - began) * 1000, 1),
+        )
+
+
+def _path_within(scope: Scope) -> str:
+    """The path below the mount point, in the form in which the router compares it."""
+    path: str = scope["path"]
+    return normalize_path(path.removeprefix(scope.get("root_path", "")))
+
+
+def _log_failure(error: Exception, exchange: Exchange) -> None:
+    """Say where it happened but not what was said: messages of libraries quote statements, parameters and bodies."""
+    own = error.message if isinstance(error, PushkeepError) else None
+    _log.error(
+        "failure",
+        request_id=exchange.request_id,
+        error=type(error).__qualname__,
+        reason=own,
+        at=places(error.__traceback__),
+    )
+
+
+async def _refuse_websocket(receive: Receive, send: Send) -> None:
+    """There are no WebSockets here: close before accepting, which the server turns into 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+
+class _Answer:
+    """The way out: adds headers, drops the body of an answer to HEAD, remembers the status."""
+
+    def __init__(self, send: Send, *, head: bool, common: list[tuple[str, str]]) -> None:
+        self._send = send
+        self._head = head
+        self._common = common
+        self._extra: dict[str, str] = {}
+        self.status: int | None = None
+        self.code: str | None = None
+
+    def add(self, headers: list[tuple[str, str]]) -> None:
+        """Add headers to whatever is answered."""
+        self._extra.update(headers)
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", []))
+            present = {name.lower() for name, _ in headers}
+            for name, value in (*self._extra.items(), *self._common):
+                encoded = name.lower().encode("latin-1")
+                if encoded not in present:
+                    headers.append((encoded, value.encode("latin-1")))
+            message["headers"] = headers
+        elif message["type"] == "http.response.body" and self._head:
+            message["body"] = b""
+        await self._send(message)
+
+    async def empty(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Answer without a body."""
+        self.add(headers)
+        await self._respond(status, [], b"")
+
+    async def problem(self, problem: Problem) -> None:
+        """Answer with a problem."""
+        self.code = problem.code
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
+        headers.append((b"content-length", str(len(problem.body)).encode()))
+        await self._respond(problem.status, headers, problem.body)
+
+    async def _respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": body, "more_body": False})

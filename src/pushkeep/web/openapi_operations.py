@@ -1,0 +1,365 @@
+"""Every operation of the API with its words and examples: what :mod:`pushkeep.web.openapi` makes its document from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec import Struct
+
+from pushkeep.web.schemas import (
+    ClientConfig,
+    Health,
+    NotificationReport,
+    NotificationRequest,
+    ProblemDescription,
+    Registration,
+    RegistrationReceipt,
+    ServerRegistration,
+    SubscriptionPage,
+    SubscriptionReport,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in the path, the query or a header."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    description: str
+    schema: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a successful request is answered with."""
+
+    description: str
+    body: type[Struct] | None = None
+    example: object = None
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path."""
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    id: str
+    tag: Literal["browser", "server", "operation"]
+    summary: str
+    description: str
+    answers: Mapping[int, Answer]
+    problems: tuple[str, ...] = ()
+    security: Literal["api_key", "sync_token"] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    body: type[Struct] | None = None
+    examples: Mapping[str, object] = field(default_factory=dict)
+
+
+_PROJECT_KEY = Parameter(
+    "project_key",
+    "path",
+    "The project's publishable key. It stands in pages and gives no rights over others' data.",
+    {"type": "string", "pattern": "^pk_[A-Za-z0-9_-]{24}$"},
+)
+_SUBSCRIPTION_ID = Parameter(
+    "subscription_id", "path", "UUID or short id.", {"type": "string", "examples": ["HMV192av"]}
+)
+_SUBSCRIPTION_JSON = {
+    "endpoint": "https://updates.push.services.mozilla.com/wpush/v2/gAAAAABexample",
+    "expirationTime": None,
+    "keys": {
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    },
+}
+_SERVER_KEY = "BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs"
+_UUID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
+_SYNC_TOKEN = f"st_{_UUID}.mS0m3Tag0f43CharactersThatOnlyTheServerCanMk"
+_RECEIPT = {"id": _UUID, "short_id": "HMV192av", "sync_token": _SYNC_TOKEN}
+_SUBSCRIPTION = {
+    "id": _UUID,
+    "short_id": "HMV192av",
+    "contact": "user-17",
+    "push_service": "https://updates.push.services.mozilla.com",
+    "vendor": "mozilla",
+    "state": "gone",
+    "created_at": "2026-11-02T09:30:00Z",
+    "last_seen_at": "2026-11-20T18:02:11Z",
+    "last_accepted_at": "2026-11-20T18:05:00Z",
+    "consecutive_failures": 0,
+    "ended": {
+        "cause": "said_gone",
+        "at": "2026-11-21T08:00:01Z",
+        "text": "No such subscription",
+        "status": 410,
+        "code": 410,
+        "errno": 106,
+        "more_info": "https://mozilla-push-service.readthedocs.io/en/latest/http.html#error-codes",
+    },
+}
+_REPORT = {
+    "id": "01939f6b-4a10-7c02-9f11-0a6d5b7c2e13",
+    "status": "sent",
+    "targeted": 2,
+    "counts": {"accepted": 1, "gone": 1},
+    "skipped": {},
+    "results": [
+        {
+            "id": "01939f6b-3b55-7aa1-8c44-6e2f9d0c7b58",
+            "short_id": "Kp7vQz3M",
+            "contact": None,
+            "verdict": "accepted",
+            "status": 201,
+            "explanation": None,
+            "retry_after": None,
+            "duration_ms": 41.7,
+            "action": "done",
+            "skipped": None,
+        },
+        {
+            "id": _UUID,
+            "short_id": "HMV192av",
+            "contact": "user-17",
+            "verdict": "gone",
+            "status": 410,
+            "explanation": {
+                "text": "No such subscription",
+                "code": 410,
+                "errno": 106,
+                "more_info": "https://mozilla-push-service.readthedocs.io/en/latest/http.html#error-codes",
+            },
+            "retry_after": None,
+            "duration_ms": 38.2,
+            "action": "dropped",
+            "skipped": None,
+        },
+    ],
+}
+_KEY_PROBLEMS = ("unauthorized", "rate_limited", "internal", "unavailable")
+_BODY_PROBLEMS = ("malformed_request", "request_too_large", "invalid_input")
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "GET",
+        "/v1/client/{project_key}/config",
+        "clientConfig",
+        "browser",
+        "What a page needs before it can subscribe",
+        "Never cached: a key that was retired must not be used again. `secure` is false where the request came over "
+        "plain http from another machine; browsers offer no push there, and `explanation` says what to do.",
+        {
+            200: Answer(
+                "The configuration.",
+                ClientConfig,
+                {
+                    "application_server_key": _SERVER_KEY,
+                    "site_url": "https://example.com",
+                    "secure": True,
+                    "explanation": None,
+                },
+            )
+        },
+        ("not_found", "rate_limited", "internal", "unavailable"),
+        parameters=(_PROJECT_KEY,),
+    ),
+    Operation(
+        "POST",
+        "/v1/client/{project_key}/subscriptions",
+        "registerSubscription",
+        "browser",
+        "Store or confirm a subscription",
+        "Idempotent: a browser that sends the same again gets the same answer. Without `identity` the subscription is "
+        "anonymous. Subscriptions at push services that are neither known nor allowed are refused.",
+        {
+            201: Answer("Stored.", RegistrationReceipt, _RECEIPT),
+            200: Answer("Known already, and confirmed.", RegistrationReceipt, _RECEIPT),
+        },
+        (
+            *_BODY_PROBLEMS,
+            "forbidden",
+            "not_found",
+            "conflict",
+            "unsupported_media_type",
+            "rate_limited",
+            "internal",
+            "unavailable",
+        ),
+        parameters=(_PROJECT_KEY,),
+        body=Registration,
+        examples={
+            "first": {"subscription": _SUBSCRIPTION_JSON, "application_server_key": _SERVER_KEY},
+            "replacement": {
+                "subscription": _SUBSCRIPTION_JSON,
+                "application_server_key": _SERVER_KEY,
+                "replaces": _SYNC_TOKEN,
+            },
+        },
+    ),
+    Operation(
+        "DELETE",
+        "/v1/client/{project_key}/subscriptions",
+        "unregisterSubscription",
+        "browser",
+        "End the subscription of a sync token",
+        "Its browser has unsubscribed. Doing it again changes nothing. An endpoint never stands in an address.",
+        {204: Answer("Ended.")},
+        ("invalid_token", "unauthorized", "not_found", "rate_limited", "internal", "unavailable"),
+        security="sync_token",
+        parameters=(_PROJECT_KEY,),
+    ),
+    Operation(
+        "POST",
+        "/v1/notifications",
+        "sendNotification",
+        "server",
+        "Tell somebody something",
+        "Encrypts and sends to every recipient, waits for all answers and reports each. A recipient that cannot be "
+        "reached never stops the others. A subscription whose push service says that it is gone is dropped, and the "
+        "report says so.",
+        {200: Answer("What became of it, recipient by recipient.", NotificationReport, _REPORT)},
+        (*_BODY_PROBLEMS, *_KEY_PROBLEMS, "payload_too_large"),
+        security="api_key",
+        body=NotificationRequest,
+        examples={
+            "to everybody": {
+                "to": {"all": True},
+                "content": {"title": "Hello", "body": "World", "url": "https://example.com/news"},
+            },
+            "to one contact": {
+                "to": {"contacts": ["user-17"]},
+                "content": {"title": "Your order is ready"},
+                "options": {"ttl": 3600, "urgency": "high", "topic": "order-4711"},
+            },
+            "own payload": {"to": {"subscriptions": ["HMV192av"]}, "payload": '{"for": "my own worker"}'},
+        },
+    ),
+    Operation(
+        "GET",
+        "/v1/subscriptions",
+        "listSubscriptions",
+        "server",
+        "List subscriptions",
+        "Oldest first. Endpoints and keys are never shown.",
+        {200: Answer("A page.", SubscriptionPage, {"items": [_SUBSCRIPTION], "next": None})},
+        (*_KEY_PROBLEMS, "invalid_input", "not_found"),
+        security="api_key",
+        parameters=(
+            Parameter(
+                "state",
+                "query",
+                "Only those in this state.",
+                {"type": "string", "enum": ["active", "gone", "unsubscribed", "superseded"]},
+            ),
+            Parameter(
+                "limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+            ),
+            Parameter("after", "query", "Continue behind this id, as `next` gave it.", {"type": "string"}),
+        ),
+    ),
+    Operation(
+        "POST",
+        "/v1/subscriptions",
+        "handOverSubscription",
+        "server",
+        "Store a subscription on behalf of its browser",
+        "For sites whose pages talk to their own server only. With `contact` it says whose it is: this and the "
+        "identity token are the only ways to an owner.",
+        {
+            201: Answer("Stored.", RegistrationReceipt, _RECEIPT),
+            200: Answer("Known already, and confirmed.", RegistrationReceipt, _RECEIPT),
+        },
+        (*_BODY_PROBLEMS, *_KEY_PROBLEMS, "forbidden", "conflict"),
+        security="api_key",
+        body=ServerRegistration,
+        examples={
+            "with its owner": {
+                "subscription": _SUBSCRIPTION_JSON,
+                "application_server_key": _SERVER_KEY,
+                "contact": "user-17",
+            }
+        },
+    ),
+    Operation(
+        "GET",
+        "/v1/subscriptions/{subscription_id}",
+        "showSubscription",
+        "server",
+        "Show a subscription",
+        "An ended one too, with the reason.",
+        {200: Answer("The subscription.", SubscriptionReport, _SUBSCRIPTION)},
+        (*_KEY_PROBLEMS, "invalid_input", "not_found"),
+        security="api_key",
+        parameters=(_SUBSCRIPTION_ID,),
+    ),
+    Operation(
+        "DELETE",
+        "/v1/subscriptions/{subscription_id}",
+        "deleteSubscription",
+        "server",
+        "End a subscription",
+        "By the operator's word; endpoint and keys are erased, the record with its reason stays. Its browser is not "
+        "asked and comes back at its next visit unless the visitor unsubscribes.",
+        {204: Answer("Ended.")},
+        (*_KEY_PROBLEMS, "invalid_input", "not_found"),
+        security="api_key",
+        parameters=(_SUBSCRIPTION_ID,),
+    ),
+    Operation(
+        "GET",
+        "/healthz",
+        "health",
+        "operation",
+        "Whether the server and its database answer",
+        "For load balancers and supervisors.",
+        {200: Answer("Both do.", Health, {"status": "ok"})},
+        ("internal", "unavailable"),
+    ),
+    Operation(
+        "GET",
+        "/v1/openapi.json",
+        "openapi",
+        "operation",
+        "This document",
+        "OpenAPI 3.1.",
+        {200: Answer("The document.", media_type="application/vnd.oai.openapi+json")},
+    ),
+    Operation(
+        "GET",
+        "/v1/problems/{code}",
+        "problemType",
+        "operation",
+        "What a problem means",
+        "The `type` of every problem leads here.",
+        {
+            200: Answer(
+                "Its row of the table.",
+                ProblemDescription,
+                {
+                    "code": "not_found",
+                    "status": 404,
+                    "title": "Not found",
+                    "meaning": "There is no such route or project, or no such record in it.",
+                },
+            )
+        },
+        ("not_found",),
+        parameters=(Parameter("code", "path", "The problem's `code`.", {"type": "string"}),),
+    ),
+    Operation(
+        "GET",
+        "/pushkeep/{name}",
+        "sdkFile",
+        "browser",
+        "A file of the browser SDK",
+        "`sdk.js` is the page module, `worker.js` the service worker for the scopes `/pushkeep/a/` and `/pushkeep/b/`.",
+        {200: Answer("The script.", media_type="text/javascript"), 304: Answer("The browser's copy is current.")},
+        ("not_found",),
+        parameters=(Parameter("name", "path", "Name of the file.", {"type": "string", "examples": ["sdk.js"]}),),
+    ),
+)
+"""All of them. The demo page's routes are not part of the API."""

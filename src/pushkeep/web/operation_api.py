@@ -1,0 +1,40 @@
+"""The routes about the server itself: health, the API's description, the meaning of problems."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Response, get
+from litestar.types import ControllerRouterHandler
+
+from pushkeep.errors import NotFound
+from pushkeep.web.client_api import json_response
+from pushkeep.web.exchange import HttpRequest, application_of, services_of
+from pushkeep.web.openapi import openapi_document
+from pushkeep.web.problems import PROBLEMS
+from pushkeep.web.schemas import Health, ProblemDescription
+
+
+@get("/healthz")
+async def health(request: HttpRequest) -> Response[bytes]:
+    """Whether the server and its database answer."""
+    await services_of(request).store.check()
+    return json_response(Health("ok"))
+
+
+@get("/v1/openapi.json")
+async def openapi(request: HttpRequest) -> Response[bytes]:
+    """The API's description."""
+    document = openapi_document(application_of(request).options.public_url.url)
+    return Response(msgspec.json.encode(document), media_type="application/vnd.oai.openapi+json")
+
+
+@get("/v1/problems/{code:str}")
+async def problem_type(request: HttpRequest, code: str) -> Response[bytes]:
+    """What a problem means."""
+    row = PROBLEMS.get(code)
+    if row is None:
+        raise NotFound("There is no problem of this code.")
+    return json_response(ProblemDescription(code, row.status, row.title, row.meaning))
+
+
+OPERATION_HANDLERS: list[ControllerRouterHandler] = [health, openapi, problem_type]

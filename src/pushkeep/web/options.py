@@ -1,0 +1,30 @@
+"""What the HTTP interface is told by whoever wires it; it reads no settings itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pushkeep.domain.site_url import SiteUrl
+from pushkeep.web.client_address import Network
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """The operator's choices.
+
+    Attributes:
+        public_url: how browsers reach this server.
+        trusted_proxies: peers whose forwarding headers are believed.
+        client_requests_per_minute: of one address to the browser routes, in the long run.
+        client_requests_burst: and at once.
+        failed_keys_per_minute: wrong API keys of one address, in the long run.
+        recipients_max: subscriptions that one notification may reach.
+    """
+
+    public_url: SiteUrl
+    trusted_proxies: Sequence[Network] = ()
+    client_requests_per_minute: int = 120
+    client_requests_burst: int = 60
+    failed_keys_per_minute: int = 10
+    recipients_max: int = 1000

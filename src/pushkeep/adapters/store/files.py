@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,26 +44,24 @@ def prepare(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def opening_lock(path: Path) -> Iterator[None]:
+def opening_lock(path: Path, *, wait_seconds: float = LOCK_WAIT_SECONDS_MAX) -> Iterator[None]:
     """Hold the right to bring the database into shape: to switch its journal, migrate it, and make its keys.
 
     Raises:
-        Unavailable: another process holds it for over a minute.
+        Unavailable: another process holds it for longer than ``wait_seconds``.
     """
     descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
-        deadline = time.monotonic() + LOCK_WAIT_SECONDS_MAX
-        while True:
-            try:
+        for _ in range(round(wait_seconds / _LOCK_POLL_SECONDS)):
+            with contextlib.suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Unavailable(
-                        f"Another process has been preparing the database {path} for over "
-                        f"{LOCK_WAIT_SECONDS_MAX:.0f} s; wait for it or stop it."
-                    ) from None
-                time.sleep(_LOCK_POLL_SECONDS)
+            threading.Event().wait(_LOCK_POLL_SECONDS)
+        else:
+            raise Unavailable(
+                f"Another process has been preparing the database {path} for over {wait_seconds:.0f} s; wait for it "
+                f"or stop it."
+            )
         yield
     finally:
         os.close(descriptor)  # and with it the lock

@@ -38,10 +38,9 @@ _BY_PUBLISHABLE_KEY = select_projects().where(projects.c.publishable_key == bind
 
 def ensure_project(connection: Connection, vault: Vault, new: NewProject) -> Project:
     """See :meth:`pushkeep.ports.ProjectStore.ensure_project`."""
-    first = connection.execute(select_projects().order_by(projects.c.id).limit(1)).one_or_none()
-    if first is None:
+    found = default_project(connection)
+    if found is None:
         return _create_project(connection, vault, new)
-    found = project_from(first)
     settings = {"name": new.name, "site_url": new.site_url, "contact": new.contact}
     if settings != {"name": found.name, "site_url": found.site_url, "contact": found.contact}:
         connection.execute(update(projects).where(projects.c.id == found.id).values(**settings))
@@ -75,6 +74,12 @@ def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Pr
         )
     )
     return Project(project_id, new.public_id, new.name, new.site_url, new.publishable_key, new.contact)
+
+
+def default_project(connection: Connection) -> Project | None:
+    """See :meth:`pushkeep.ports.ProjectStore.default_project`."""
+    row = connection.execute(select_projects().order_by(projects.c.id).limit(1)).one_or_none()
+    return None if row is None else project_from(row)
 
 
 def project_by_publishable_key(connection: Connection, key: str) -> Project | None:

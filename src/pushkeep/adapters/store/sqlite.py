@@ -106,6 +106,10 @@ class SqliteStore:
         """See the port."""
         return await self.writer.run(partial(project_units.ensure_project, vault=self._vault, new=new))
 
+    async def default_project(self) -> Project | None:
+        """See the port."""
+        return await self._read(project_units.default_project)
+
     async def project_by_publishable_key(self, key: str) -> Project | None:
         """See the port."""
         return await self._read(partial(project_units.project_by_publishable_key, key=key))

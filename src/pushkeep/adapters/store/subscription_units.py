@@ -87,7 +87,7 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
         row_id = existing.id
         _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
     if decided.supersede is not None:
-        _supersede(connection, decided.supersede, row_id, registration.now)
+        _supersede(connection, project, decided.supersede, row_id, registration.now)
     row = connection.execute(_BY_ROW_ID, {"row_id": row_id}).one()
     return StoredRegistration(record_from(row), created=existing is None)
 
@@ -201,20 +201,23 @@ def _refresh(
     )
 
 
-def _supersede(connection: Connection, replaced: SubscriptionRecord, successor_id: int, now: float) -> None:
+def _supersede(
+    connection: Connection, project: Project, replaced: SubscriptionRecord, successor_id: int, now: float
+) -> None:
     if replaced.state is State.ACTIVE:
-        _end(connection, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
+        _end(connection, project, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
     connection.execute(
         update(subscriptions).where(subscriptions.c.id == replaced.id).values(superseded_by=successor_id)
     )
 
 
-def _end(connection: Connection, row_id: int, version: int, reason: EndReason) -> bool:
+def _end(connection: Connection, project: Project, row_id: int, version: int, reason: EndReason) -> bool:
     """End a row of this version: what could be used to send to it goes, what recognises it stays."""
     ended = connection.execute(
         update(subscriptions)
         .where(
             subscriptions.c.id == row_id,
+            subscriptions.c.project_id == project.id,
             subscriptions.c.version == version,
             subscriptions.c.state == State.ACTIVE.value,
         )
@@ -328,7 +331,7 @@ def end(connection: Connection, project: Project, any_id: AnyId, reason: EndReas
     record = find(connection, project, any_id)
     if record is None or record.state is not State.ACTIVE:
         return record
-    _end(connection, record.id, record.version, reason)
+    _end(connection, project, record.id, record.version, reason)
     return find(connection, project, any_id)
 
 
@@ -347,7 +350,7 @@ def apply_results(
         applied |= _update_versions(connection, project, failed, counted)
     for item in updates:
         reason = item.reason if item.action is Action.END else None
-        if reason is not None and _end(connection, item.id, item.version, reason):
+        if reason is not None and _end(connection, project, item.id, item.version, reason):
             applied.add(item.id)
     return frozenset(applied)
 

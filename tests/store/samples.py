@@ -1,0 +1,81 @@
+"""Projects, subscriptions and registrations to test with."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import uuid
+
+from pushkeep.domain.ids import SHORT_ID_ALPHABET
+from pushkeep.domain.project import NewProject, Project
+from pushkeep.domain.registration import Registration
+from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.subscription import Subscription
+from pushkeep.protocol.vapid import SigningKey
+
+BROWSER_KEY = SigningKey.generate().public_bytes
+OTHER_BROWSER_KEY = SigningKey.generate().public_bytes
+NOW = 1_800_000_000.0
+
+_count = itertools.count(1)
+
+
+def new_project(**changes: object) -> NewProject:
+    number = next(_count)
+    made = NewProject(
+        public_id=str(uuid.UUID(int=number << 64 | 7 << 76 | 2 << 62)),
+        name="Example",
+        site_url="https://example.com",
+        contact="mailto:push@example.com",
+        publishable_key=f"pk_{number:024d}",
+        signing_key=SigningKey.generate(),
+        identity_secret=b"i" * 32,
+        sync_secret=b"s" * 32,
+        created_at=NOW,
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def endpoint(name: str = "one", host: str = "updates.push.services.mozilla.com") -> Endpoint:
+    return Endpoint.parse(f"https://{host}/wpush/v2/{name}")
+
+
+def subscription(
+    name: str = "one", *, p256dh: bytes = BROWSER_KEY, auth: bytes = b"a" * 16, host: str | None = None
+) -> Subscription:
+    return Subscription(endpoint(name) if host is None else endpoint(name, host), p256dh, auth)
+
+
+def registration(
+    given: Subscription,
+    signing_key_id: int = 1,
+    *,
+    owner: str | None = None,
+    replaces: str | None = None,
+    now: float = NOW,
+    short_ids: tuple[str, ...] | None = None,
+) -> Registration:
+    number = next(_count)
+    return Registration(
+        subscription=given,
+        signing_key_id=signing_key_id,
+        vendor="mozilla",
+        owner=owner,
+        replaces=replaces,
+        now=now,
+        public_id=str(uuid.UUID(int=int(now) << 80 | 7 << 76 | 2 << 62 | number)),
+        short_ids=short_ids or tuple(_short(number * 4 + offset) for offset in range(4)),
+    )
+
+
+def _short(number: int) -> str:
+    characters = []
+    for _ in range(8):
+        number, digit = divmod(number, len(SHORT_ID_ALPHABET))
+        characters.append(SHORT_ID_ALPHABET[digit])
+    return "".join(characters)
+
+
+def foreign(project: Project) -> Project:
+    """A project that the store does not have."""
+    return dataclasses.replace(project, id=project.id + 1000)

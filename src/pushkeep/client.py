@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,9 @@ from pushkeep.protocol.request import TTL_SECONDS_DEFAULT, PushOptions
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.protocol.vapid import PEM_BYTES_MAX, SigningKey
+
+ORIGIN_MAP_VARIABLE = "PUSHKEEP_ORIGIN_MAP"
+"""The same variable configures the server."""
 
 SubscriptionLike = Subscription | Mapping[str, object] | str | bytes
 Payload = str | bytes | Mapping[str, object] | None
@@ -44,7 +48,9 @@ class PushClient:
         key: the signing key: a :class:`SigningKey`, PEM text, or the :class:`~pathlib.Path` of a PEM file.
         contact: where a push service can reach you: ``mailto:you@your-domain.org`` or an https page.
         origin_map: push services that are dialled elsewhere: an :class:`OriginMap`, or entries of the form
-            ``ORIGIN=BASE[,ca=FILE][,vendor=NAME]``.
+            ``ORIGIN=BASE[,ca=FILE][,vendor=NAME]``. None reads the entries, separated by white space, from the
+            environment variable ``PUSHKEEP_ORIGIN_MAP``, so that an application can be run against the local push
+            service unchanged; an empty list maps nothing whatever the environment says.
         proxy: ``http://`` or ``https://`` URL of a proxy. None uses none, whatever the environment says.
         ca_file: PEM file of trusted authorities, instead of the system's.
         limits: time, size and number limits of the transport.
@@ -62,7 +68,7 @@ class PushClient:
         *,
         key: SigningKey | str | bytes | Path,
         contact: str,
-        origin_map: OriginMap | Iterable[str] = (),
+        origin_map: OriginMap | Iterable[str] | None = None,
         proxy: str | None = None,
         ca_file: str | Path | None = None,
         limits: TransportLimits | None = None,
@@ -199,7 +205,9 @@ def _signing_key(value: SigningKey | str | bytes | Path) -> SigningKey:
     raise InvalidInput("key must be a SigningKey, PEM text, or the Path of a PEM file.", field="key")
 
 
-def _origin_map(value: OriginMap | Iterable[str]) -> OriginMap:
+def _origin_map(value: OriginMap | Iterable[str] | None) -> OriginMap:
+    if value is None:
+        return OriginMap.parse(os.environ.get(ORIGIN_MAP_VARIABLE, "").split())
     if isinstance(value, OriginMap):
         return value
     if isinstance(value, str):  # an iterable of characters, and surely meant as one entry

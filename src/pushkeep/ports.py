@@ -118,6 +118,10 @@ class ProjectStore(Protocol):
         """
         ...
 
+    async def default_project(self) -> Project | None:
+        """The first project as it is stored; None before the first start."""
+        ...
+
     async def project_by_publishable_key(self, key: str) -> Project | None:
         """The project of a ``pk_…`` key."""
         ...

@@ -1,0 +1,1 @@
+"""One technology in each module: everything that touches the world outside."""

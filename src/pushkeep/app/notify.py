@@ -72,6 +72,7 @@ async def notify(
     options: PushOptions,
     *,
     recipients_max: int = RECIPIENTS_MAX,
+    signing_key: SigningKey | None = None,
 ) -> NotificationResult:
     """Send one notification and wait for every answer. One bad recipient never stops the rest.
 
@@ -82,6 +83,8 @@ async def notify(
         content: what to say; octets are sent as they are, None wakes the worker without a payload.
         options: TTL, urgency, topic.
         recipients_max: more than this many are refused before anything is sent; at most 1,000.
+        signing_key: sign with this one instead of the key each subscription was made with; for finding out what a
+            push service says to it.
 
     Raises:
         InvalidInput: too many recipients, or a URL in the content that leads nowhere safe.
@@ -97,7 +100,7 @@ async def notify(
     _check_size(payload, ())
     recipients, missing = await _resolve(services, project, target, min(recipients_max, RECIPIENTS_MAX))
     _check_size(payload, {recipient.record.vendor for recipient in recipients})
-    keys = {key.id: key.key for key in await services.store.signing_keys(project)}
+    keys = {key.id: signing_key or key.key for key in await services.store.signing_keys(project)}
     sending = _Sending(services, project, payload, options, keys)
     results = await sending.send_all(recipients)
     return NotificationResult(notification_id, (*results, *missing))

@@ -1,0 +1,1 @@
+"""What a subscription, a notification and a project are, and what may happen to them. Pure."""

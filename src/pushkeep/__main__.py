@@ -1,0 +1,5 @@
+"""``python -m pushkeep`` is the command line."""
+
+from pushkeep.cli import main
+
+main()

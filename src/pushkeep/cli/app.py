@@ -1,0 +1,43 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pushkeep import __version__
+from pushkeep.cli import api_keys, demo, keys, pushservice, send, serve, subscriptions
+
+app = typer.Typer(
+    name="pushkeep",
+    help="Self-hosted Web Push: keeps subscriptions alive and delivers to them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pushkeep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+demo.register(app)
+serve.register(app)
+send.register(app)
+app.add_typer(keys.app, name="keys")
+app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(subscriptions.app, name="subscriptions")
+pushservice.register(app)

@@ -1,0 +1,33 @@
+"""Opening the stored project for a command that runs beside the server or without it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pushkeep.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pushkeep.app.context import Services
+    from pushkeep.config import Settings
+    from pushkeep.domain.project import Project
+
+
+@asynccontextmanager
+async def opened_project(settings: Settings) -> AsyncIterator[tuple[Services, Project]]:
+    """The services and the project as the server left them; nothing is created and no setting is changed.
+
+    Raises:
+        ConfigurationError: no server has run with this data directory yet.
+    """
+    from pushkeep.compose import open_project
+
+    if not settings.database.exists():
+        raise ConfigurationError(
+            f"There is nothing in {settings.data_dir} yet. Start `pushkeep serve` or `pushkeep demo` first, or name "
+            "the server's directory with --data-dir.",
+            field="data_dir",
+        )
+    async with open_project(settings) as opened:
+        yield opened

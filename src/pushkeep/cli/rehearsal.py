@@ -1,0 +1,88 @@
+"""The round trip in a real browser: driven where nobody watches, in a window where somebody does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.panel import Panel
+
+from pushkeep.cli.common import out, say
+from pushkeep.domain.notification import Content, Target
+from pushkeep.errors import PushkeepError
+from pushkeep.protocol.request import PushOptions
+from pushkeep.testing.browser import LaunchOptions
+from pushkeep.testing.browsers import launch
+from pushkeep.testing.notifications import notification_daemon
+
+if TYPE_CHECKING:
+    from pushkeep.compose import Serving
+    from pushkeep.pushservice import PushService
+
+SUBSCRIBE_SECONDS_MAX = 60.0
+"""Chromium's push client waits some seconds after its start; a busy machine triples that."""
+
+ARRIVE_SECONDS_MAX = 30.0
+
+
+async def show_window(name: str, serving: Serving, service: PushService, server: asyncio.Task[None]) -> None:
+    """Open the page in a window for the visitor, until the server stops."""
+    say(f"Opening {name} with a profile of its own. Press Subscribe in it, then send to it from here.")
+    async with launch(name, LaunchOptions(push_service=service, visible=True)) as browser:
+        await browser.open(serving.settings.public_url.url)
+        await asyncio.wait({server})
+
+
+async def rehearse(name: str, serving: Serving, service: PushService, screenshot: Path) -> None:
+    """Do what a visitor would, and say what happens.
+
+    Raises:
+        BrowserError: the browser is not installed or did not do its part in time.
+        PushkeepError: the push service did not take the message.
+    """
+    url = serving.settings.public_url.url
+    say(f"No display: {name} runs without a window and this program plays the visitor.")
+    async with (
+        notification_daemon() as desktop,
+        launch(name, LaunchOptions(push_service=service, dbus_address=desktop.address)) as browser,
+    ):
+        _done(f"{name} started, wired to the local push service at {service.url}")
+        await browser.set_permission(url, "granted")
+        page = await browser.open(url)
+        await page.click("#subscribe")
+        short_id = str(
+            await page.wait_for(
+                "document.querySelector('#status').dataset.state === 'subscribed'"
+                " && document.querySelector('#short-id').textContent.trim()",
+                timeout_seconds=SUBSCRIBE_SECONDS_MAX,
+            )
+        )
+        _done(f"pressed Subscribe: the server stored {short_id}")
+        await _send(serving, short_id, name)
+        shown = await desktop.next(ARRIVE_SECONDS_MAX)
+        _done("the browser decrypted it and its desktop shows:")
+        out.print(Panel(f"[bold]{shown.title}[/bold]\n{shown.text}", expand=False, padding=(0, 3)))
+        await page.wait_for("document.querySelectorAll('#messages li').length > 0", timeout_seconds=ARRIVE_SECONDS_MAX)
+        await page.screenshot(screenshot, width=1280, height=800, full_page=True)
+        say(f"What the page looked like: {screenshot}")
+
+
+async def _send(serving: Serving, short_id: str, name: str) -> None:
+    from pushkeep.app.notify import notify
+
+    content = Content.of(
+        title="Hello from Pushkeep", body=f"Encrypted here, decrypted in {name}. No internet involved."
+    )
+    sent = await notify(
+        serving.services, serving.project, Target.to_subscriptions([short_id]), content, PushOptions.of(ttl=60)
+    )
+    outcome = sent.results[0].outcome
+    if outcome is None or not outcome.accepted:
+        said = outcome.explanation.text if outcome and outcome.explanation else sent.results[0].skipped
+        raise PushkeepError(f"The push service did not take the message: {said}")
+    _done(f"sent: the push service answered {outcome.status} after {outcome.duration_ms:.0f} ms")
+
+
+def _done(text: str) -> None:
+    say(f"  ✓ {text}", "green")

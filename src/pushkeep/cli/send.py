@@ -1,0 +1,225 @@
+"""``pushkeep send``: one message to one subscription, stored or in a file."""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pushkeep.cli.common import (
+    EXIT_BY_VERDICT,
+    AsJson,
+    DataDir,
+    Exit,
+    MapOrigin,
+    complain,
+    example,
+    explanation_lines,
+    load,
+    print_json,
+    read_file,
+    read_payload,
+    run,
+    say,
+    stop,
+)
+from pushkeep.domain.origin_map import OriginMap
+from pushkeep.errors import InvalidInput
+from pushkeep.protocol.outcome import Outcome
+from pushkeep.protocol.request import TTL_SECONDS_DEFAULT, PushOptions, Urgency
+from pushkeep.protocol.subscription import Subscription
+from pushkeep.protocol.vapid import SigningKey
+
+if TYPE_CHECKING:
+    from pushkeep.app.notify import RecipientResult
+    from pushkeep.config import Settings
+    from pushkeep.domain.notification import Content
+
+_EXAMPLE = example(
+    "pushkeep send HMV192av --title Hello --body 'Your parcel has arrived' --url /parcels/7",
+    "pushkeep send --subscription subscription.json --key vapid.pem --contact mailto:you@your-domain.org --payload hi",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the options ask to send."""
+
+    payload: bytes | None
+    title: str | None
+    body: str | None
+    url: str | None
+    options: PushOptions
+
+    def check(self) -> None:
+        """Refuse options that contradict each other."""
+        if self.title is None and (self.body is not None or self.url is not None):
+            raise InvalidInput(
+                "--body and --url need a --title: a notification without one is not shown.", field="title"
+            )
+        if self.title is not None and self.payload is not None:
+            raise InvalidInput(
+                "Give either --payload (sent as it is) or --title with --body and --url.", field="payload"
+            )
+
+    def content(self) -> Content | bytes | None:
+        """The notification, or the raw payload."""
+        if self.title is None:
+            return self.payload
+        from pushkeep.domain.notification import Content
+
+        return Content.of(title=self.title, body=self.body or "", url=self.url)
+
+    def plain_payload(self) -> bytes | None:
+        """What is sent without a server: the raw payload, or the fields as plain JSON, which our worker shows too."""
+        if self.title is None:
+            return self.payload
+        fields = {"title": self.title, "body": self.body, "url": self.url}
+        return json_module.dumps({name: text for name, text in fields.items() if text}, ensure_ascii=False).encode()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EXAMPLE)(send)
+
+
+def send(
+    subscriber: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A stored subscription's short or long id.", show_default=False)
+    ] = None,
+    subscription: Annotated[
+        Path | None,
+        typer.Option("--subscription", metavar="FILE", help="Instead: a file with the browser's subscription JSON."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="VAPID private key (PEM); for a stored id, the server's."),
+    ] = None,
+    contact: Annotated[str | None, typer.Option("--contact", help="mailto: or https: contact for the token.")] = None,
+    payload: Annotated[
+        str | None, typer.Option("--payload", help="Sent as it is: text, @FILE, or - for stdin.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="Title of the notification.")] = None,
+    body: Annotated[str | None, typer.Option("--body", help="Its text.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="What a click opens.")] = None,
+    ttl: Annotated[
+        int, typer.Option("--ttl", help="Seconds to keep it for a browser that is away.")
+    ] = TTL_SECONDS_DEFAULT,
+    urgency: Annotated[str | None, typer.Option("--urgency", help=", ".join(Urgency))] = None,
+    topic: Annotated[str | None, typer.Option("--topic", help="Replaces an undelivered message of this topic.")] = None,
+    map_origin: MapOrigin = None,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Send one message and say what the push service answered.
+
+    Exit status: 0 accepted, 2 usage, 3 gone, 4 key or token refused, 5 throttled or a passing fault, 6 anything else
+    that was not accepted.
+    """
+    message = Message(read_payload(payload), title, body, url, PushOptions.of(ttl=ttl, urgency=urgency, topic=topic))
+    message.check()
+    if (subscriber is None) == (subscription is None):
+        raise InvalidInput("Name one recipient: a stored id, or --subscription FILE.", field="subscription")
+    signing_key = SigningKey.from_pem(read_file(key, field="key")) if key else None
+    if subscription is not None:
+        if signing_key is None or contact is None:
+            raise InvalidInput("--subscription needs --key and --contact.", field="key" if contact else "contact")
+        _send_to_file(subscription, signing_key, contact, message, map_origin, json)
+    else:
+        assert subscriber is not None
+        if contact is not None:
+            raise InvalidInput("A stored subscription is sent to with the server's own contact.", field="contact")
+        _send_to_stored(subscriber, signing_key, message, map_origin, data_dir, json)
+
+
+def _send_to_file(
+    file: Path, key: SigningKey, contact: str, message: Message, map_origin: list[str] | None, json: bool
+) -> None:
+    subscription = Subscription.from_json(read_file(file, field="subscription"))
+    outcome = run(_post(subscription, key, contact, message, OriginMap.parse(map_origin) if map_origin else None))
+    if json:
+        print_json({"recipient": subscription.endpoint.label, **outcome.to_dict()})
+    else:
+        _report(subscription.endpoint.label, outcome)
+    stop(EXIT_BY_VERDICT[outcome.verdict])
+
+
+async def _post(
+    subscription: Subscription, key: SigningKey, contact: str, message: Message, origin_map: OriginMap | None
+) -> Outcome:
+    from pushkeep.client import PushClient
+
+    options = message.options
+    async with PushClient(key=key, contact=contact, origin_map=origin_map) as client:
+        return await client.send(
+            subscription,
+            message.plain_payload(),
+            ttl=options.ttl,
+            urgency=options.urgency,
+            topic=options.topic,
+        )
+
+
+def _report(name: str, outcome: Outcome) -> None:
+    if outcome.accepted:
+        say(f"Accepted for {name} in {outcome.duration_ms:.0f} ms.", "green")
+        return
+    said = outcome.explanation.text if outcome.explanation else outcome.verdict.value
+    complain(f"Failed to send to {name}: {said}")
+    for line in explanation_lines(outcome):
+        complain(line, None)
+
+
+def _send_to_stored(
+    any_id: str,
+    key: SigningKey | None,
+    message: Message,
+    map_origin: list[str] | None,
+    data_dir: Path | None,
+    json: bool,
+) -> None:
+    settings = load(data_dir, origin_map=map_origin or None)
+    result, ended = run(_notify(settings, any_id, key, message))
+    name = result.short_id or any_id
+    outcome = result.outcome
+    if json:
+        print_json(
+            {
+                "recipient": name,
+                "action": result.action.value if result.action else None,
+                "skipped": result.skipped,
+                **(outcome.to_dict() if outcome else {}),
+            }
+        )
+    elif outcome is not None:
+        _report(name, outcome)
+        if result.action is not None and result.action.value == "end":
+            complain(f"Dropping no longer valid user: {name}", None)
+    else:
+        complain(f"Nothing sent to {name}: {result.skipped}.")
+    if outcome is not None:
+        stop(EXIT_BY_VERDICT[outcome.verdict])
+    stop(Exit.USAGE if result.short_id is None else Exit.GONE if ended else Exit.NOT_ACCEPTED)
+
+
+async def _notify(
+    settings: Settings, any_id: str, key: SigningKey | None, message: Message
+) -> tuple[RecipientResult, bool]:
+    """The result, and whether nothing was sent because the subscription had ended before."""
+    from pushkeep.app.notify import notify
+    from pushkeep.app.subscribe import find_subscription
+    from pushkeep.cli.opened import opened_project
+    from pushkeep.domain.notification import Target
+    from pushkeep.domain.subscription import State
+
+    async with opened_project(settings) as (services, project):
+        sent = await notify(
+            services, project, Target.to_subscriptions([any_id]), message.content(), message.options, signing_key=key
+        )
+        result = sent.results[0]
+        if result.skipped is None or result.short_id is None:
+            return result, False
+        return result, (await find_subscription(services, project, any_id)).state is not State.ACTIVE

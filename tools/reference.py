@@ -1,0 +1,154 @@
+"""Writes the reference pages that are generated from the code; ``--check`` only says whether they are up to date."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import typer
+
+from pushkeep.cli import app
+from pushkeep.cli.common import Exit
+from pushkeep.config import settings_reference
+from pushkeep.protocol.vendors import VENDORS
+from pushkeep.protocol.verdict import VERDICT_TABLE
+
+DOCS = Path(__file__).parents[1] / "docs"
+NOTE = "<!-- Written by `make docs` from the code. Change it there. -->\n\n"
+
+
+def configuration() -> str:
+    return (
+        "# Configuration\n\n"
+        + NOTE
+        + "Settings come from `pushkeep.toml` in the data directory, then the environment, then the command line; later ones\n"
+        "win. An unknown or unreadable setting stops the start with the remedy.\n\n" + settings_reference()
+    )
+
+
+def verdicts() -> str:
+    lines = [
+        "# Verdicts\n",
+        NOTE.rstrip("\n") + "\n",
+        "What a push service's answer means. The rows are read from the top, the first that matches wins. Nothing but `gone`",
+        "ever ends a subscription.\n",
+        "| verdict | push service | status | and | because |",
+        "|---|---|---|---|---|",
+    ]
+    for row in VERDICT_TABLE:
+        vendors = ", ".join(VENDORS[name].title for name in sorted(row.vendors)) if row.vendors else "any"
+        conditions = []
+        if row.body:
+            conditions.append("body has " + " or ".join(f"“{text}”" for text in _phrases(row.body.pattern.decode())))
+        if row.header:
+            conditions.append(f"`{row.header[0]}` has “{row.header[1].pattern.replace(' ?', ' ')}”")
+        status = (
+            "no answer: " + ", ".join(sorted(row.failures)) if row.failures else _ranges(row.statuses or frozenset())
+        )
+        lines.append(f"| `{row.verdict}` | {vendors} | {status} | {'; '.join(conditions)} | {row.because} |")
+    lines += [
+        "",
+        "Any other status is `transient`.",
+        "",
+        "## Push services",
+        "",
+        "| push service | hosts | largest body | longest TTL |",
+        "|---|---|---|---|",
+    ]
+    for vendor in VENDORS.values():
+        hosts = ", ".join(f"`{host}`" for host in vendor.hosts) or "by the operator's choice"
+        ttl = f"{vendor.ttl_seconds_max // 86400} days" if vendor.ttl_seconds_max else "not documented"
+        lines.append(f"| {vendor.title} | {hosts} | {vendor.body_bytes_max} octets | {ttl} |")
+    return "\n".join(lines) + "\n"
+
+
+def _phrases(pattern: str) -> list[str]:
+    return [phrase.replace("\\", "") for phrase in pattern.split("|")]
+
+
+def _ranges(statuses: frozenset[int]) -> str:
+    if not statuses:
+        return "any"
+    parts, numbers = [], sorted(statuses)
+    start = previous = numbers[0]
+    for number in [*numbers[1:], 0]:
+        if number != previous + 1:
+            parts.append(str(start) if start == previous else f"{start}–{previous}")
+            start = number
+        previous = number
+    return ", ".join(parts)
+
+
+def commands() -> str:
+    lines = [
+        "# Commands\n",
+        NOTE.rstrip("\n") + "\n",
+        "Exit statuses, the same for every command:\n",
+        "| status | meaning |",
+        "|---|---|",
+    ]
+    meanings = {
+        Exit.DONE: "done; a message was accepted",
+        Exit.FAILED: "something unforeseen",
+        Exit.USAGE: "an option, file or setting is wrong",
+        Exit.GONE: "the subscription has ended",
+        Exit.KEY_OR_TOKEN: "the push service refused the key or the token",
+        Exit.TRY_LATER: "throttled, or a fault that passes",
+        Exit.NOT_ACCEPTED: "not accepted for any other reason",
+    }
+    lines += [f"| {status.value} | {meanings[status]} |" for status in Exit]
+    for path, command in _walk(typer.main.get_command(app), "pushkeep"):
+        lines += ["", f"## `{path}`", "", (command.help or "").strip()]
+        rows = [_option(parameter) for parameter in command.params if parameter.name not in ("help", "version")]
+        if rows:
+            lines += ["", "| argument or option | meaning |", "|---|---|", *rows]
+        if command.epilog:
+            example = command.epilog.replace("[bold]Example[/bold]", "").strip()
+            lines += ["", "```", *(line.strip() for line in example.splitlines() if line.strip()), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _walk(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
+    children = getattr(command, "commands", None)
+    if not children:
+        return [(path, command)]
+    return [found for name, child in children.items() for found in _walk(child, f"{path} {name}")]
+
+
+def _option(parameter: click.Parameter) -> str:
+    names = (
+        ", ".join(f"`{name}`" for name in parameter.opts)
+        if parameter.param_type_name == "option"
+        else f"`{parameter.human_readable_name}`"
+    )
+    text = str(getattr(parameter, "help", "") or "").replace("|", "\\|")
+    return f"| {names} | {text} |"
+
+
+PAGES: dict[str, Callable[[], str]] = {"configuration.md": configuration, "verdicts.md": verdicts, "cli.md": commands}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if a page is not up to date")
+    arguments = parser.parse_args()
+    stale = []
+    for name, make in PAGES.items():
+        path, text = DOCS / name, make()
+        if path.exists() and path.read_text() == text:
+            continue
+        stale.append(name)
+        if not arguments.check:
+            path.write_text(text)
+            sys.stdout.write(f"wrote docs/{name}\n")
+    if arguments.check and stale:
+        sys.stderr.write(f"docs/{', docs/'.join(stale)} not up to date: run `make docs`\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -24,7 +24,8 @@ import errno
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import uvicorn
 
@@ -153,22 +154,39 @@ def create_app(settings: Settings, *, demo: DemoPage | None = None) -> PushkeepA
     )
 
 
-async def serve_async(
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that answers.
+
+    Attributes:
+        settings: as they are in effect, with the real port.
+        services: the ports.
+        project: the installation's project.
+        stop: ends the server once what is under way is done; called again, without waiting for it.
+    """
+
+    settings: Settings
+    services: Services
+    project: Project
+    stop: Callable[[], None]
+
+
+async def serve(
     settings: Settings,
     *,
     demo: DemoPage | Callable[[Settings], DemoPage] | None = None,
-    on_ready: Callable[[str], None] | None = None,
-    stop: asyncio.Event | None = None,
+    on_ready: Callable[[Serving], None] | None = None,
+    handle_signals: bool = True,
 ) -> None:
-    """Run the server in the running event loop until SIGINT, SIGTERM or ``stop``.
+    """Run the server in the running event loop until ``Serving.stop``, SIGINT or SIGTERM.
 
     Requests under way are finished, then everything is closed; it returns normally after that.
 
     Args:
         settings: port 0 takes any free port.
         demo: what the demo page says, or a function that makes it from the settings in effect.
-        on_ready: called with the server's URL once it answers.
-        stop: ends the server when it is set. Where it is given, signals are left to the caller.
+        on_ready: called once the server answers.
+        handle_signals: stop on SIGINT and SIGTERM; only possible in the main thread.
 
     Raises:
         ConfigurationError: the port is taken, or as for :func:`open_services` and :func:`ensure_project`.
@@ -177,9 +195,11 @@ async def serve_async(
     try:
         settings = _with_port(settings, sockets[0].getsockname()[1])
         app = create_app(settings, demo=demo(settings) if callable(demo) else demo)
-        async with app.lifespan():
-            server = _Server(app, lambda: _announce(settings, on_ready))
-            async with _stopping(server, stop):
+        async with app.lifespan() as running:
+            server = _Server(app)
+            serving = Serving(settings, running.services, running.project, server.stop)
+            server.on_started = lambda: _announce(serving, on_ready)
+            with _signals(server.stop) if handle_signals else nullcontext():
                 await server.serve(sockets)
         _log.info("stopped")
     finally:
@@ -187,33 +207,34 @@ async def serve_async(
             listener.close()
 
 
-def serve(
+def run_server(
     settings: Settings,
     *,
     demo: DemoPage | Callable[[Settings], DemoPage] | None = None,
-    on_ready: Callable[[str], None] | None = None,
+    on_ready: Callable[[Serving], None] | None = None,
 ) -> None:
-    """Be the server: :func:`serve_async` in an event loop of its own, with the log set up. Blocks until stopped.
+    """Be the server: :func:`serve` in an event loop of its own, with the log set up. Blocks until stopped.
 
     Raises:
-        ConfigurationError: as for :func:`serve_async`.
+        ConfigurationError: as for :func:`serve`.
     """
     import uvloop  # here, so that the rest of the module can be imported where there is no uvloop
 
     configure_logging(settings.log_format, settings.log_level)
-    uvloop.run(serve_async(settings, demo=demo, on_ready=on_ready))
+    uvloop.run(serve(settings, demo=demo, on_ready=on_ready))
 
 
-def _announce(settings: Settings, on_ready: Callable[[str], None] | None) -> None:
+def _announce(serving: Serving, on_ready: Callable[[Serving], None] | None) -> None:
+    settings = serving.settings
     _log.info("serving", url=settings.public_url.url, host=settings.host, port=settings.port)
     if on_ready is not None:
-        on_ready(settings.public_url.url)
+        on_ready(serving)
 
 
 class _Server(uvicorn.Server):
     """Uvicorn without its habit of raising caught signals once more after a clean stop."""
 
-    def __init__(self, app: PushkeepApp, on_started: Callable[[], None]) -> None:
+    def __init__(self, app: PushkeepApp) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -227,11 +248,12 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=STOP_SECONDS_MAX,
             )
         )
-        self._on_started = on_started
+        self.on_started: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_started()
+        if self.on_started is not None:
+            self.on_started()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -243,29 +265,16 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-@asynccontextmanager
-async def _stopping(server: _Server, stop: asyncio.Event | None) -> AsyncIterator[None]:
-    """Stop the server on the caller's event, or on signals where there is none."""
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    if stop is None:
-        for number in _STOP_SIGNALS:
-            loop.add_signal_handler(number, server.stop)
-        try:
-            yield
-        finally:
-            for number in _STOP_SIGNALS:
-                loop.remove_signal_handler(number)
-        return
-
-    async def wait() -> None:
-        await stop.wait()
-        server.stop()
-
-    waiting = asyncio.create_task(wait())
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        waiting.cancel()
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

@@ -177,7 +177,9 @@ class Control:
         Args:
             client_id: whose.
             code: WebSocket close code; 4774 makes Firefox stay away until its network changes.
-            refuse: also refuse its next connections until :meth:`admit_client`.
+            refuse: also keep it out until :meth:`admit_client`. Firefox is refused and tries again with its
+                back-off. Chromium is let in and given nothing, because it answers a refused login with a pause
+                of half a minute.
 
         Returns:
             whether there was a connection.

@@ -7,6 +7,7 @@ nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Hub:
         self.limits = limits
         self.links: dict[str, Link] = {}
         self.acks: deque[Ack] = deque(maxlen=limits.acks_kept)
-        self._barred: set[str] = set()
+        self._barred: dict[str, asyncio.Event] = {}
 
     # Clients and connections
 
@@ -93,16 +94,23 @@ class Hub:
         return client.id in self.links
 
     def bar(self, client_id: str) -> None:
-        """Refuse this client's connections until :meth:`admit`."""
-        self._barred.add(client_id)
+        """Keep this client out, in the way its protocol allows, until :meth:`admit`."""
+        self._barred.setdefault(client_id, asyncio.Event())
 
     def admit(self, client_id: str) -> None:
         """Let a barred client connect again."""
-        self._barred.discard(client_id)
+        admission = self._barred.pop(client_id, None)
+        if admission is not None:
+            admission.set()
 
     def is_barred(self, client_id: str) -> bool:
         """Whether connections of this client are refused."""
         return client_id in self._barred
+
+    async def admission(self, client_id: str) -> None:
+        """Return when the client may connect: at once unless it is barred."""
+        while (admission := self._barred.get(client_id)) is not None:
+            await admission.wait()
 
     # Subscriptions
 

@@ -44,8 +44,6 @@ class Mcs:
             if client is None:
                 await stream.send(bytes([frames.VERSION]) + frames.login_refused("refused"))
                 return
-            if self._hub.is_barred(client.id):
-                return
             for message_id in login.received_ids:
                 self._hub.acknowledge(client, message_id, code=None)
             await _Conversation(self._hub, stream, reader, client).run()
@@ -106,10 +104,7 @@ class _Conversation:
         """Read and write until either side ends it."""
         welcome = frames.login_response(self._client.id, now=self._hub.now())
         await self._stream.send(bytes([frames.VERSION]) + welcome)
-        replaced = self._hub.attach(self._client, self)
         tasks = [asyncio.create_task(work) for work in (self._read(), self._write(), self._wait_for_end())]
-        if isinstance(replaced, _Conversation):
-            replaced.abandon()
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -132,6 +127,11 @@ class _Conversation:
         await self._ended.wait()
 
     async def _write(self) -> None:
+        # A barred client is held, not refused: after a refused login Chromium stays away for half a minute.
+        await self._hub.admission(self._client.id)
+        replaced = self._hub.attach(self._client, self)
+        if isinstance(replaced, _Conversation):
+            replaced.abandon()
         while True:
             await self._wake.wait()
             self._wake.clear()

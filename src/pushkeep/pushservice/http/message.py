@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl
 
+from pushkeep.errors import InvalidInput
+
 _log = logging.getLogger(__name__)
 
 Headers = tuple[tuple[str, str], ...]
@@ -45,8 +47,11 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's fields, the last of each name."""
-        return dict(parse_qsl(self.target.partition("?")[2], max_num_fields=50))
+        """The query's fields, the last of each name; raises InvalidInput over 50 of them."""
+        try:
+            return dict(parse_qsl(self.target.partition("?")[2], max_num_fields=50))
+        except ValueError:
+            raise InvalidInput("The query has more than 50 fields.", field="query") from None
 
     def header(self, name: str) -> str | None:
         """The first field of this name (lower case), or None."""

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import hashlib
-import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import load_pem_x509_certificate
 
 if TYPE_CHECKING:
     from pushkeep.pushservice import PushService
@@ -44,9 +36,8 @@ class ByHand:
         yield f"  {self.chromium_command}"
 
 
-async def by_hand(service: PushService, page: str) -> ByHand:
+def by_hand(service: PushService, page: str) -> ByHand:
     """The steps for a running service; ``page`` is opened first."""
-    pin = await asyncio.to_thread(_public_key_pin, service.mcs_url)
     switches = " \\\n    ".join(
         (
             "--user-data-dir=/tmp/pushkeep-chromium",
@@ -54,7 +45,7 @@ async def by_hand(service: PushService, page: str) -> ByHand:
             f"--gcm-registration-url={service.registration_url}",
             f"--gcm-mcs-endpoint={service.mcs_url}",
             # Trusts this one key. Without it subscribing works and no message ever comes.
-            f"--ignore-certificate-errors-spki-list={pin}",
+            f"--ignore-certificate-errors-spki-list={service.spki_sha256}",
             page,
         )
     )
@@ -67,13 +58,3 @@ async def by_hand(service: PushService, page: str) -> ByHand:
         ),
         f"chromium {switches}",
     )
-
-
-def _public_key_pin(url: str) -> str:
-    """Base64 of the SHA-256 of the served certificate's public key."""
-    parts = urlsplit(url)
-    pem = ssl.get_server_certificate((parts.hostname or "localhost", parts.port or 443), timeout=10)
-    key = load_pem_x509_certificate(pem.encode()).public_key()
-    return base64.b64encode(
-        hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-    ).decode()

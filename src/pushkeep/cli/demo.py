@@ -116,7 +116,7 @@ class _Demo:
         serving = ready.result()
         try:
             await _ensure_api_key(serving, self._directory / API_KEY_FILE_NAME)
-            await self._announce(serving, service)
+            self._announce(serving, service)
             if service is not None and self._browser is not None:
                 await self._show(serving, service, server)
         finally:
@@ -134,7 +134,7 @@ class _Demo:
             offline=offline,
         )
 
-    async def _announce(self, serving: Serving, service: PushService | None) -> None:
+    def _announce(self, serving: Serving, service: PushService | None) -> None:
         url = serving.settings.public_url.url
         say(f"Open {url} and press Subscribe. Stop with Ctrl-C.", "bold")
         say(f"API key for curl and Python: {self._directory / API_KEY_FILE_NAME}")
@@ -145,7 +145,7 @@ class _Demo:
         say("")
         say("The local push service runs beside it. Wire a browser to it by hand (docs/by-hand.md), or let")
         say(f"`{own_command()} demo --offline --browser firefox` (or chromium) do it:")
-        for line in (await by_hand(service, url)).lines():
+        for line in by_hand(service, url).lines():
             say(line)
 
     async def _show(self, serving: Serving, service: PushService, server: asyncio.Task[None]) -> None:

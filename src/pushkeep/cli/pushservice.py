@@ -57,7 +57,7 @@ async def _serve(service: PushService, json: bool) -> None:
         if json:
             print_json(addresses(service))
         else:
-            await _show(service)
+            _show(service)
         await stopped.wait()
 
 
@@ -76,12 +76,12 @@ def addresses(service: PushService) -> dict[str, object]:
     }
 
 
-async def _show(service: PushService) -> None:
+def _show(service: PushService) -> None:
     from pushkeep.cli.by_hand import by_hand
 
     say(f"The local push service runs at {service.url} (certificate authority: {service.ca_file}).", "bold")
     say("")
-    for line in (await by_hand(service, "http://localhost:8200")).lines():
+    for line in by_hand(service, "http://localhost:8200").lines():
         say(line)
     say("")
     say("Senders reach it through the origin map:")

@@ -19,7 +19,7 @@ FAKE_PUSH = Path(__file__).with_name("fake_push.js")
 ARGUMENTS = [
     "--no-sandbox",
     "--host-resolver-rules=MAP insecure.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, "
-    "EXCLUDE 127.0.0.1, EXCLUDE insecure.test",
+    "EXCLUDE 127.0.0.1",
 ]
 
 

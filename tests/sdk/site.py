@@ -82,6 +82,7 @@ class Sites:
         app.router.add_static("/demo", PACKAGE / "demo_site")
         app.router.add_get("/v1/client/{project}/config", self._config)
         app.router.add_post("/v1/client/{project}/subscriptions", self._register)
+        app.router.add_post("/v1/notifications", self._notify)
         app.router.add_delete("/v1/client/{project}/subscriptions", self._delete)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
@@ -133,6 +134,11 @@ class Sites:
         site.requests.append(("POST", "subscriptions", body, None))
         status, answer = site.register(body)
         return web.json_response(answer, status=status)
+
+    async def _notify(self, request: web.Request) -> web.Response:
+        body: JsonObject = await request.json()
+        self._site(request).requests.append(("POST", "notifications", body, request.headers.get("Authorization")))
+        return web.json_response({"id": "n-1"})
 
     async def _delete(self, request: web.Request) -> web.Response:
         site = self._site(request)

@@ -6,7 +6,7 @@ const COPIED_MS = 1_600;
 
 /** @param {string} id @returns {HTMLElement} */
 const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const { projectKey, command, offline } = document.body.dataset;
+const { projectKey, command, publicUrl, offline } = document.body.dataset;
 const subscribeButton = /** @type {HTMLButtonElement} */ (at('subscribe'));
 const unsubscribeButton = /** @type {HTMLButtonElement} */ (at('unsubscribe'));
 
@@ -31,7 +31,7 @@ const ERROR_TITLE = {
   unsupported: 'This browser cannot receive push messages here',
   insecure: 'This page is not secure, so push is switched off',
   gesture: 'Please use the button',
-  denied: 'Notifications are blocked for this site',
+  denied: 'Notifications are blocked for this page',
   dismissed: 'You did not answer, and that is fine',
   timeout: 'That took too long',
   push_service_unavailable: 'The push service cannot be reached',
@@ -73,7 +73,7 @@ function helpFor(code) {
       return unblockSteps();
     case 'insecure':
       return [
-        `On the machine that runs Pushkeep, open \`http://localhost${location.port ? `:${location.port}` : ''}/\` instead.`,
+        `On the machine that runs Pushkeep, open \`${publicUrl}\` instead.`,
         'From another machine, put the server behind https. Browsers offer push nowhere else.',
       ];
     case 'timeout':
@@ -118,9 +118,19 @@ function render() {
   at('state-permission').textContent = status?.supported ? PERMISSION_TEXT[status.permission] : 'not available';
   at('state-subscription').textContent = subscribed ? 'active' : status?.state === 'lost' ? 'lost by the browser' : 'none';
   at('state-id').textContent = (subscribed && status.shortId) || 'none';
+  at('ask-hint').textContent = hint(status);
+  document.body.classList.toggle('subscribed', subscribed);
   step('step-subscribe', subscribed, !subscribed);
   step('step-send', subscribed && received > 0, subscribed && received === 0);
-  step('step-see', received > 0, false);
+  step('step-see', subscribed && received > 0, false);
+}
+
+/** What pressing the button will do. @param {import('/pushkeep/sdk.js').Status|undefined} status */
+function hint(status) {
+  if (status?.state === 'lost') return 'The browser dropped its subscription: its permission was reset, or its push service forgot it.';
+  if (status?.permission === 'granted') return 'This browser already allows notifications here, so it will not ask again.';
+  if (status?.permission === 'denied') return '';
+  return 'Your browser will ask once more before anything happens.';
 }
 
 /** @param {string} id @param {boolean} done @param {boolean} current */
@@ -192,7 +202,8 @@ async function doing(text, work) {
     await work();
     return true;
   } catch (error) {
-    showError(error instanceof PushError ? error : { code: 'unexpected', message: String(error) });
+    working = '';
+    showError(standing() ?? (error instanceof PushError ? error : { code: 'unexpected', message: String(error) }));
     return false;
   } finally {
     working = '';
@@ -262,8 +273,17 @@ tabs.forEach((tab, index) => {
 // ---- start
 
 push = await Pushkeep.init({ projectKey });
+
+/** What stands in the way now, apart from what went wrong in the last click. */
+function standing() {
+  if (push.status().state !== 'denied') return Pushkeep.obstacle() ?? push.status().error;
+  return new PushError('denied', 'The browser will not ask again by itself. If you changed your mind:');
+}
+
 push.on('change', () => {
-  if (!working) showError(push.status().error);
+  const error = standing();
+  const over = push.status().subscribed || at('error').dataset.code === 'denied';
+  if (!working && (error || over)) showError(error);
   render();
 });
 push.on('received', ({ detail }) => {
@@ -272,6 +292,5 @@ push.on('received', ({ detail }) => {
   render();
 });
 push.on('clicked', ({ detail }) => showMessage(detail, 'clicked'));
-const obstacle = Pushkeep.obstacle();
-showError(obstacle ?? (push.status().state === 'denied' ? new PushError('denied', 'The browser will not ask again by itself. To change your mind:') : push.status().error));
+showError(standing());
 render();

@@ -1,4 +1,4 @@
-"""A site of three files served from memory: enough to try a browser driver, with nothing of Pushkeep in it."""
+"""A small site served from memory, with nothing of Pushkeep in it: for the drivers, the push service, the library."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Static</ti
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
 <h1 id="heading">  Static site </h1>
 <button id="off" disabled>Off</button> <button id="show">Show</button>
+<button id="subscribe">Subscribe</button>
 <script type="module" src="/page.js"></script>"""
 
 STYLE = "body { background: white } @media (prefers-color-scheme: dark) { body { background: black } }"
@@ -26,6 +27,11 @@ document.querySelector("#show").addEventListener("click", async (event) => {
     body: "Static body", tag: "t", data: {url: "/opened"}, actions: [{action: "later", title: "Later"}]});
   window.shown = true;
 });
+document.querySelector("#subscribe").addEventListener("click", async () => {
+  const key = new URL(location.href).searchParams.get("key");
+  const made = await registration.pushManager.subscribe({userVisibleOnly: true, applicationServerKey: key});
+  window.subscription = made.toJSON();
+});
 navigator.serviceWorker.addEventListener("message", (event) => window.told.push(event.data));
 window.ready = true;
 """
@@ -34,6 +40,11 @@ WORKER_SCRIPT = """
 const tell = async (what) => {
   for (const client of await clients.matchAll({includeUncontrolled: true})) client.postMessage(what);
 };
+addEventListener("push", (event) => event.waitUntil((async () => {
+  const data = event.data === null ? null : event.data.text();
+  await registration.showNotification("pushed", {body: data ?? "nothing", data});
+  await tell({pushed: data});
+})()));
 addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(event.action === ""
@@ -54,7 +65,7 @@ FILES: Mapping[str, tuple[str, str]] = {
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        found = FILES.get(self.path)
+        found = FILES.get(self.path.partition("?")[0])
         self.send_response(200 if found else 404)
         kind, body = found or ("text/plain", "")
         self.send_header("Content-Type", f"{kind}; charset=utf-8")

@@ -1,0 +1,79 @@
+"""The library and the push service alone: a plain page, a stock browser, and ``PushClient``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from pushkeep import PushClient, SigningKey
+from pushkeep.protocol.ece import PLAINTEXT_BYTES_MAX
+from pushkeep.protocol.verdict import Verdict
+from pushkeep.testing.browser import Page
+
+from .desk import Desk
+from .static_site import static_site
+
+pytestmark = pytest.mark.browser
+
+CONTACT = "mailto:tests@example.org"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    page: Page
+    subscription: dict[str, object]
+    key: SigningKey
+    client: PushClient
+
+
+@pytest.fixture
+def origin(desk: Desk) -> Iterator[str]:
+    with static_site() as port:
+        yield f"http://library-{desk.browser.name}.localhost:{port}"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def subscribed(desk: Desk, origin: str) -> AsyncIterator[Subscribed]:
+    key = SigningKey.generate()
+    await desk.browser.set_permission(origin, "granted")
+    page = await desk.browser.open(f"{origin}/?key={key.public_b64}")
+    await page.wait_for("window.ready")
+    await page.click("#subscribe")
+    subscription = await page.wait_for("window.subscription")
+    assert isinstance(subscription, dict)
+    origin_map = desk.service.origin_map_entries()
+    async with PushClient(key=key, contact=CONTACT, origin_map=origin_map) as client:
+        yield Subscribed(page, subscription, key, client)
+
+
+@pytest.mark.parametrize(
+    ("payload", "seen"),
+    [
+        ("Grüße, 世界", "Grüße, 世界"),
+        ({"n": 1}, '{"n":1}'),
+        (None, None),
+        ("x" * PLAINTEXT_BYTES_MAX, "x" * PLAINTEXT_BYTES_MAX),
+    ],
+    ids=["text", "object", "nothing", "longest"],
+)
+async def test_what_is_sent_is_what_the_worker_reads(
+    desk: Desk, subscribed: Subscribed, payload: str | dict[str, object] | None, seen: str | None
+) -> None:
+    outcome = await subscribed.client.send(subscribed.subscription, payload, ttl=60, urgency="high")
+    assert outcome.accepted, outcome
+    shown = await desk.notifications.next()
+    assert shown.title == "pushed"
+    told = await subscribed.page.wait_for("window.told.find(each => 'pushed' in each)")
+    assert told == {"pushed": seen}
+
+
+async def test_another_key_is_refused_and_nothing_is_shown(desk: Desk, subscribed: Subscribed) -> None:
+    entries = desk.service.origin_map_entries()
+    async with PushClient(key=SigningKey.generate(), contact=CONTACT, origin_map=entries) as stranger:
+        outcome = await stranger.send(subscribed.subscription, "stolen", ttl=60)
+    assert outcome.verdict is Verdict.KEY_MISMATCH
+    assert (await subscribed.client.send(subscribed.subscription, "mine", ttl=60)).accepted
+    assert (await desk.notifications.next()).text == "mine"

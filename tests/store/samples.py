@@ -12,9 +12,10 @@ from pushkeep.domain.registration import Registration
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.vapid import SigningKey
+from tests.store.doubles import SeededEntropy
 
-BROWSER_KEY = SigningKey.generate().public_bytes
-OTHER_BROWSER_KEY = SigningKey.generate().public_bytes
+BROWSER_KEY = SigningKey(SeededEntropy(10).ephemeral_key()).public_bytes
+OTHER_BROWSER_KEY = SigningKey(SeededEntropy(11).ephemeral_key()).public_bytes
 NOW = 1_800_000_000.0
 
 _count = itertools.count(1)

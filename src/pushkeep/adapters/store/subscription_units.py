@@ -274,7 +274,7 @@ def recipients_of_all(
 ) -> tuple[Recipient, ...]:
     """See :meth:`pushkeep.ports.SubscriptionStore.recipients_of_all`."""
     active = subscriptions.c.state == State.ACTIVE.value
-    return _recipients(connection, vault, project, active, subscriptions.c.id > after, limit=limit)
+    return _recipients(connection, vault, project, active, subscriptions.c.id > after, limit=limit, ordered=True)
 
 
 def recipients_by_contact(
@@ -283,13 +283,11 @@ def recipients_by_contact(
     """See :meth:`pushkeep.ports.SubscriptionStore.recipients_by_contact`."""
     found: list[Recipient] = []
     for start in range(0, len(external_ids), _IDS_PER_STATEMENT):
-        wanted = select(contacts.c.id).where(
-            contacts.c.project_id == project.id,
-            contacts.c.external_id.in_(external_ids[start : start + _IDS_PER_STATEMENT]),
-        )
+        named = contacts.c.external_id.in_(external_ids[start : start + _IDS_PER_STATEMENT])
         active = subscriptions.c.state == State.ACTIVE.value
-        owned = subscriptions.c.contact_id.in_(wanted)
-        found += _recipients(connection, vault, project, active, owned, limit=limit)
+        found += _recipients(
+            connection, vault, project, contacts.c.project_id == project.id, named, active, limit=limit
+        )
     return tuple(sorted(found, key=lambda recipient: recipient.record.id)[:limit])
 
 
@@ -306,14 +304,18 @@ def recipients_by_id(
 
 
 def _recipients(
-    connection: Connection, vault: Vault, project: Project, *conditions: ColumnElement[bool], limit: int
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    *conditions: ColumnElement[bool],
+    limit: int,
+    ordered: bool = False,
 ) -> tuple[Recipient, ...]:
-    rows = connection.execute(
-        select_records(with_sealed=True)
-        .where(subscriptions.c.project_id == project.id, *conditions)
-        .order_by(subscriptions.c.id)
-        .limit(limit)
-    ).all()
+    query = select_records(with_sealed=True).where(subscriptions.c.project_id == project.id, *conditions)
+    if ordered:
+        # Only where an index gives this order: SQLite otherwise reads the whole table to be spared the sorting.
+        query = query.order_by(subscriptions.c.id)
+    rows = connection.execute(query.limit(limit)).all()
     recipients = []
     for row in rows:
         subscription = None

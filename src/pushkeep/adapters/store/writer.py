@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from pushkeep.errors import PushkeepError, Unavailable
 
@@ -120,7 +120,7 @@ class Writer:
                         group.append(job)
                         _run_in_savepoint(connection, job)
             self.commits += 1
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             failure = unavailable(error)
         for job in group:
             if failure is not None:
@@ -147,14 +147,22 @@ class Writer:
 
 
 def _run_in_savepoint(connection: Connection, job: _Job[object]) -> None:
-    """Run one unit; a trouble of the database itself ends the whole group, since nothing after it can be trusted."""
+    """Run one unit; what it raises itself undoes it alone.
+
+    A trouble of the database goes on to the whole group, since nothing after it can be trusted. Its savepoint is left
+    to the group's rollback: SQLite may have ended the transaction already, and returning to a savepoint that is gone
+    would hide what really happened.
+    """
+    savepoint = connection.begin_nested()
     try:
-        with connection.begin_nested():
-            job.result = job.unit(connection)
-    except DBAPIError:
+        job.result = job.unit(connection)
+    except SQLAlchemyError:
         raise
     except Exception as error:
+        savepoint.rollback()
         job.error = error
+    else:
+        savepoint.commit()
 
 
 def _truncate_wal(connection: Connection) -> None:
@@ -185,8 +193,8 @@ _TROUBLES = {
 }
 
 
-def unavailable(error: DBAPIError) -> Unavailable:
+def unavailable(error: SQLAlchemyError) -> Unavailable:
     """Say in a sentence what is wrong with the database; statements and parameters are left out."""
-    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
     words = next((words for known, words in _TROUBLES.items() if name.startswith(known)), None)
     return Unavailable(f"The database {words or 'does not do what it was asked'} ({name or type(error).__name__}).")

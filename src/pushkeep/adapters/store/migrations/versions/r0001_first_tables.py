@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("lookup_key", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_installation"),
-        sa.CheckConstraint("id = 1", name="ck_installation_one_row"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_installation_one_row")),
     )
     _create_projects()
     _create_keys()

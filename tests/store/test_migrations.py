@@ -1,0 +1,131 @@
+"""The schema is a contract: what the migrations make is what the code believes."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+
+from pushkeep.adapters.store import migrations
+from pushkeep.adapters.store.migrate import MIGRATIONS_DIR, current_revision, migrate, migrate_down
+from pushkeep.adapters.store.sqlite import _engine
+from pushkeep.adapters.store.tables import metadata
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = _engine(":memory:", "BEGIN IMMEDIATE", 1)
+    yield engine
+    engine.dispose()
+
+
+def schema(connection: Connection) -> dict[str, list[str]]:
+    """Every table and index as SQLite keeps it; the order of a table's parts means nothing."""
+    rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")).all()
+    return {name: parts(sql) for name, sql in rows if not name.startswith(("alembic", "sqlite"))}
+
+
+def parts(sql: str) -> list[str]:
+    """What stands before and after the outer brackets, and the sorted columns and constraints between them."""
+    head, _, rest = re.sub(r"\s+", " ", sql).partition("(")
+    inner, _, tail = rest.rpartition(")")
+    found, depth = [""], 0
+    for character in inner:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [head.strip(), *sorted(part.strip() for part in found), tail.strip()]
+
+
+def test_migrated_is_what_the_code_believes(engine: Engine) -> None:
+    with engine.begin() as connection:
+        migrate(connection)
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        migrated = schema(connection)
+    fresh = create_engine("sqlite://")
+    with fresh.begin() as connection:
+        metadata.create_all(connection)
+        created = schema(connection)
+    assert migrated == created
+
+
+def test_up_down_and_up_again(engine: Engine) -> None:
+    with engine.begin() as connection:
+        migrate(connection)
+        first = schema(connection)
+        assert current_revision(connection) == migrations.HEAD
+    with engine.begin() as connection:
+        migrate_down(connection, "base")
+        assert schema(connection) == {}
+        assert current_revision(connection) is None
+    with engine.begin() as connection:
+        migrate(connection)
+        assert schema(connection) == first
+
+
+def test_migrating_twice_does_nothing(engine: Engine) -> None:
+    for _ in range(2):
+        with engine.begin() as connection:
+            migrate(connection)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
+
+
+def test_a_migration_that_fails_leaves_nothing(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE subscriptions (mine TEXT)"))
+    with pytest.raises(Exception, match="already exists"), engine.begin() as connection:
+        migrate(connection)
+    with engine.begin() as connection:
+        assert inspect(connection).get_table_names() == ["subscriptions"]
+
+
+def test_the_newest_revision_is_the_one_named() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS_DIR))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+
+
+def test_every_table_belongs_to_a_project() -> None:
+    apart = {"installation", "projects"}
+    for name, table in metadata.tables.items():
+        if name not in apart:
+            assert "project_id" in table.c, name
+            assert not table.c.project_id.nullable, name
+
+
+def test_ids_count_up_for_ever(engine: Engine) -> None:
+    with engine.begin() as connection:
+        migrate(connection)
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
+    statements = {name: sql for name, sql in rows}
+    for name, table in metadata.tables.items():
+        if name != "installation":
+            assert "AUTOINCREMENT" in statements[name], name
+            assert table.c.id.primary_key
+
+
+def test_an_endpoint_is_unique_for_a_project_and_key(engine: Engine) -> None:
+    with engine.begin() as connection:
+        migrate(connection)
+        unique = {tuple(item["column_names"]) for item in inspect(connection).get_unique_constraints("subscriptions")}
+    assert ("project_id", "endpoint_hash", "signing_key_id") in unique
+    assert ("project_id", "short_id") in unique
+
+
+def test_the_library_of_the_machine_is_new_enough() -> None:
+    assert sqlite3.sqlite_version_info >= (3, 35), "RETURNING"
+
+
+def test_migrations_lie_in_the_package() -> None:
+    assert (Path(MIGRATIONS_DIR) / "env.py").is_file()

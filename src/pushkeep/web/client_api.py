@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Response, delete, get, post
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from pushkeep.app.projects import current_signing_key, project_by_publishable_key
@@ -21,7 +22,7 @@ from pushkeep.web.schemas import ClientConfig, Registration, RegistrationReceipt
 
 
 @get("/v1/client/{project_key:str}/config")
-async def client_config(request: HttpRequest, project_key: str) -> Response[bytes]:
+async def client_config(request: HttpRequest, project_key: FromPath[str]) -> Response[bytes]:
     """What the page needs before it can subscribe; never cached, so that a retired key is not used again."""
     services = services_of(request)
     project = await project_by_publishable_key(services, project_key)
@@ -38,7 +39,7 @@ async def client_config(request: HttpRequest, project_key: str) -> Response[byte
 
 
 @post("/v1/client/{project_key:str}/subscriptions", request_max_body_size=BROWSER_BODY_BYTES_MAX)
-async def register_subscription(request: HttpRequest, project_key: str) -> Response[bytes]:
+async def register_subscription(request: HttpRequest, project_key: FromPath[str]) -> Response[bytes]:
     """Store or confirm the browser's subscription."""
     services = services_of(request)
     body = await read_body(request, Registration, json_only=True)
@@ -56,7 +57,7 @@ async def register_subscription(request: HttpRequest, project_key: str) -> Respo
 
 
 @delete("/v1/client/{project_key:str}/subscriptions", request_max_body_size=BROWSER_BODY_BYTES_MAX)
-async def unregister_subscription(request: HttpRequest, project_key: str) -> None:
+async def unregister_subscription(request: HttpRequest, project_key: FromPath[str]) -> None:
     """End the subscription of the sync token."""
     services = services_of(request)
     token = bearer_token(request, what="the sync token (st_…) of the registration")

@@ -8,6 +8,7 @@ from importlib.resources import files
 import msgspec
 from jinja2 import Environment, StrictUndefined, select_autoescape
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from pushkeep.domain.project import Project
@@ -74,7 +75,7 @@ def demo_handlers(demo: DemoPage) -> list[ControllerRouterHandler]:
         return Response(msgspec.json.encode(_info(request, demo)), media_type="application/json")
 
     @get("/demo/{name:str}")
-    async def demo_asset(request: HttpRequest, name: str) -> Response[bytes]:
+    async def demo_asset(request: HttpRequest, name: FromPath[str]) -> Response[bytes]:
         """A file of the page."""
         answer = answer_file(assets, name, if_none_match=request.headers.get("if-none-match"), cache_control="no-cache")
         return Response(answer.body, status_code=answer.status, headers=answer.headers)

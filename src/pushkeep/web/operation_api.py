@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from pushkeep.errors import NotFound
@@ -29,7 +30,7 @@ async def openapi(request: HttpRequest) -> Response[bytes]:
 
 
 @get("/v1/problems/{code:str}")
-async def problem_type(request: HttpRequest, code: str) -> Response[bytes]:
+async def problem_type(request: HttpRequest, code: FromPath[str]) -> Response[bytes]:
     """What a problem means."""
     row = PROBLEMS.get(code)
     if row is None:

@@ -8,6 +8,7 @@ worker keeps its defects. The page module may be kept a little, and any site may
 from __future__ import annotations
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from pushkeep.web.exchange import HttpRequest, application_of
@@ -21,7 +22,7 @@ SDK_FILES = load_files("pushkeep.browser")
 
 
 @get("/pushkeep/{name:str}")
-async def sdk_file(request: HttpRequest, name: str) -> Response[bytes]:
+async def sdk_file(request: HttpRequest, name: FromPath[str]) -> Response[bytes]:
     """A file of the SDK."""
     answer = answer_file(
         SDK_FILES,

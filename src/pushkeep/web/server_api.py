@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Response, delete, get, post
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET
 
@@ -143,14 +144,14 @@ def _state(text: str | None) -> State | None:
 
 
 @get("/v1/subscriptions/{subscription_id:str}")
-async def show_subscription(request: HttpRequest, subscription_id: str) -> Response[bytes]:
+async def show_subscription(request: HttpRequest, subscription_id: FromPath[str]) -> Response[bytes]:
     """One subscription, an ended one too."""
     project = await api_project(request)
     return json_response(subscription_report(await find_subscription(services_of(request), project, subscription_id)))
 
 
 @delete("/v1/subscriptions/{subscription_id:str}")
-async def delete_subscription(request: HttpRequest, subscription_id: str) -> None:
+async def delete_subscription(request: HttpRequest, subscription_id: FromPath[str]) -> None:
     """End a subscription by the operator's word."""
     project = await api_project(request)
     await remove_subscription(services_of(request), project, subscription_id, "removed through the API")

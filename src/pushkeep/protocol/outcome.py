@@ -34,7 +34,7 @@ _HEADER_CHARACTERS_MAX = 1024
 _TAG = re.compile(r"<[^<>]{0,1000}>")
 _HIDDEN = re.compile(r"<(script|style)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
-_URL = re.compile(r"https://[!-~]+")
+_URL = re.compile(r"https?://[!-~]+")  # Mozilla still gives its link with http
 # An answer can quote the endpoint or the token it got. Neither may reach a log, so long unbroken runs are cut out.
 _SECRET = re.compile(r"[A-Za-z0-9_:%.~+/=-]{60,}")
 

@@ -108,7 +108,7 @@ def test_ids_count_up_for_ever(engine: Engine) -> None:
     with engine.begin() as connection:
         migrate(connection)
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
-    statements = {name: sql for name, sql in rows}
+    statements = {row.name: row.sql for row in rows}
     for name, table in metadata.tables.items():
         if name != "installation":
             assert "AUTOINCREMENT" in statements[name], name

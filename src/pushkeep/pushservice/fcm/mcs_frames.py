@@ -128,11 +128,6 @@ def login_refused(login_id: str) -> bytes:
     return _frame(Tag.LOGIN_RESPONSE, protobuf.octets(1, login_id) + protobuf.octets(3, error))
 
 
-def heartbeat_ping(last_stream_id: int) -> bytes:
-    """Are you there?"""
-    return _frame(Tag.HEARTBEAT_PING, protobuf.integer(2, last_stream_id))
-
-
 def heartbeat_ack(last_stream_id: int) -> bytes:
     """I am here."""
     return _frame(Tag.HEARTBEAT_ACK, protobuf.integer(2, last_stream_id))

@@ -18,6 +18,9 @@ from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.limits import Limits
 
 _BODILESS = frozenset({204, 304})
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_FRAME_HEAD_BYTES = 9
+_FRAME_BYTES_MAX = 16_384  # RFC 9113 section 4.2: the smallest SETTINGS_MAX_FRAME_SIZE there is, and the default
 
 
 @dataclass(slots=True)
@@ -30,6 +33,35 @@ class _Incoming:
     count: int = 0
 
 
+class FrameLengths:
+    """Watches the lengths that frames announce.
+
+    h2 refuses a frame over SETTINGS_MAX_FRAME_SIZE only when all of it has come, which would let a client make
+    us hold 16 MiB for every connection.
+    """
+
+    def __init__(self, frame_bytes_max: int) -> None:
+        self._frame_bytes_max = frame_bytes_max
+        self._skip = len(_PREFACE)
+        self._head = bytearray()
+
+    def watch(self, data: bytes) -> None:
+        """See the next octets received; raises FrameTooLargeError as soon as a length is over the limit."""
+        position = 0
+        while position < len(data):
+            step = min(self._skip, len(data) - position)
+            self._skip -= step
+            position += step
+            missing = _FRAME_HEAD_BYTES - len(self._head)
+            self._head += data[position : position + missing]
+            position += missing
+            if len(self._head) == _FRAME_HEAD_BYTES:
+                self._skip = int.from_bytes(self._head[:3])
+                self._head.clear()
+                if self._skip > self._frame_bytes_max:
+                    raise h2.exceptions.FrameTooLargeError("a frame is longer than we allow")
+
+
 class Http2Connection:
     """Serves one connection until it ends; streams are answered concurrently."""
 
@@ -40,6 +72,7 @@ class Http2Connection:
         # latin-1 takes every octet, so that a hostile header value cannot fail to decode.
         config = h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
         self._h2 = h2.connection.H2Connection(config=config)
+        self._lengths = FrameLengths(_FRAME_BYTES_MAX)
         self._incoming: dict[int, _Incoming] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._windows_opened = asyncio.Event()
@@ -64,8 +97,8 @@ class Http2Connection:
             await self._flush()
             while await self._receive():
                 await self._flush()
-        except h2.exceptions.ProtocolError:
-            pass  # h2 has put the GOAWAY that names the violation into its buffer
+        except h2.exceptions.ProtocolError as error:
+            self.goaway(error.error_code)  # unless h2 has put one into its buffer already
         finally:
             await self._finish()
 
@@ -81,6 +114,7 @@ class Http2Connection:
             return bool(self._tasks) or waiting
         if not data:
             return False
+        self._lengths.watch(data)
         for event in self._h2.receive_data(data):
             if isinstance(event, h2.events.ConnectionTerminated):
                 return False

@@ -24,7 +24,7 @@ class Listener:
         self._limits = limits
         self._tls = tls
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._streams: dict[asyncio.Task[None], Stream] = {}
         self._stopping = False
         self.port = 0
 
@@ -53,31 +53,31 @@ class Listener:
         if self._server is None:
             return
         self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=seconds)
         self._server = None
+        streams = dict(self._streams)
+        for task in streams:
+            task.cancel()
+        if streams:
+            await asyncio.wait(streams, timeout=seconds)
+        for stream in streams.values():
+            stream.abort()  # does nothing to a closed one; a task cancelled before its first step closed nothing
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         stream = Stream(reader, writer, self._limits)
-        if self._stopping or len(self._tasks) >= self._limits.connections_max:
+        if self._stopping or len(self._streams) >= self._limits.connections_max:
             stream.abort()
             return
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+        task = asyncio.create_task(self._run(stream))
+        self._streams[task] = stream
+        task.add_done_callback(self._streams.pop)
+
+    async def _run(self, stream: Stream) -> None:
         try:
             await self._serve(stream)
-        except asyncio.CancelledError:
-            # Only stop() cancels; the stream protocol would log a cancelled handler as an error.
-            if not self._stopping:
-                raise
         except (ConnectionError, TimeoutError):
             pass
         except Exception as error:  # one hostile connection must not end the service
             # Only the type: a message or traceback could carry what the peer sent.
             _log.error("A connection handler failed with %s.", type(error).__name__)
         finally:
-            self._tasks.discard(task)
             await stream.close()

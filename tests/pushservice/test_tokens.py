@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import hashlib
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushkeep.pushservice.tokens import Tokens
+
+TOKENS = Tokens(b"s" * 32, random.Random(1).randbytes)
+KEY = b"\x04" + b"k" * 64
+
+
+@pytest.mark.parametrize("vendor", ["mozilla", "fcm"])
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_token_says_whose_it_is_and_which_key_it_is_bound_to(vendor: str, key: bytes | None) -> None:
+    claims = TOKENS.open_endpoint_token(vendor, TOKENS.endpoint_token(vendor, key))
+    assert claims is not None
+    assert claims.vendor == vendor
+    assert claims.key_hash == (hashlib.sha256(key).digest() if key else None)
+
+
+def test_a_token_is_for_one_vendor_and_one_secret() -> None:
+    token = TOKENS.endpoint_token("mozilla", KEY)
+    assert TOKENS.open_endpoint_token("fcm", token) is None
+    assert Tokens(b"t" * 32, random.Random(1).randbytes).open_endpoint_token("mozilla", token) is None
+
+
+@pytest.mark.parametrize("vendor", ["mozilla", "fcm"])
+@given(data=st.data())
+def test_one_changed_character_makes_a_token_unknown(vendor: str, data: st.DataObject) -> None:
+    token = TOKENS.endpoint_token(vendor, KEY)
+    # The last character of a base64 text may carry unused bits, which decode to the same octets.
+    position = data.draw(st.integers(0, len(token) - 2))
+    other = data.draw(st.characters(codec="ascii").filter(lambda character: character != token[position]))
+    changed = token[:position] + other + token[position + 1 :]
+    # "+" and "-", "/" and "_" are the same digit in the two alphabets.
+    if changed.translate(str.maketrans("+/", "-_")) != token:
+        assert TOKENS.open_endpoint_token(vendor, changed) is None
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_without_a_crash(text: str) -> None:
+    assert TOKENS.open_endpoint_token("mozilla", text) is None
+    assert TOKENS.open_endpoint_token("fcm", text) is None
+    assert TOKENS.is_device(text, text) is False
+    TOKENS.is_message_id(text)
+
+
+def test_device_credentials_are_recognised_and_fit_a_signed_64_bit_number() -> None:
+    for _ in range(100):
+        android_id, security_token = TOKENS.device()
+        assert 0 < android_id < 2**63
+        assert 0 < security_token < 2**63
+        assert TOKENS.is_device(str(android_id), str(security_token))
+        assert not TOKENS.is_device(str(android_id), str(security_token + 1))
+
+
+def test_repr_shows_no_secret() -> None:
+    assert "sss" not in repr(TOKENS)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import typer
 
 from pushkeep.cli import app
@@ -24,8 +23,8 @@ def configuration() -> str:
     return (
         "# Configuration\n\n"
         + NOTE
-        + "Settings come from `pushkeep.toml` in the data directory, then the environment, then the command line; later ones\n"
-        "win. An unknown or unreadable setting stops the start with the remedy.\n\n" + settings_reference()
+        + "Settings come from `pushkeep.toml` in the data directory, then the environment, then the command line; "
+        "later ones\nwin. An unknown or unreadable setting stops the start with the remedy.\n\n" + settings_reference()
     )
 
 
@@ -33,8 +32,8 @@ def verdicts() -> str:
     lines = [
         "# Verdicts\n",
         NOTE.rstrip("\n") + "\n",
-        "What a push service's answer means. The rows are read from the top, the first that matches wins. Nothing but `gone`",
-        "ever ends a subscription.\n",
+        "What a push service's answer means. The rows are read from the top, the first that matches wins. Nothing but",
+        "`gone` ever ends a subscription.\n",
         "| verdict | push service | status | and | because |",
         "|---|---|---|---|---|",
     ]
@@ -111,18 +110,18 @@ def commands() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _walk(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
+def _walk(command, path):  # typer does not export the types of its commands
     children = getattr(command, "commands", None)
     if not children:
         return [(path, command)]
     return [found for name, child in children.items() for found in _walk(child, f"{path} {name}")]
 
 
-def _option(parameter: click.Parameter) -> str:
+def _option(parameter) -> str:
     names = (
         ", ".join(f"`{name}`" for name in parameter.opts)
         if parameter.param_type_name == "option"
-        else f"`{parameter.human_readable_name}`"
+        else f"`{parameter.name.upper()}`"
     )
     text = str(getattr(parameter, "help", "") or "").replace("|", "\\|")
     return f"| {names} | {text} |"

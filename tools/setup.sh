@@ -75,6 +75,7 @@ system)
     need dbus-daemon dbus
     need certutil libnss3-tools
     need openssl openssl
+    need curl curl
     need ip iproute2
     # A library has no command: Firefox opens it by this name to reach the notification daemon.
     ldconfig -p 2>/dev/null | grep -q 'libnotify\.so\.4' || /sbin/ldconfig -p | grep -q 'libnotify\.so\.4' ||

@@ -58,6 +58,7 @@ async def send_one(
         as_private=entropy.ephemeral_key() if payload else None,
         salt=entropy.salt() if payload else b"",
         padding=padding,
+        vendor=vendor,
     )
     started = clock.monotonic()
     answer = await transport.post(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from pushkeep.errors import InvalidInput, PushkeepError
 from pushkeep.protocol.ece import OVERHEAD_BYTES, PLAINTEXT_BYTES_MAX, seal
+from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.padding import PaddingPolicy, no_padding
 from pushkeep.protocol.subscription import Subscription
+from pushkeep.protocol.vendors import UNKNOWN, Vendor
 
 TTL_SECONDS_MAX = 2**31
 """RFC 8030 section 5.2 reads at least 31 bits and takes anything larger as 2,147,483,648."""
@@ -59,21 +62,14 @@ class PushOptions:
 
         Raises:
             InvalidInput: ``ttl`` is not a whole number from 0 to 2^31, ``urgency`` is none of the four, ``topic``
-                has other characters or more than 32; or has a length that no base64url text has (1 more than a
-                multiple of 4), which Apple refuses.
+                has other characters or more than 32.
         """
         if isinstance(ttl, bool) or not isinstance(ttl, int) or not 0 <= ttl <= TTL_SECONDS_MAX:
             raise InvalidInput(f"ttl must be whole seconds from 0 to {TTL_SECONDS_MAX}.", field="ttl")
         if urgency is not None and urgency not in _URGENCIES:
             raise InvalidInput(f"urgency must be one of {', '.join(Urgency)}.", field="urgency")
-        if topic is not None:
-            if not isinstance(topic, str) or not _TOPIC.fullmatch(topic):
-                raise InvalidInput("topic must be 1 to 32 characters of A-Z a-z 0-9 _ -.", field="topic")
-            if len(topic) % 4 == 1:
-                raise InvalidInput(
-                    f"topic has {len(topic)} characters, a length Apple refuses; add or drop one.",
-                    field="topic",
-                )
+        if topic is not None and (not isinstance(topic, str) or not _TOPIC.fullmatch(topic)):
+            raise InvalidInput("topic must be 1 to 32 characters of A-Z a-z 0-9 _ -.", field="topic")
         return cls(ttl, None if urgency is None else Urgency(urgency), topic)
 
 
@@ -104,6 +100,7 @@ def build_request(
     as_private: EllipticCurvePrivateKey | None,
     salt: bytes,
     padding: PaddingPolicy = no_padding,
+    vendor: Vendor = UNKNOWN,
 ) -> PushRequest:
     """Encrypt and dress one message.
 
@@ -115,6 +112,7 @@ def build_request(
         as_private: a key pair made for this message; may be None without payload.
         salt: 16 random octets made for this message.
         padding: decides how many zeros to add.
+        vendor: the push service's row, for what it wants spelled differently.
 
     Raises:
         PayloadTooLarge: the payload exceeds 3,993 octets.
@@ -123,7 +121,7 @@ def build_request(
     if options.urgency is not None:
         headers.append(("Urgency", options.urgency.value))
     if options.topic is not None:
-        headers.append(("Topic", options.topic))
+        headers.append(("Topic", topic_for(vendor, options.topic)))
     if authorization is not None:
         headers.append(("Authorization", authorization))
     body = b""
@@ -142,6 +140,17 @@ def build_request(
         )
         headers += [("Content-Encoding", "aes128gcm"), ("Content-Type", "application/octet-stream")]
     return PushRequest(subscription.endpoint, tuple(headers), body)
+
+
+def topic_for(vendor: Vendor, topic: str) -> str:
+    """The topic as this push service takes it.
+
+    Apple decodes the topic as base64url and refuses lengths that no encoded text has, one more than a multiple of 4.
+    Such a topic is sent as a hash: the same for equal topics, which is all that a topic has to be.
+    """
+    if not vendor.topic_must_decode or len(topic) % 4 != 1:
+        return topic
+    return b64url_encode(hashlib.sha256(topic.encode()).digest())[:32]
 
 
 class RequestProblem(PushkeepError):

@@ -25,6 +25,7 @@ class Vendor:
         ttl_seconds_max: longest storage; a larger TTL is cut or refused. None where nothing is documented.
         known: whether endpoints at these hosts are accepted without the operator's opt-in.
         origin_wide_throttle: whether a throttled answer speaks for the whole service and not for one endpoint.
+        topic_must_decode: whether a Topic is refused when its length is none that base64url text can have.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Vendor:
     ttl_seconds_max: int | None = None
     known: bool = True
     origin_wide_throttle: bool = False
+    topic_must_decode: bool = False
 
     def serves(self, host: str) -> bool:
         """Whether ``host`` (lower case) matches one of this row's patterns, as a whole."""
@@ -60,7 +62,7 @@ MOZILLA = Vendor(
     ("*.push.services.mozilla.com", "updates-autopush.stage.mozaws.net", "updates-autopush.dev.mozaws.net"),
     ttl_seconds_max=30 * _DAY_SECONDS,
 )
-APPLE = Vendor("apple", "Apple", ("*.push.apple.com",), ttl_seconds_max=30 * _DAY_SECONDS)
+APPLE = Vendor("apple", "Apple", ("*.push.apple.com",), ttl_seconds_max=30 * _DAY_SECONDS, topic_must_decode=True)
 WNS = Vendor(
     "wns",
     "Microsoft (WNS)",

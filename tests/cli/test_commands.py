@@ -1,0 +1,237 @@
+"""Every other command, and what all of them share."""
+
+import asyncio
+import json
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import typer
+
+from pushkeep.cli import app
+from pushkeep.client import PushClient
+from pushkeep.protocol.subscription import Subscription
+from pushkeep.protocol.vapid import SigningKey
+from tests.cli.conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli, Stored
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    children = getattr(command, "commands", {})
+    return (
+        [path]
+        if not children
+        else [found for name, child in children.items() for found in commands(child, (*path, name))]
+    )
+
+
+ALL = commands(typer.main.get_command(app))
+
+
+def test_the_commands_are_the_documented_ones() -> None:
+    assert sorted(" ".join(path) for path in ALL) == [
+        "api-keys create",
+        "demo",
+        "keys generate",
+        "keys show",
+        "pushservice",
+        "send",
+        "serve",
+        "subscriptions list",
+        "subscriptions remove",
+    ]
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+async def test_every_command_has_help_with_an_example(cli: Cli, path: tuple[str, ...]) -> None:
+    ran = await cli(*path, "--help")
+    assert ran.status == 0
+    assert "Example" in ran.out
+    assert f"pushkeep {' '.join(path)}" in ran.out
+
+
+async def test_no_arguments_show_help_and_version_shows_the_version(cli: Cli) -> None:
+    assert "Commands" in (await cli()).text
+    assert (await cli("--version")).out.startswith("pushkeep 0.")
+    unknown = await cli("sned")
+    assert (unknown.status, "No such command" in unknown.err) == (2, True)
+
+
+async def test_a_new_key_is_private_and_never_overwrites(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "vapid.pem"
+    made = json.loads((await cli("keys", "generate", "--out", path, "--json")).out)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    key = SigningKey.from_pem(path.read_text())
+    assert made["application_server_key"] == key.public_b64
+    shown = await cli("keys", "show", path)
+    assert key.public_b64 in shown.out
+    assert "PRIVATE" not in shown.text
+    again = await cli("keys", "generate", "--out", path)
+    assert (again.status, "not overwritten" in again.err) == (2, True)
+    assert SigningKey.from_pem(path.read_text()).public_b64 == key.public_b64
+
+
+async def test_a_wrong_key_file_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x.pem").write_text("hello")
+    ran = await cli("keys", "show", tmp_path / "x.pem")
+    assert (ran.status, ran.err.strip()) == (2, "key is not a PEM private key.")
+    assert (await cli("keys", "generate", "--out", tmp_path / "no" / "such" / "x.pem")).status == 2
+
+
+async def test_the_servers_own_key_is_shown(cli: Cli, stored: Stored) -> None:
+    assert len(json.loads((await cli("keys", "show", *stored.at, "--json")).out)["application_server_key"]) == 87
+
+
+async def test_subscriptions_are_listed_and_removed(cli: Cli, stored: Stored) -> None:
+    assert stored.short_id in (await cli("subscriptions", "list", *stored.at)).out
+    removed = await cli("subscriptions", "remove", *stored.at, stored.short_id)
+    assert removed.out == f"Removed {stored.short_id}.\n"
+    (row,) = json.loads((await cli("subscriptions", "list", *stored.at, "--json")).out)["subscriptions"]
+    assert row["state"] == "unsubscribed"
+    assert "No subscriptions" in (await cli("subscriptions", "list", *stored.at, "--state", "active")).out
+    assert (await cli("subscriptions", "remove", *stored.at, "HMV192av")).status == 2
+    assert "state must be one of" in (await cli("subscriptions", "list", *stored.at, "--state", "lost")).err
+
+
+async def test_no_listing_shows_an_endpoint(cli: Cli, stored: Stored) -> None:
+    listed = await cli("subscriptions", "list", *stored.at)
+    assert stored.subscriber.subscription.endpoint.target not in listed.text
+    assert (
+        stored.subscriber.subscription.endpoint.target
+        not in (await cli("subscriptions", "list", *stored.at, "--json")).text
+    )
+
+
+async def test_an_api_key_is_printed_once_or_written_privately(cli: Cli, stored: Stored, tmp_path: Path) -> None:
+    assert (await cli("api-keys", "create", "backend", *stored.at)).out.startswith("sk_")
+    ran = await cli("api-keys", "create", "backend", *stored.at, "--out", tmp_path / "key")
+    assert "sk_" not in ran.text
+    assert (tmp_path / "key").read_text().startswith("sk_")
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+
+
+@asynccontextmanager
+async def running(
+    environment: dict[str, str], *arguments: str | Path
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A command that runs until it is stopped, with its first line; stopped with SIGTERM, it must end with 0."""
+    process = await asyncio.create_subprocess_exec(
+        PUSHKEEP, *map(str, arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            line = (await process.stdout.readline()).decode()
+        yield process, line
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        assert b"Traceback" not in errors
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def fetch(url: str, *options: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        "curl", "-s", "-m", "20", "-w", "\n%{http_code}", *options, url, stdout=subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    body, _, status = out.decode().rpartition("\n")
+    return int(status), body
+
+
+async def test_serve_answers_and_ends_cleanly(environment: dict[str, str], tmp_path: Path) -> None:
+    async with running(environment, "serve", "--port", "0", "--contact", CONTACT, "--data-dir", tmp_path / "s") as (
+        _,
+        line,
+    ):
+        url = line.rsplit(" ", 1)[-1].strip()
+        assert (await fetch(f"{url}/healthz"))[0] == 200
+        assert (await fetch(f"{url}/"))[0] == 404, "the demo page belongs to the demo"
+
+
+async def test_serve_without_a_contact_says_what_to_set(cli: Cli, tmp_path: Path) -> None:
+    ran = await cli("serve", "--port", "0", "--data-dir", tmp_path / "s")
+    assert (ran.status, "PUSHKEEP_CONTACT" in ran.err) == (2, True), ran.text
+
+
+@pytest.mark.parametrize("command", [("serve", "--contact", CONTACT), ("demo",)])
+async def test_a_taken_port_is_one_sentence(cli: Cli, tmp_path: Path, command: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = await cli(*command, "--port", str(port), "--data-dir", tmp_path / "s")
+    assert ran.status == 2, ran.text
+    assert str(port) in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("serve", "--public-url", "http://push.example.com"), "https"),
+        (("serve", "--contact", "me"), "contact"),
+        (("serve", "--host", "no such host"), "host"),
+        (("demo", "--browser", "firefox"), "--offline"),
+        (("demo", "--offline", "--browser", "lynx"), "firefox or chromium"),
+        (("demo", "--once"), "--browser"),
+        (("pushservice", "--host", "no such host"), "host"),
+    ],
+)
+async def test_a_wrong_option_is_2(cli: Cli, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    ran = await cli(*arguments, XDG_DATA_HOME=str(tmp_path / "x"))
+    assert ran.status == 2, ran.text
+    assert said in ran.err
+
+
+async def test_an_unknown_setting_is_named(cli: Cli) -> None:
+    ran = await cli("serve", PUSHKEEP_CONTAKT="x")
+    assert (ran.status, "PUSHKEEP_CONTACT" in ran.err) == (2, True), ran.text
+
+
+async def test_demo_serves_its_page_and_leaves_a_key(environment: dict[str, str], tmp_path: Path) -> None:
+    async with running(environment, "demo", "--port", "0", "--data-dir", tmp_path / "d") as (_, line):
+        url = line.split()[1]
+        status, page = await fetch(url)
+        assert status == 200
+        key = (tmp_path / "d" / "api-key").read_text().strip()
+        assert key.startswith("sk_")
+        assert key not in page
+        assert "pk_" in page
+        assert str(tmp_path / "d") in page
+    async with running(environment, "demo", "--port", "0", "--data-dir", tmp_path / "d"):
+        pass
+    assert (tmp_path / "d" / "api-key").read_text().strip() == key, "a second start keeps a key that works"
+
+
+async def test_demo_offline_says_how_to_wire_a_browser(environment: dict[str, str], tmp_path: Path) -> None:
+    async with running(environment, "demo", "--offline", "--port", "0", "--data-dir", tmp_path / "d") as (process, _):
+        assert process.stdout is not None
+        seen = ""
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            while "--ignore-certificate-errors-spki-list=" not in seen:
+                seen += (await process.stdout.readline()).decode()
+        assert "dom.push.serverURL = ws://127.0.0.1:" in seen
+        assert "--gcm-mcs-endpoint=https://localhost:" in seen
+        assert "vendor=mozilla" in (tmp_path / "d" / "pushkeep.toml").read_text()
+
+
+async def test_pushservice_prints_addresses_that_work(environment: dict[str, str], tmp_path: Path) -> None:
+    async with running(environment, "pushservice", "--json", "--state-dir", tmp_path / "state") as (_, line):
+        printed = json.loads(line)
+        key = SigningKey.generate()
+        authorization = f"Authorization: Bearer {printed['admin_token']}"
+        admin = f"{printed['admin_url']}subscriptions"
+        _, listed = await fetch(admin, "--cacert", printed["ca_file"], "-H", authorization)
+        assert json.loads(listed)["subscriptions"] == []
+        stranger = Subscription.from_dict(
+            {"endpoint": f"{printed['url']}/wpush/v2/none", "keys": {"p256dh": key.public_b64, "auth": "A" * 22}}
+        )
+        async with PushClient(key=key, contact=CONTACT, origin_map=printed["origin_map"]) as client:
+            assert (await client.send(stranger, "x")).verdict == "gone"

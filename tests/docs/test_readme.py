@@ -1,0 +1,151 @@
+"""The README's examples are run as they stand: library, command line, server, curl, local push service."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pushkeep.app.projects import current_signing_key
+from pushkeep.app.subscribe import register
+from pushkeep.compose import open_project
+from pushkeep.config import load_settings
+from pushkeep.protocol.vapid import SigningKey
+from pushkeep.pushservice import LocalSubscriber, PushService
+from tests.cli.conftest import COMMAND_SECONDS_MAX
+
+README = Path(__file__).parents[2] / "README.md"
+BIN = Path(sys.executable).parent
+MARKED = re.compile(r"<!-- tested: ([a-z-]+) -->\n```(?:[a-z]*)\n(.*?)```", re.DOTALL)
+EXAMPLES = dict(MARKED.findall(README.read_text()))
+
+
+def test_every_example_is_marked_and_run() -> None:
+    assert sorted(EXAMPLES) == ["api-key", "cli-file", "cli-list", "curl", "library", "pushservice", "serve"]
+    assert README.read_text().count("```python") == 2, "a Python example that no test runs"
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[PushService]:
+    async with PushService() as service:
+        yield service
+
+
+@pytest.fixture
+def environment(tmp_path: Path, service: PushService) -> dict[str, str]:
+    return {
+        "HOME": str(tmp_path),
+        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        # The examples send to real push services; this is how any program is pointed at the local one.
+        "PUSHKEEP_ORIGIN_MAP": " ".join(service.origin_map_entries()),
+    }
+
+
+async def shell(text: str, cwd: Path, environment: dict[str, str]) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", text, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, out.decode()
+
+
+async def python(text: str, cwd: Path, environment: dict[str, str]) -> str:
+    (cwd / "example.py").write_text(text)
+    status, out = await shell(f"{sys.executable} example.py", cwd, environment)
+    assert status == 0, out
+    return out
+
+
+@pytest.fixture
+async def subscriber(service: PushService, tmp_path: Path) -> LocalSubscriber:
+    key = SigningKey.generate()
+    (tmp_path / "vapid.pem").write_text(key.to_pem())
+    subscriber = await service.subscribe(key.public_bytes)
+    (tmp_path / "subscription.json").write_text(subscriber.subscription.to_json())
+    return subscriber
+
+
+async def test_the_library(subscriber: LocalSubscriber, tmp_path: Path, environment: dict[str, str]) -> None:
+    assert (await python(EXAMPLES["library"], tmp_path, environment)).split()[:2] == ["accepted", "201"]
+    message = await subscriber.receive(10)
+    assert (message.data, message.topic) == (b'{"title":"Hello"}', "inbox")
+
+
+async def test_the_command_line(subscriber: LocalSubscriber, tmp_path: Path, environment: dict[str, str]) -> None:
+    status, out = await shell(EXAMPLES["cli-file"], tmp_path, environment)
+    assert status == 0, out
+    assert (await subscriber.receive(10)).data == b"Hello"
+
+
+async def test_the_local_push_service(tmp_path: Path, environment: dict[str, str]) -> None:
+    said = re.search(r"# (accepted .*)", EXAMPLES["pushservice"])
+    assert said is not None
+    assert (await python(EXAMPLES["pushservice"], tmp_path, environment)).strip() == said[1]
+
+
+@asynccontextmanager
+async def serving(cwd: Path, environment: dict[str, str]) -> AsyncIterator[str]:
+    """The server of the example, on a free port, and its URL."""
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        f"exec {EXAMPLES['serve'].strip()} --port 0",
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            line = (await process.stdout.readline()).decode()
+        yield line.split()[-1]
+    finally:
+        process.terminate()
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            await process.wait()
+
+
+async def test_the_server_with_curl_and_what_happens_when_a_visitor_leaves(
+    service: PushService, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    async with serving(tmp_path, environment) as url:
+        data_dir = tmp_path / ".local/share/pushkeep"
+        async with open_project(load_settings(overrides={"data_dir": data_dir}, environ={})) as (services, project):
+            key = await current_signing_key(services, project)
+        subscriber = await service.subscribe(key.public_bytes)
+        settings = load_settings(
+            overrides={"data_dir": data_dir, "origin_map": service.origin_map_entries()}, environ={}
+        )
+        async with open_project(settings) as (services, project):
+            registered = await register(
+                services,
+                project,
+                subscription=subscriber.subscription,
+                application_server_key=key.public_b64,
+                replaces=None,
+                identity=None,
+            )
+        status, out = await shell(EXAMPLES["api-key"], tmp_path, environment)
+        assert status == 0, out
+        status, out = await shell(EXAMPLES["curl"].replace("http://localhost:8200", url), tmp_path, environment)
+        assert status == 0, out
+        assert b"Your parcel has arrived" in ((await subscriber.receive(10)).data or b"")
+
+        await subscriber.unsubscribe()
+        status, out = await shell(EXAMPLES["cli-list"].replace("HMV192av", registered.short_id), tmp_path, environment)
+        assert status == 3, out
+        shown = re.search(r"^Failed to send to HMV192av:.*?^Dropping.*?$", README.read_text(), re.DOTALL | re.MULTILINE)
+        assert shown is not None
+        assert out.endswith(shown[0].replace("HMV192av", registered.short_id) + "\n"), out

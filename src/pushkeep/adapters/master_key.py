@@ -56,16 +56,15 @@ def open_master_key(path: Path, *, database: Path, random_bytes: Callable[[int],
                 f"{database} exists but its master key {path} does not. Restore the key from a backup; "
                 "without it the database cannot be opened."
             )
-        _create(path, b64url_encode(random_bytes(MASTER_KEY_BYTES)))
+        _create(path, b64url_encode(random_bytes(MASTER_KEY_BYTES)), random_bytes(8).hex())
     return read_master_key(path)
 
 
-def _create(path: Path, text: str) -> None:
+def _create(path: Path, text: str, unique: str) -> None:
     """Write to a file of our own and link it into place: the name never shows half a key, nor replaces one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{unique}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:

@@ -15,7 +15,7 @@ from pushkeep.web.client_address import identify
 from pushkeep.web.cors import CLIENT_PREFIX, SiteOrigins, answer_headers, preflight_headers
 from pushkeep.web.exchange import Application, Exchange
 from pushkeep.web.logs import get_logger, places
-from pushkeep.web.problems import Problem, describe
+from pushkeep.web.problems import MalformedRequest, Problem, describe
 from pushkeep.web.rate_limit import RateLimiter, network_of
 from pushkeep.web.security_headers import common_headers
 
@@ -81,6 +81,9 @@ class Edge:
             self._write_log(inner_scope, method, answer, exchange, began)
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answer, exchange: Exchange) -> None:
+        if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+            # RFC 9112 section 3.2; proxies and we might believe different ones.
+            raise MalformedRequest("The request has more than one Host header.")
         path = _path_within(scope)
         if path.startswith(CLIENT_PREFIX):
             origin = await self._allowed_origin(scope, path, exchange, answer)

@@ -60,13 +60,16 @@ async def open_page(chromium: BrowserContext, site: Site) -> AsyncIterator[OpenP
     pages: list[Page] = []
     errors: list[str] = []
 
-    async def opener(path: str = "/blank", *, granted: bool = True, base: str | None = None, script: str = "") -> Page:
+    async def opener(
+        path: str = "/blank", *, granted: bool = True, base: str | None = None, script: str = "", fake: bool = True
+    ) -> Page:
         if granted:
             await chromium.grant_permissions(["notifications"], origin=base or site.base)
         page = await chromium.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
-        await page.add_init_script(path=FAKE_PUSH)
+        if fake:
+            await page.add_init_script(path=FAKE_PUSH)
         if script:
             await page.add_init_script(script)
         pages.append(page)

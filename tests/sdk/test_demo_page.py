@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -178,9 +179,18 @@ async def run(*command: str) -> str:
     return output.decode()
 
 
+async def test_the_command_line_shown_is_one_command(site: Site, open_page: OpenPage) -> None:
+    site.variables["data_dir_flag"] = "--data-dir '/home/ada/my data'"
+    page = await subscribed(open_page)
+    argv = shlex.split((await page.inner_text("#code-cli")).replace("\\\n", " "))
+    assert argv[:3] == ["pushkeep", "send", "S0000001"]
+    assert argv[3:7] == ["--title", "Hello", "--body", "Sent from my terminal"]
+    assert argv[7:] == ["--data-dir", "/home/ada/my data"]
+
+
 @pytest.mark.parametrize("tab", ["curl", "python"])
 async def test_the_commands_shown_reach_the_server(tab: str, site: Site, open_page: OpenPage, tmp_path: Path) -> None:
-    key_file = tmp_path / "key"
+    key_file = tmp_path / "it's the key"
     key_file.write_text("sk_demo\n")
     # Programs outside the browser need not know *.localhost.
     site.variables |= {

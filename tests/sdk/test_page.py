@@ -239,6 +239,13 @@ async def test_a_subscribe_that_never_settles_is_given_up(site: Site, open_page:
     assert site.bodies() == []
 
 
+async def test_a_stock_browser_out_of_reach_of_its_push_service_is_given_up_too(open_page: OpenPage) -> None:
+    page = await open_page(fake=False)
+    await init(page, timeoutMs=1500)
+    # Chromium keeps trying for more than 100 s, or says at once that it has no push service.
+    assert (await act(page, "subscribe"))["error"] in ("timeout", "push_service_unavailable")
+
+
 async def test_a_second_try_joins_the_one_that_hangs(open_page: OpenPage) -> None:
     page = await open_page()
     await init(page, timeoutMs=600)

@@ -86,6 +86,21 @@ async def test_always_shows_something(name: str, site: Site, open_page: OpenPage
     assert shown["body"] == body
 
 
+async def test_understands_a_notification_the_browser_has_parsed_itself(
+    open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    # Safari: PushEvent.notification, and no data.
+    worker = await start_worker(await open_page())
+    read = await worker.evaluate(
+        """() => read({
+          data: null,
+          notification: { title: 'Declared', body: 'B', navigate: 'https://shop.example/', data: null },
+        })"""
+    )
+    assert read["title"] == "Declared"  # type: ignore[index]
+    assert read["options"]["data"]["pushkeep"]["url"] == "https://shop.example/"  # type: ignore[index]
+
+
 async def test_shows_a_plainer_one_when_the_browser_refuses_the_options(
     open_page: OpenPage, start_worker: StartWorker
 ) -> None:

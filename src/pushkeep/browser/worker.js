@@ -35,7 +35,7 @@ async function received(event) {
   const { id, title, options } = message;
   const late = new PushError('timeout', 'IndexedDB is slow.');
   const repeat = id ? await within(SEEN_MS_MAX, seen(id), late).catch(() => false) : false;
-  if (repeat) Object.assign(options, { silent: true, renotify: false, vibrate: undefined });
+  if (repeat) Object.assign(options, { silent: true, renotify: false });
   const shown = self.registration
     .showNotification(title, options)
     .catch(() => self.registration.showNotification(title, { body: options.body, data: options.data }))

@@ -101,7 +101,7 @@ async def notify(
     recipients, missing = await _resolve(services, project, target, min(recipients_max, RECIPIENTS_MAX))
     _check_size(payload, {recipient.record.vendor for recipient in recipients})
     keys = {key.id: signing_key or key.key for key in await services.store.signing_keys(project)}
-    sending = _Sending(services, project, payload, options, keys)
+    sending = _Sending(services, project, payload, options, keys, own_keys=signing_key is None)
     results = await sending.send_all(recipients)
     return NotificationResult(notification_id, (*results, *missing))
 
@@ -167,12 +167,15 @@ class _Sending:
         payload: bytes | None,
         options: PushOptions,
         keys: dict[int, SigningKey],
+        *,
+        own_keys: bool,
     ) -> None:
         self._services = services
         self._project = project
         self._payload = payload
         self._options = options
         self._keys = keys
+        self._own_keys = own_keys
         self._in_flight = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._updates: list[ResultUpdate] = []
 
@@ -221,10 +224,11 @@ class _Sending:
             if decision.action is not Action.RETRY:
                 break
             await self._services.sleeper.sleep(decision.wait_seconds)
-        self._note(record, outcome, decision.action)
-        return RecipientResult(
-            record.public_id, record.short_id, record.contact_external_id, outcome, decision.action, None
-        )
+        action = decision.action
+        if action is Action.FAIL and not self._own_keys:
+            action = Action.FAIL_BLAMELESS  # what a service says to a foreign key is no failure of the subscription
+        self._note(record, outcome, action)
+        return RecipientResult(record.public_id, record.short_id, record.contact_external_id, outcome, action, None)
 
     async def _attempt(self, record: SubscriptionRecord, subscription: Subscription, key: SigningKey) -> Outcome:
         services = self._services

@@ -15,12 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pushkeep.adapters.clock import SystemClock, SystemEntropy
 from pushkeep.app.projects import current_signing_key
 from pushkeep.compose import Serving, create_app, listen, open_project, serve
 from pushkeep.config import Settings
 from pushkeep.errors import ConfigurationError
+from pushkeep.web.app import PushkeepApp
 from pushkeep.web.demo_page import DemoPage
-from tests.web.conftest import settings_for
+from pushkeep.web.options import WebOptions
+from tests.web.conftest import client_for, settings_for
 from tests.web.subscriptions import subscription_json
 
 WAIT_SECONDS = 30.0
@@ -119,6 +122,29 @@ async def test_a_body_that_ends_early_harms_nobody(tmp_path: Path) -> None:
             writer.close()
         answer = await exchange(serving.settings.port, b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_that_never_comes_does_not_hold_a_request_open(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    impatient = PushkeepApp(
+        create_app(settings).lifespan,
+        WebOptions(public_url=settings.public_url, body_seconds_max=0.05),
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+    )
+    never = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await never.wait()
+
+    async with impatient.lifespan() as running, client_for(impatient) as client:
+        answer = await client.post(
+            f"/v1/client/{running.project.publishable_key}/subscriptions",
+            content=body(),
+            headers={"Content-Type": "application/json"},
+        )
+    assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
 
 
 async def test_a_request_under_way_is_finished_before_the_server_stops(tmp_path: Path) -> None:

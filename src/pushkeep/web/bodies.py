@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TypeVar
 
@@ -9,8 +10,8 @@ import msgspec
 from litestar.exceptions import InternalServerException
 
 from pushkeep.errors import InvalidInput
-from pushkeep.web.exchange import HttpRequest
-from pushkeep.web.problems import MalformedRequest, UnsupportedMediaType
+from pushkeep.web.exchange import HttpRequest, application_of
+from pushkeep.web.problems import MalformedRequest, RequestTimeout, UnsupportedMediaType
 
 BROWSER_BODY_BYTES_MAX = 16_384
 """A registration is about 1 KB: an endpoint of at most 2,048 characters, keys and tokens."""
@@ -36,6 +37,7 @@ async def read_body(request: HttpRequest, kind: type[Body], *, json_only: bool) 
 
     Raises:
         UnsupportedMediaType: another content type.
+        RequestTimeout: the body is not there in time.
         MalformedRequest: empty, not UTF-8, not JSON, or nested too deeply.
         InvalidInput: a field is missing, unknown or of another type; ``field`` names it.
     """
@@ -44,7 +46,10 @@ async def read_body(request: HttpRequest, kind: type[Body], *, json_only: bool) 
         if media_type != "application/json":
             raise UnsupportedMediaType("Send the body with Content-Type: application/json.")
     try:
-        content = await request.body()
+        async with asyncio.timeout(application_of(request).options.body_seconds_max):
+            content = await request.body()
+    except TimeoutError:
+        raise RequestTimeout("The body did not arrive in time; send it again on a better connection.") from None
     except InternalServerException:
         raise MalformedRequest("The connection ended before the body was complete.") from None
     if not content:

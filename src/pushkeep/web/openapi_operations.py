@@ -141,7 +141,7 @@ _REPORT = {
     ],
 }
 _KEY_PROBLEMS = ("unauthorized", "rate_limited", "internal", "unavailable")
-_BODY_PROBLEMS = ("malformed_request", "request_too_large", "invalid_input")
+_BODY_PROBLEMS = ("malformed_request", "request_timeout", "request_too_large", "invalid_input")
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(

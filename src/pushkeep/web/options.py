@@ -20,6 +20,8 @@ class WebOptions:
         client_requests_burst: and at once.
         failed_keys_per_minute: wrong API keys of one address, in the long run.
         recipients_max: subscriptions that one notification may reach.
+        body_seconds_max: how long a client may take to send a body; far longer than 512 KB take on a bad phone line,
+            and shorter than the time a stop waits.
     """
 
     public_url: SiteUrl
@@ -28,3 +30,4 @@ class WebOptions:
     client_requests_burst: int = 60
     failed_keys_per_minute: int = 10
     recipients_max: int = 1000
+    body_seconds_max: float = 30.0

@@ -62,6 +62,7 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
             "Method not allowed",
             "The route exists, but not with this method; the `Allow` header has those it has.",
         ),
+        "request_timeout": ProblemType(408, "Request not complete in time", "The body took too long. Send it again."),
         "conflict": ProblemType(
             409,
             "Conflict with what is stored",
@@ -122,6 +123,13 @@ class MalformedRequest(PushkeepError):
     """A body is not JSON, or not the kind of JSON object asked for."""
 
     code = "malformed_request"
+
+
+class RequestTimeout(PushkeepError):
+    """A body did not arrive in time."""
+
+    code = "request_timeout"
+    permanent = False
 
 
 class UnsupportedMediaType(PushkeepError):

@@ -23,12 +23,15 @@ from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.web.bodies import API_BODY_BYTES_MAX, BROWSER_BODY_BYTES_MAX, read_body
 from pushkeep.web.client_api import json_response
-from pushkeep.web.exchange import HttpRequest, api_project, application_of, services_of
+from pushkeep.web.exchange import HttpRequest, api_project, application_of, exchange_of, services_of
+from pushkeep.web.logs import get_logger
 from pushkeep.web.reports import notification_report, subscription_page, subscription_report
 from pushkeep.web.schemas import NotificationRequest, Recipients, RegistrationReceipt, ServerRegistration
 
 PAGE_RECORDS_DEFAULT = 100
 """A screenful or two."""
+
+_log = get_logger("pushkeep.web")
 
 _LIST_PARAMETERS = frozenset({"state", "limit", "after"})
 
@@ -47,7 +50,16 @@ async def send_notification(request: HttpRequest) -> Response[bytes]:
         _push_options(body),
         recipients_max=application_of(request).options.recipients_max,
     )
-    return json_response(notification_report(result))
+    report = notification_report(result)
+    _log.info(
+        "notification",
+        request_id=exchange_of(request).request_id,
+        id=report.id,
+        targeted=report.targeted,
+        counts=report.counts,
+        skipped=sum(report.skipped.values()),
+    )
+    return json_response(report)
 
 
 def _target(to: Recipients) -> Target:

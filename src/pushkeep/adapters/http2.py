@@ -79,12 +79,14 @@ class TransportStatistics:
 
 
 class _Handle:
-    """One libcurl handle with the objects its callbacks write to."""
+    """One libcurl handle with the objects its callbacks write to, and what is set in it."""
 
-    __slots__ = ("curl", "gate", "reply")
+    __slots__ = ("curl", "gate", "headers", "origin", "reply")
 
     def __init__(self, route: Route, limits: TransportLimits) -> None:
         self.curl = pycurl.Curl()
+        self.origin: str | None = None
+        self.headers: tuple[tuple[str, str], ...] | None = None
         self.gate = Gate(route.rule)
         self.reply = Reply(
             body_bytes_max=limits.response_body_bytes_max,
@@ -224,16 +226,15 @@ class CurlTransport:
             handle = _Handle(pool.route, self._limits)
             self.statistics.handles_created += 1
         curl, endpoint = handle.curl, request.endpoint
+        # What a broadcast repeats from message to message stays set in the handle.
+        if handle.origin != endpoint.origin:
+            handle.origin = endpoint.origin
+            curl.setopt(pycurl.URL, f"{pool.route.scheme}://{endpoint.origin.removeprefix('https://')}/")
+        if handle.headers != request.headers:
+            handle.headers = request.headers
+            curl.setopt(pycurl.HTTPHEADER, _header_lines(request.headers))
         # libcurl rewrites a path's %2f to %2F; given apart from the URL, path and query go out byte for byte.
-        authority = endpoint.origin.removeprefix("https://")
-        curl.setopt(pycurl.URL, f"{pool.route.scheme}://{authority}/")
         curl.setopt(pycurl.REQUEST_TARGET, endpoint.target if endpoint.target[:1] == "/" else f"/{endpoint.target}")
-        # libcurl's own Accept, Expect and form content type are left out; a later line of the same name wins.
-        lines = ["Accept:", "Expect:"]
-        if not request.body:
-            lines.append("Content-Type:")
-        lines.extend([f"{name}: {value}" for name, value in request.headers])
-        curl.setopt(pycurl.HTTPHEADER, lines)
         curl.setopt(pycurl.POSTFIELDS, request.body)
         if connect_to is not None:
             curl.setopt(pycurl.CONNECT_TO, [f"::{connect_to}"])
@@ -271,6 +272,15 @@ class CurlTransport:
         if response.http_version != "2":
             self.statistics.http_1_answers += 1
         return response
+
+
+def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[str]:
+    """Header lines for libcurl, without what it would add of its own: ``Accept``, ``Expect``, a form content type."""
+    lines = ["Accept:", "Expect:"]
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        lines.append("Content-Type:")
+    lines.extend([f"{name}: {value}" for name, value in headers])
+    return lines
 
 
 _SUPPRESS_CONNECT_HEADERS = 265  # libcurl's number; pycurl has no name for it

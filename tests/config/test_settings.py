@@ -102,6 +102,9 @@ def test_lists_are_read_from_each_source(tmp_path: Path) -> None:
         ({"PUSHKEEP_MASTER_KEY": "shorty"}, "PUSHKEEP_MASTER_KEY must be 32 octets"),
         ({"PUSHKEEP_PROJECT_NAME": "two\nlines"}, "PUSHKEEP_PROJECT_NAME must be a line of text"),
         ({"PUSHKEEP_DATA_DIR": "\0"}, "data_dir must be a path"),
+        ({"PUSHKEEP_DATA_DIR": "~nobody-of-this-name/x"}, "there is no home directory"),
+        ({"PUSHKEEP_TRUSTED_PROXIES": "10.0.0.1 " * 1001}, "has 1001 entries; the limit is 1000"),
+        ({"PUSHKEEP_PUSH_PROXY": "socks5://10.0.0.1"}, "PUSHKEEP_PUSH_PROXY must begin with https://"),
     ],
 )
 def test_what_cannot_be_read_stops_the_start(tmp_path: Path, environ: dict[str, str], message: str) -> None:
@@ -176,7 +179,20 @@ def test_the_master_key_comes_from_one_place(tmp_path: Path) -> None:
 
 def test_values_that_have_their_type_already_are_taken(tmp_path: Path) -> None:
     site = SiteUrl.parse("https://shop.example.com", field="site_url")
-    settings = load(tmp_path, site_url=site, origin_map=OriginMap(), allowed_origins=frozenset({"https://a.example"}))
+    settings = load(
+        tmp_path,
+        site_url=site,
+        origin_map=OriginMap(),
+        allowed_origins=frozenset({"https://a.example"}),
+        master_key=bytes(32),
+        log_level="debug",
+        push_proxy="http://10.0.0.1:3128",
+    )
+    assert (settings.master_key, settings.log_level, settings.push_proxy) == (
+        bytes(32),
+        "debug",
+        "http://10.0.0.1:3128",
+    )
     assert settings.site_url is site
     assert settings.allowed_origins == {"https://a.example"}
 

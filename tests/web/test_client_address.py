@@ -75,4 +75,5 @@ def test_a_tls_proxy_that_nobody_listed_is_known_by_the_public_host() -> None:
 
 
 def test_a_transport_without_addresses_has_an_unknown_client() -> None:
+    assert caller("/run/pushkeep.sock", x_forwarded_for="198.51.100.1").address == "/run/pushkeep.sock"
     assert caller(None, x_forwarded_for="198.51.100.1").address == "unknown"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pushkeep.web import cors
+from pushkeep.web.cors import SiteOrigins
 from tests.web.conftest import Site
 from tests.web.subscriptions import subscription_json
 
@@ -94,3 +96,17 @@ async def test_registering_from_the_site_works(site: Site) -> None:
         json={"subscription": subscription_json(), "application_server_key": site.server_key},
     )
     assert answer.status_code == 201
+
+
+async def test_a_projects_origin_is_remembered_for_a_moment_only(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    origins = SiteOrigins(lambda: now)
+    path = f"{site.base}/config"
+    assert not await origins.allowed(site.services, path, SITE, look_up=False), "a limited caller causes no look-up"
+    assert await origins.allowed(site.services, path, SITE, look_up=True)
+    assert await origins.allowed(site.services, path, SITE, look_up=False)
+    now += cors.REMEMBERED_SECONDS
+    assert not await origins.allowed(site.services, path, SITE, look_up=False)
+    monkeypatch.setattr(cors, "PROJECTS_MAX", 0)
+    assert await origins.allowed(site.services, path, SITE, look_up=True)
+    assert not await origins.allowed(site.services, path, SITE, look_up=False), "the bound holds"

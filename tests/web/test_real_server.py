@@ -17,9 +17,10 @@ import pytest
 
 from pushkeep.adapters.clock import SystemClock, SystemEntropy
 from pushkeep.app.projects import current_signing_key
-from pushkeep.compose import Serving, create_app, listen, open_project, serve
+from pushkeep.compose import Serving, create_app, listen, open_project, open_services, serve
 from pushkeep.config import Settings
 from pushkeep.errors import ConfigurationError
+from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.web.app import PushkeepApp
 from pushkeep.web.demo_page import DemoPage
 from pushkeep.web.options import WebOptions
@@ -210,6 +211,29 @@ async def test_a_command_beside_the_server_changes_nothing_of_its_project(tmp_pa
             "http://localhost:8200",
             "mailto:ops@example.com",
         )
+
+
+async def test_the_master_key_may_come_from_three_places(tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text(b64url_encode(bytes(range(32))))
+    key_file.chmod(0o600)
+    async with open_project(settings_for(tmp_path, master_key_file=key_file)) as (_, project):
+        pass
+    assert not (tmp_path / "data" / "master.key").exists()
+    async with open_project(settings_for(tmp_path, master_key=bytes(range(32)))) as (_, same):
+        assert same.publishable_key == project.publishable_key
+    with pytest.raises(ConfigurationError, match=r"The master key .* is not the one"):
+        async with open_services(settings_for(tmp_path, master_key=bytes(32))):
+            pass
+    with pytest.raises(ConfigurationError, match="Restore the key from a backup"):
+        async with open_services(settings_for(tmp_path)):
+            pass
+
+
+async def test_a_url_that_was_set_stays_when_the_port_is_free_to_choose(tmp_path: Path) -> None:
+    async with served(settings_for(tmp_path, port=0, public_url="https://push.example.com")) as serving:
+        assert serving.settings.public_url.url == serving.settings.site_url.url == "https://push.example.com"
+        assert serving.project.site_url == "https://push.example.com"
 
 
 PROGRAM = """

@@ -38,8 +38,8 @@ class PushClient:
 
         async with PushClient(key=Path("vapid.pem"), contact="mailto:ops@example.org") as client:
             outcome = await client.send(subscription, {"title": "Hello"}, ttl=60, urgency="high", topic="inbox")
-        if not outcome.accepted:
-            print(outcome.verdict, outcome.explanation)
+        if outcome.verdict is Verdict.GONE:
+            await forget(subscription)
 
     An instance belongs to the event loop it is first used in. Endpoints of any push service are taken, also unknown
     ones, but never one that leads to an address that is not public.

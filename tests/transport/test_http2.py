@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import weakref
+import os
 from pathlib import Path
 
+import pycurl
 import pytest
 
 from pushkeep.adapters.http2 import CurlTransport, TransportLimits
+from pushkeep.adapters.http2_dial import Gate
+from pushkeep.adapters.http2_reply import Reply
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.errors import ConfigurationError
 from pushkeep.protocol.answer import PushResponse, TransportFailure
@@ -251,17 +254,41 @@ async def test_an_impatient_close_ends_what_is_in_flight_with_a_value(authority:
         assert await running == TransportFailure("reset", "The transport was closed.", request_sent=True)
 
 
-async def test_nothing_stays_behind_after_closing(authority: Authority) -> None:
+def living(*kinds: type) -> int:
+    gc.collect()
+    return sum(isinstance(item, kinds) for item in gc.get_objects())
+
+
+async def test_handles_stay_as_many_as_are_used_and_none_after_closing(authority: Authority) -> None:
+    kinds = (Gate, Reply, pycurl.Curl, CurlTransport)
+    before = living(*kinds)
     async with http2(answer2(), authority.server_context(alpn=("h2",))) as server:
-        transport = mapped(server.entry(authority.file))
-        await asyncio.gather(*(transport.post(request()) for _ in range(20)))
+        transport = mapped(server.entry(authority.file), limits=TransportLimits(in_flight_max=5))
+        for _ in range(3):
+            await asyncio.gather(*(transport.post(request()) for _ in range(50)))
+            assert living(*kinds) == before + 5 * 3 + 1
         await transport.aclose()
-        handles = [weakref.ref(handle) for pool in transport._pools.values() for handle in pool.idle]
-        gone = weakref.ref(transport)
         del transport
-        gc.collect()
-        assert gone() is None
-        assert not handles
+        assert living(*kinds) == before
+
+
+def inheritable_sockets() -> set[str]:
+    return {
+        entry.name
+        for entry in Path("/proc/self/fd").iterdir()
+        if entry.is_symlink() and str(entry.readlink()).startswith("socket:") and os.get_inheritable(int(entry.name))
+    }
+
+
+async def test_sockets_do_not_survive_an_exec(authority: Authority) -> None:
+    before = inheritable_sockets()
+    async with (
+        http2(answer2(), authority.server_context(alpn=("h2",))) as server,
+        mapped(server.entry(authority.file)) as transport,
+    ):
+        await transport.post(request())
+        assert transport.statistics.connections_opened == 1
+        assert inheritable_sockets() == before
 
 
 def test_a_proxy_must_be_named_in_full() -> None:

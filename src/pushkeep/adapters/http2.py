@@ -95,6 +95,7 @@ class _Handle:
         )
         _set_up(self.curl, route, limits)
         self.curl.setopt(pycurl.OPENSOCKETFUNCTION, self.gate.open_socket)
+        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self.gate.keep_from_children)
         self.curl.setopt(pycurl.HEADERFUNCTION, self.reply.on_header)
         self.curl.setopt(pycurl.WRITEFUNCTION, self.reply.on_body)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,12 @@ class Gate:
             return pycurl.SOCKET_BAD  # out of file descriptors: an ordinary failed connect
         self.opened += 1
         return opened
+
+    @staticmethod
+    def keep_from_children(descriptor: int, _purpose: int) -> int:
+        """``SOCKOPTFUNCTION``: pycurl's duplicate of our socket would survive an ``exec``; ours do not."""
+        os.set_inheritable(descriptor, False)
+        return int(pycurl.SOCKOPT_OK)
 
 
 def direct_route(ca_file: str | None) -> Route:

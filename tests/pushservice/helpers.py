@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from pushkeep.protocol.request import PushOptions, build_request
 from pushkeep.protocol.subscription import Subscription
@@ -24,6 +25,7 @@ from pushkeep.pushservice.fcm import mcs_frames, protobuf
 
 KEY = SigningKey.generate()
 OTHER_KEY = SigningKey.generate()
+SUBPROTOCOL = Subprotocol("push-notification")
 
 
 def authorization(
@@ -139,7 +141,7 @@ class FakeFirefox:
 @asynccontextmanager
 async def firefox(service: PushService, uaid: str | None = None) -> AsyncIterator[FakeFirefox]:
     """A connected client that has said hello."""
-    async with connect(service.autopush_url, subprotocols=["push-notification"], proxy=None) as socket:
+    async with connect(service.autopush_url, subprotocols=[SUBPROTOCOL], proxy=None) as socket:
         client = FakeFirefox(socket)
         await client.hello(uaid)
         yield client

@@ -16,7 +16,7 @@ from pushkeep.pushservice.tokens import Tokens
 
 
 def make_core(**limits: int) -> Core:
-    return Core(Tokens(b"s" * 32, random.Random(1).randbytes), Limits(**limits))  # type: ignore[arg-type]
+    return Core(Tokens(b"s" * 32, random.Random(1).randbytes), Limits(**limits))
 
 
 def subscribed(core: Core, channel: str = "a", client_id: str = "c") -> Subscription:

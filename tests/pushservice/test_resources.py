@@ -90,7 +90,7 @@ async def test_a_bad_header_is_a_400(
     service: PushService, sender: Sender, vendor: str, headers: dict[str, str | None], errno: int | None
 ) -> None:
     receiver = await subscriber(service, vendor)
-    answer = await sender.send(receiver.subscription, b"x", **headers)
+    answer = await sender.send(receiver.subscription, b"x", key=KEY, **headers)
     assert_refused(answer, vendor, 400, errno, "")
     assert service.messages() == []
 
@@ -300,7 +300,7 @@ async def test_offline_ttl_and_topic(service: PushService, sender: Sender) -> No
         (b"new", {"topic": "t"}),
         (b"last", {}),
     ]:
-        assert (await sender.send(receiver.subscription, payload, **changes)).status_code == 201
+        assert (await sender.send(receiver.subscription, payload, key=KEY, **changes)).status_code == 201
     receiver.connect()
     assert [(await receiver.receive(5)).data for _ in range(2)] == [b"new", b"last"]
     reasons = [event.reason for event in service.events() if isinstance(event, Dropped)]

@@ -51,11 +51,6 @@ class WebSocket:
         await self._flush()
         return response.status_code == 101
 
-    @property
-    def is_open(self) -> bool:
-        """Whether messages can still be sent."""
-        return self._protocol.state is State.OPEN
-
     async def receive(self, *, seconds: float | None) -> str | None:
         """The next text message; None when the connection is over.
 
@@ -119,7 +114,8 @@ class WebSocket:
         """Give the peer a short time for its half of the closing handshake."""
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_CLOSE_SECONDS_MAX):
-                while self._protocol.state is State.CLOSING:
+                # Its close frame is enough: ending the connection after that is the server's part (RFC 6455 7.1.1).
+                while self._protocol.state is State.CLOSING and self._protocol.close_rcvd is None:
                     data = await self._stream.receive(seconds=_CLOSE_SECONDS_MAX)
                     if not data:
                         return

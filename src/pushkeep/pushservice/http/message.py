@@ -69,11 +69,6 @@ class Response:
     headers: Headers = ()
     body: bytes = field(default=b"", repr=False)
 
-    @property
-    def reason(self) -> str:
-        """The standard phrase of the status."""
-        return reason_phrase(self.status)
-
 
 Handler = Callable[[Request], Awaitable[Response]]
 

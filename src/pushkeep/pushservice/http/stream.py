@@ -9,6 +9,8 @@ import ssl
 from pushkeep.pushservice.limits import Limits
 
 READ_BYTES = 65_536
+_CLOSE_SECONDS_MAX = 0.5
+"""To flush on loopback, and for the peer's TLS goodbye, which idle clients do not send."""
 
 
 class Stream:
@@ -78,7 +80,7 @@ class Stream:
         """Flush, close, and wait a bounded time; cut what does not close."""
         self._writer.close()
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(_CLOSE_SECONDS_MAX):
                 await self._writer.wait_closed()
         except (OSError, TimeoutError, ssl.SSLError):
             self.abort()

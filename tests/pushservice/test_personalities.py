@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pushkeep.protocol.request import parse_request
+from pushkeep.pushservice.personalities import PERSONALITIES, Refusal
+
+
+@pytest.mark.parametrize("vendor", sorted(PERSONALITIES))
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_every_refusal_has_an_answer(vendor: str, refusal: Refusal) -> None:
+    answer = PERSONALITIES[vendor].refuse(refusal)
+    assert 400 <= answer.status < 600
+    if answer.status == 503:
+        assert ("retry-after", "120") in answer.headers
+    if vendor == "mozilla" and refusal is not Refusal.UNKNOWN_ENDPOINT:
+        content = json.loads(answer.body)
+        assert content["code"] == answer.status
+        assert content["message"]
+
+
+def test_limits_are_those_of_the_vendor_table() -> None:
+    assert (PERSONALITIES["mozilla"].body_bytes_max, PERSONALITIES["fcm"].body_bytes_max) == (4096, 4096)
+    assert PERSONALITIES["fcm"].ttl_seconds_max < PERSONALITIES["mozilla"].ttl_seconds_max
+
+
+def test_an_accepted_message_has_location_and_ttl() -> None:
+    answer = PERSONALITIES["mozilla"].accept("https://x/m/1", 7)
+    assert (answer.status, dict(answer.headers)) == (201, {"location": "https://x/m/1", "ttl": "7"})
+    assert parse_request([("TTL", dict(answer.headers)["ttl"])], b"").ttl == 7

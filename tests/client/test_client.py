@@ -25,7 +25,7 @@ async def test_a_message_is_accepted_and_arrives(
     subscriber = await service.subscribe(key.public_bytes, vendor=vendor)
     reference = object()
     outcome = await client.send(
-        subscriber.subscription, "Grüße", ttl=60, urgency="high", topic="news", reference=reference
+        subscriber.subscription, "Grüße", ttl=60, urgency="high", topic="inbox", reference=reference
     )
     assert (outcome.verdict, outcome.status, outcome.accepted) == (Verdict.ACCEPTED, 201, True)
     assert outcome.headers["ttl"] == "60"
@@ -36,7 +36,7 @@ async def test_a_message_is_accepted_and_arrives(
     assert outcome.reference is reference
     got = await subscriber.receive(SECONDS)
     assert got.data == "Grüße".encode()
-    assert (got.ttl, got.urgency, got.topic) == (60, "high", "news")
+    assert (got.ttl, got.urgency, got.topic) == (60, "high", "inbox")
 
 
 @vendors
@@ -148,8 +148,8 @@ async def test_a_message_for_an_offline_browser_waits(
 ) -> None:
     subscriber = await service.subscribe(key.public_bytes)
     subscriber.disconnect()
-    assert (await client.send(subscriber.subscription, "old", topic="news")).accepted
-    assert (await client.send(subscriber.subscription, "new", topic="news")).accepted
+    assert (await client.send(subscriber.subscription, "old", topic="inbox")).accepted
+    assert (await client.send(subscriber.subscription, "new", topic="inbox")).accepted
     subscriber.connect()
     assert (await subscriber.receive(SECONDS)).data == b"new"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from pushkeep.pushservice import PushService
 from pushkeep.testing import browsers
 
 from .desk import Desk, desk_for
+from .site import Site, Visitor, running_site, subscribe
 
 HERE = Path(__file__).parent
+
+_numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,3 +45,16 @@ async def desk(session_desk: Desk) -> AsyncIterator[Desk]:
     session_desk.notifications.skip()
     yield session_desk
     await session_desk.browser.close_tabs()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site(desk: Desk, tmp_path: Path) -> AsyncIterator[Site]:
+    """A Pushkeep of its own with the demo page, at an origin of its own."""
+    async with running_site(tmp_path / "data", desk.service, f"t{next(_numbers)}") as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(desk: Desk, site: Site) -> Visitor:
+    """Somebody who has pressed Subscribe on the demo page."""
+    return await subscribe(desk, site)

@@ -33,6 +33,8 @@ async def test_scripts_texts_and_clicks(desk: Desk, origin: str) -> None:
         "list": [1, None],
     }
     assert await page.text("#heading") == "Static site"
+    assert await page.wait_for("() => document.querySelectorAll('h1').length") == 1
+    assert await page.wait_for("document.querySelector('h1')") == {}
     await desk.browser.set_permission(origin, "granted")
     await page.click("#show")
     assert await page.wait_for("window.clicks[0]") == {"trusted": True, "active": True}

@@ -217,6 +217,17 @@ async def poll(
         await asyncio.sleep(POLL_SECONDS)
 
 
+async def wait_until_truthy(page: Page, javascript: str, *, timeout_seconds: float) -> Json:
+    """What :meth:`Page.wait_for` does, on any page; truth is JavaScript's, so an element or ``[]`` counts."""
+    wrapped = (
+        f"(async () => {{ let value = (\n{javascript}\n);"
+        ' if (typeof value === "function") value = value();'
+        " value = await value; return value ? {value} : null; })()"
+    )
+    found = await poll(lambda: page.evaluate(wrapped), timeout_seconds=timeout_seconds, waiting_for=javascript)
+    return found.get("value") if isinstance(found, dict) else None
+
+
 def as_async_json(javascript: str) -> str:
     """Source of a promise for the JSON text of an expression's value, or of what a function returns."""
     return (

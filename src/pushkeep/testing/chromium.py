@@ -32,6 +32,7 @@ from pushkeep.testing.browser import (
     check_launch,
     find_executable,
     poll,
+    wait_until_truthy,
 )
 from pushkeep.testing.process import ChildProcess, child_environment
 
@@ -134,7 +135,7 @@ class ChromiumPage:
 
     async def wait_for(self, javascript: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> Json:
         """See :meth:`Page.wait_for`."""
-        return await poll(lambda: self.evaluate(javascript), timeout_seconds=timeout_seconds, waiting_for=javascript)
+        return await wait_until_truthy(self, javascript, timeout_seconds=timeout_seconds)
 
     async def text(self, css: str) -> str:
         """See :meth:`Page.text`."""

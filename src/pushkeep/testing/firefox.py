@@ -28,6 +28,7 @@ from pushkeep.testing.browser import (
     check_launch,
     find_executable,
     poll,
+    wait_until_truthy,
 )
 from pushkeep.testing.process import ChildProcess, child_environment
 
@@ -104,7 +105,7 @@ class FirefoxPage:
 
     async def wait_for(self, javascript: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> Json:
         """See :meth:`Page.wait_for`."""
-        return await poll(lambda: self.evaluate(javascript), timeout_seconds=timeout_seconds, waiting_for=javascript)
+        return await wait_until_truthy(self, javascript, timeout_seconds=timeout_seconds)
 
     async def text(self, css: str) -> str:
         """See :meth:`Page.text`."""
@@ -176,21 +177,21 @@ class FirefoxPage:
         """See :meth:`Page.screenshot`."""
         await self._command("browsingContext.activate", {"context": self._context})
         await self._browser.prefer_dark(dark)
-        await self._command(
-            "browsingContext.setViewport",
-            {"context": self._context, "viewport": {"width": width, "height": height}},
-        )
-        await self.wait_for(
-            f"innerWidth === {width} && innerHeight === {height}"
-            f" && matchMedia('(prefers-color-scheme: dark)').matches === {json.dumps(dark)}"
-        )
-        shot = await self._command(
-            "browsingContext.captureScreenshot",
-            {"context": self._context, "origin": "document" if full_page else "viewport"},
-        )
+        await self._resize(width, height)
+        await self.wait_for(f"matchMedia('(prefers-color-scheme: dark)').matches === {json.dumps(dark)}")
+        if full_page:
+            # A window as high as the page, not BiDi's picture of the document: that leaves out the scrollbar's width.
+            whole = await self.evaluate("document.documentElement.scrollHeight")
+            await self._resize(width, max(height, int(str(whole))))
+        shot = await self._command("browsingContext.captureScreenshot", {"context": self._context})
         _write(path, base64.b64decode(as_text(shot.get("data"), "captureScreenshot")))
         await self._command("browsingContext.setViewport", {"context": self._context, "viewport": None})
         await self._browser.prefer_dark(None)
+
+    async def _resize(self, width: int, height: int) -> None:
+        viewport: dict[str, Json] = {"width": width, "height": height}
+        await self._command("browsingContext.setViewport", {"context": self._context, "viewport": viewport})
+        await self.wait_for(f"innerWidth === {width} && innerHeight === {height}")
 
     async def close(self) -> None:
         """See :meth:`Page.close`."""

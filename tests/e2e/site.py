@@ -1,0 +1,211 @@
+"""A running Pushkeep with its demo page, the command line beside it, and a visitor who subscribes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pushkeep.app.projects import create_api_key
+from pushkeep.compose import Serving, serve
+from pushkeep.config import load_settings
+from pushkeep.pushservice import PushService
+from pushkeep.testing.browser import Page, poll
+from pushkeep.testing.notifications import Notification
+from pushkeep.web.demo_page import DemoPage
+
+from .desk import Desk
+
+# Chromium's push client waits a few seconds after its start before it registers anybody.
+SUBSCRIBE_SECONDS_MAX = 60.0
+COMMAND_SECONDS_MAX = 60.0
+
+_used_ports: set[int] = set()
+
+SUBSCRIBED = (
+    "document.querySelector('#status').dataset.state === 'subscribed'"
+    " && document.querySelector('#short-id').textContent.trim()"
+)
+# What the worker's registration shows; the page lies outside its scope.
+SHOWN = """navigator.serviceWorker.getRegistration("/pushkeep/a/")
+  .then((registration) => registration.getNotifications())
+  .then((shown) => shown.map(({title, body, tag, data}) => ({title, body, tag, data})))"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    url: str
+    data_dir: Path
+    api_key: str
+    serving: Serving
+    http: httpx.AsyncClient
+
+    async def pushkeep(self, *arguments: str) -> Ran:
+        """Run the command line as an operator would, in a process of its own beside the server."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "pushkeep",
+            *arguments,
+            "--data-dir",
+            str(self.data_dir),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.data_dir), "COLUMNS": "200"},
+        )
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS_MAX):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode is not None
+        return Ran(process.returncode, out.decode(), err.decode())
+
+    async def notify(self, **body: object) -> dict[str, Any]:
+        """POST /v1/notifications, as a site's backend would."""
+        answer = await self.http.post("/v1/notifications", json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def notify_one(self, short_id: str, **body: object) -> dict[str, Any]:
+        """The same to one subscription; returns its own report."""
+        report = await self.notify(to={"subscriptions": [short_id]}, **body)
+        (one,) = report["results"]
+        assert isinstance(one, dict)
+        return one
+
+    async def subscriptions(self, state: str | None = None) -> list[dict[str, Any]]:
+        """GET /v1/subscriptions: what is stored."""
+        answer = await self.http.get("/v1/subscriptions", params={"state": state} if state else None)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
+    async def subscription(self, short_id: str) -> dict[str, Any]:
+        answer = await self.http.get(f"/v1/subscriptions/{short_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@contextlib.asynccontextmanager
+async def running_site(data_dir: Path, service: PushService, label: str) -> AsyncIterator[Site]:
+    """Serve the demo page at an origin no test had before."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    port = _fresh_port()
+    url = f"http://{label}.localhost:{port}"
+    entries = service.origin_map_entries()
+    # The file is how the command line beside the server learns where the push services are.
+    (data_dir / "pushkeep.toml").write_text(f"origin_map = {json.dumps(entries)}\n")
+    settings = load_settings(
+        overrides={"data_dir": data_dir, "port": port, "public_url": url, "contact": "mailto:tests@example.org"},
+        environ={},
+    )
+    key_file = data_dir / "api-key"
+    page = DemoPage(
+        pushkeep_command="pushkeep", api_key_file=str(key_file), data_dir_flag=f"--data-dir {data_dir}", offline=True
+    )
+    ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(serve(settings, demo=page, on_ready=ready.set_result, handle_signals=False))
+    await asyncio.wait({server, ready}, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+    if not ready.done():
+        server.cancel()
+        await server
+    serving = ready.result()
+    try:
+        api_key = await create_api_key(serving.services, serving.project, "tests")
+        headers = {"Authorization": f"Bearer {api_key}"}
+        # trust_env off: a proxy of the environment must not see these requests.
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, trust_env=False
+        ) as http:
+            yield Site(url, data_dir, api_key, serving, http)
+    finally:
+        serving.stop()
+        await server
+
+
+def _fresh_port() -> int:
+    """A free port that no earlier test used: an origin used before has state in the browser's profile."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port: int = probe.getsockname()[1]
+        if port not in _used_ports:
+            _used_ports.add(port)
+            return port
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who has subscribed on the demo page."""
+
+    desk: Desk
+    site: Site
+    page: Page
+    short_id: str
+
+    async def sees(self, title: str) -> Notification:
+        """The notification of that title on the desktop."""
+        return await self.desk.notifications.wait_for(
+            lambda shown: shown.title == title, timeout_seconds=SUBSCRIBE_SECONDS_MAX
+        )
+
+    async def shown(self, title: str) -> dict[str, Any]:
+        """The same as the browser keeps it, with the data the worker put there."""
+        found = await poll(
+            lambda: self._find(title), timeout_seconds=SUBSCRIBE_SECONDS_MAX, waiting_for=f"{title} among the shown"
+        )
+        assert isinstance(found, dict)
+        return found
+
+    async def _find(self, title: str) -> object:
+        every = await self.page.evaluate(SHOWN)
+        assert isinstance(every, list)
+        return next((one for one in every if isinstance(one, dict) and one["title"] == title), None)
+
+    async def leaves_unnoticed(self) -> None:
+        """End the subscription in the browser without a word to the server, as clearing site data does."""
+        assert await self.page.evaluate(
+            """navigator.serviceWorker.getRegistration("/pushkeep/a/")
+                 .then((registration) => registration.pushManager.getSubscription())
+                 .then((subscription) => subscription.unsubscribe())"""
+        )
+
+
+async def arrive(desk: Desk, site: Site) -> Page:
+    """Open the demo page as a visitor who will say yes when asked."""
+    await desk.browser.set_permission(site.url, "granted")
+    page = await desk.browser.open(site.url)
+    await page.wait_for("!document.querySelector('#subscribe').disabled")
+    return page
+
+
+async def subscribe(desk: Desk, site: Site) -> Visitor:
+    """Open the demo page and press its button."""
+    page = await arrive(desk, site)
+    await page.click("#subscribe")
+    short_id = await page.wait_for(SUBSCRIBED, timeout_seconds=SUBSCRIBE_SECONDS_MAX)
+    assert isinstance(short_id, str)
+    return Visitor(desk, site, page, short_id)

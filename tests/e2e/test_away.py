@@ -1,0 +1,119 @@
+"""A browser that is away gets its messages when it is back; one that was forgotten subscribes again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from pushkeep.pushservice import PushService
+from pushkeep.testing import browsers
+
+from .desk import Desk, desk_for
+from .site import Site, Visitor, running_site, subscribe
+
+pytestmark = pytest.mark.browser
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=browsers.NAMES)
+async def own_visitor(
+    request: pytest.FixtureRequest, push_service: PushService, tmp_path: Path
+) -> AsyncIterator[Visitor]:
+    """A subscribed visitor in a browser nobody else uses."""
+    async with (
+        desk_for(request.param, push_service, profile=tmp_path / "profile") as desk,
+        running_site(tmp_path / "data", push_service, f"own-{request.param}") as site,
+    ):
+        yield await subscribe(desk, site)
+
+
+def client_of(desk: Desk) -> str:
+    """The push service's id for the connected browser of that make: the one that was seen last."""
+    return [one.id for one in desk.service.clients() if one.kind == desk.browser.name and one.connected][-1]
+
+
+async def test_a_message_waits_while_the_connection_is_refused(visitor: Visitor) -> None:
+    site, service = visitor.site, visitor.desk.service
+    client = client_of(visitor.desk)
+    assert await service.drop_connection(client, refuse=True)
+    before = service.last_event_serial
+    report = await site.notify_one(visitor.short_id, content={"title": "While you were away"}, options={"ttl": 600})
+    assert report["verdict"] == "accepted"
+    assert [message.state for message in service.messages()] == ["waiting"]
+    assert "While you were away" not in {shown.title for shown in visitor.desk.notifications.shown}
+    service.admit_client(client)
+    await service.wait_for_client(90, client_id=client, after=before)
+    await visitor.sees("While you were away")
+
+
+async def test_a_message_waits_for_a_restart_with_no_page_open(own_visitor: Visitor) -> None:
+    desk, site = own_visitor.desk, own_visitor.site
+    await desk.browser.stop()
+    for title, topic in (("Overtaken", "news"), ("After the restart", "news")):
+        report = await site.notify_one(
+            own_visitor.short_id, content={"title": title, "url": "/demo/info"}, options={"ttl": 600, "topic": topic}
+        )
+        assert report["verdict"] == "accepted"
+    await desk.browser.start()
+    assert await desk.browser.tabs() == ("about:blank",)
+    seen = await own_visitor.sees("After the restart")
+    assert "Overtaken" not in {shown.title for shown in desk.notifications.shown}
+    await desk.notifications.click(seen)
+    page = await desk.browser.open(site.url)
+    assert await page.wait_for("document.querySelector('#short-id').textContent.trim()") == own_visitor.short_id
+
+
+async def test_a_forgotten_firefox_subscribes_again_by_itself(push_service: PushService, tmp_path: Path) -> None:
+    async with (
+        desk_for("firefox", push_service) as desk,
+        running_site(tmp_path / "data", push_service, "forgotten") as site,
+    ):
+        visitor = await subscribe(desk, site)
+        # No page is open: the worker alone does it.
+        await desk.browser.close_tabs()
+        before = push_service.last_event_serial
+        await push_service.forget_client(client_of(desk))
+        await push_service.wait_for_subscription(60, after=before)
+        new = await _only_active(site, other_than=visitor.short_id)
+        assert (await site.subscription(visitor.short_id))["state"] in ("superseded", "gone")
+        report = await site.notify_one(str(new["short_id"]), content={"title": "Found again"})
+        assert report["verdict"] == "accepted"
+        await visitor.sees("Found again")
+        await _old_is_not_sent_to(site, visitor.short_id)
+
+
+async def test_a_chromium_whose_permission_came_back_subscribes_again(visitor: Visitor) -> None:
+    """Both browsers drop the subscription with the permission and fire the event when it comes back."""
+    desk, site = visitor.desk, visitor.site
+    await desk.browser.set_permission(site.url, "denied")
+    await visitor.page.wait_for("document.querySelector('#status').dataset.state === 'denied'")
+    await desk.browser.close_tabs()
+    before = desk.service.last_event_serial
+    await desk.browser.set_permission(site.url, "granted")
+    await desk.service.wait_for_subscription(60, after=before)
+    new = await _only_active(site, other_than=visitor.short_id)
+    assert (await site.notify_one(str(new["short_id"]), content={"title": "Allowed again"}))["verdict"] == "accepted"
+    await visitor.sees("Allowed again")
+
+
+async def _only_active(site: Site, *, other_than: str) -> dict[str, object]:
+    from pushkeep.testing.browser import poll
+
+    async def look() -> list[dict[str, object]]:
+        return await site.subscriptions("active")
+
+    active = await poll(
+        look,
+        timeout_seconds=60,
+        waiting_for="exactly one other active subscription",
+        accept=lambda found: [one["short_id"] != other_than for one in found] == [True],
+    )
+    return active[0]
+
+
+async def _old_is_not_sent_to(site: Site, short_id: str) -> None:
+    report = await site.notify_one(short_id, content={"title": "To nobody"})
+    assert report["verdict"] is None
+    assert "no longer subscribed" in str(report["skipped"])

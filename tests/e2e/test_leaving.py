@@ -1,0 +1,87 @@
+"""Who has left is dropped, with the push service's own reason; a wrong key drops nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pushkeep import SigningKey
+
+from .site import Visitor
+
+pytestmark = pytest.mark.browser
+
+
+async def test_who_left_is_reported_gone_and_dropped(visitor: Visitor) -> None:
+    site, short_id = visitor.site, visitor.short_id
+    await visitor.leaves_unnoticed()
+    assert [one["state"] for one in await site.subscriptions()] == ["active"]
+    sent = await site.pushkeep("send", short_id, "--title", "Are you there?")
+    assert sent.status == 3, sent.err
+    lines = sent.err.splitlines()
+    if visitor.desk.browser.name == "firefox":
+        assert lines[0] == f"Failed to send to {short_id}: No such subscription"
+        assert any("106" in line for line in lines[1:-1])
+    else:
+        assert lines[0].startswith(f"Failed to send to {short_id}: ")
+    assert lines[-1] == f"Dropping no longer valid user: {short_id}"
+    stored = await site.subscription(short_id)
+    assert stored["state"] == "gone"
+    assert stored["ended"]["status"] == 410
+    assert stored["ended"]["text"]
+    assert await site.subscriptions("active") == []
+
+
+async def test_who_left_is_dropped_by_the_api_too_and_comes_back_by_a_visit(visitor: Visitor) -> None:
+    site = visitor.site
+    await visitor.leaves_unnoticed()
+    report = await site.notify_one(visitor.short_id, content={"title": "Are you there?"})
+    assert (report["verdict"], report["action"]) == ("gone", "dropped")
+    assert await site.subscriptions("active") == []
+    # The visitor never said no: the next visit finds the subscription lost and makes a new one.
+    await visitor.page.goto(site.url)
+    new_id = await visitor.page.wait_for("document.querySelector('#short-id').textContent.trim()", timeout_seconds=60)
+    (active,) = await site.subscriptions("active")
+    assert active["short_id"] == new_id
+    assert (await site.notify_one(str(new_id), content={"title": "Back again"}))["verdict"] == "accepted"
+    await visitor.sees("Back again")
+
+
+async def test_the_pages_button_ends_it_everywhere(visitor: Visitor) -> None:
+    site, short_id = visitor.site, visitor.short_id
+    before = visitor.desk.service.last_event_serial
+    (mailbox,) = [
+        one for one in visitor.desk.service.subscriptions() if one.application_server_key == await _key(visitor)
+    ]
+    await visitor.page.click("#unsubscribe")
+    await visitor.page.wait_for("document.querySelector('#status').dataset.state === 'unsubscribed'")
+    await visitor.desk.service.wait_for_unsubscription(mailbox.id, 30)
+    assert visitor.desk.service.last_event_serial > before
+    assert (await site.subscription(short_id))["state"] == "unsubscribed"
+    sent = await site.pushkeep("send", short_id, "--title", "Still there?")
+    assert sent.status == 3, sent.err
+    assert short_id in sent.err
+
+
+async def test_another_key_is_refused_and_the_record_is_kept(visitor: Visitor, tmp_path: Path) -> None:
+    site, short_id = visitor.site, visitor.short_id
+    other = tmp_path / "other.pem"
+    other.write_text(SigningKey.generate().to_pem())
+    other.chmod(0o600)
+    sent = await site.pushkeep("send", short_id, "--title", "Forged", "--key", str(other))
+    assert sent.status == 4, (sent.out, sent.err)
+    assert sent.err.startswith(f"Failed to send to {short_id}: ")
+    assert "Dropping" not in sent.err
+    assert (await site.subscription(short_id))["state"] == "active"
+    assert (await site.pushkeep("send", short_id, "--title", "Genuine")).status == 0
+    await visitor.sees("Genuine")
+    assert "Forged" not in {shown.title for shown in visitor.desk.notifications.shown}
+
+
+async def _key(visitor: Visitor) -> str:
+    config = await visitor.page.evaluate(
+        "fetch(`/v1/client/${document.body.dataset.projectKey}/config`).then((answer) => answer.json())"
+    )
+    assert isinstance(config, dict)
+    return str(config["application_server_key"])

@@ -28,9 +28,7 @@ OTHER_KEY = SigningKey.generate()
 SUBPROTOCOL = Subprotocol("push-notification")
 
 
-def authorization(
-    origin: str, *, key: SigningKey = KEY, expires_in: float = 3600, now: float | None = None
-) -> str:
+def authorization(origin: str, *, key: SigningKey = KEY, expires_in: float = 3600, now: float | None = None) -> str:
     moment = time.time() if now is None else now
     token = sign(key, audience=origin, contact="mailto:a@example.com", expires_at=int(moment + expires_in))
     return authorization_header(token, key)
@@ -92,9 +90,7 @@ class Sender:
         key: SigningKey = KEY,
         **changes: str | None,
     ) -> httpx.Response:
-        return await self.post(
-            subscription.endpoint.url, body=sealed(subscription, payload), key=key, **changes
-        )
+        return await self.post(subscription.endpoint.url, body=sealed(subscription, payload), key=key, **changes)
 
 
 class FakeFirefox:
@@ -271,9 +267,7 @@ class FakeMcs:
 
 def app_data(frame: mcs_frames.Frame) -> dict[str, str]:
     """The key and value pairs of a DataMessageStanza."""
-    pairs = [
-        protobuf.parse(value) for number, value in frame.fields if number == 7 and isinstance(value, bytes)
-    ]
+    pairs = [protobuf.parse(value) for number, value in frame.fields if number == 7 and isinstance(value, bytes)]
     return {protobuf.last_text(pair, 1): protobuf.last_text(pair, 2) for pair in pairs}
 
 

@@ -58,9 +58,7 @@ async def test_the_overview_has_every_address(admin: AdminClient) -> None:
     }
 
 
-async def test_lists_show_the_life_of_a_message(
-    service: PushService, admin: AdminClient, sender: Sender
-) -> None:
+async def test_lists_show_the_life_of_a_message(service: PushService, admin: AdminClient, sender: Sender) -> None:
     receiver = await service.subscribe(KEY.public_bytes)
     receiver.disconnect()
     await sender.send(receiver.subscription, b"x", topic="t", urgency="low", ttl="9")

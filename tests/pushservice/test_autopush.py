@@ -142,9 +142,7 @@ async def test_nack_is_announced(service: PushService) -> None:
         assert (nacked.client_id, nacked.message_id, nacked.code) == (client.uaid, "v", 301)
 
 
-async def test_what_was_not_acknowledged_comes_again_at_reconnect(
-    service: PushService, sender: Sender
-) -> None:
+async def test_what_was_not_acknowledged_comes_again_at_reconnect(service: PushService, sender: Sender) -> None:
     async with firefox(service) as client:
         _, endpoint = await client.register()
         await sender.post(endpoint)
@@ -204,9 +202,7 @@ async def test_the_in_flight_limit_holds_and_acks_make_room(service: PushService
         assert len({str((await client.hear())["version"]) for _ in range(2)}) == 2
 
 
-async def test_forgetting_gives_a_new_id_and_ends_the_subscriptions(
-    service: PushService, sender: Sender
-) -> None:
+async def test_forgetting_gives_a_new_id_and_ends_the_subscriptions(service: PushService, sender: Sender) -> None:
     async with firefox(service) as client:
         _, endpoint = await client.register()
         await service.forget_client(client.uaid)
@@ -215,9 +211,7 @@ async def test_forgetting_gives_a_new_id_and_ends_the_subscriptions(
     assert (await sender.post(endpoint)).status_code == 410
     async with firefox(service, client.uaid) as again:
         assert again.uaid != client.uaid
-        assert [event.reason for event in service.events() if isinstance(event, Unregistered)] == [
-            "forgotten"
-        ]
+        assert [event.reason for event in service.events() if isinstance(event, Unregistered)] == ["forgotten"]
 
 
 async def test_dropping_a_connection_with_a_code(service: PushService, sender: Sender) -> None:
@@ -248,9 +242,7 @@ async def test_a_refused_client_stays_out_until_it_is_admitted(service: PushServ
         assert (await again.hear())["messageType"] == "notification"
 
 
-async def test_an_expired_subscription_is_gone_and_the_client_is_not_told(
-    service: PushService, sender: Sender
-) -> None:
+async def test_an_expired_subscription_is_gone_and_the_client_is_not_told(service: PushService, sender: Sender) -> None:
     async with firefox(service) as client:
         _, endpoint = await client.register()
         registered = await service.wait_for(Registered, 5)
@@ -317,9 +309,7 @@ async def test_a_client_that_answers_pings_stays() -> None:
 
 async def test_an_upgrade_that_is_no_websocket_is_refused(service: PushService) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        async with connect(
-            service.autopush_url, additional_headers={"Sec-WebSocket-Version": "1"}, proxy=None
-        ):
+        async with connect(service.autopush_url, additional_headers={"Sec-WebSocket-Version": "1"}, proxy=None):
             pass
     assert refused.value.response.status_code == 400
 

@@ -74,9 +74,7 @@ def test_acks_with_their_codes() -> None:
     assert frames.parse(text) == frames.AckFrame(((CHANNEL, "v", 101), (CHANNEL, "v", None)))
 
 
-@pytest.mark.parametrize(
-    "updates", [None, {}, [1], [{}], [{"channelID": CHANNEL, "version": ""}], [0] * 1001]
-)
+@pytest.mark.parametrize("updates", [None, {}, [1], [{}], [{"channelID": CHANNEL, "version": ""}], [0] * 1001])
 def test_broken_acks_are_refused(updates: object) -> None:
     with pytest.raises(InvalidInput):
         frames.parse(json.dumps({"messageType": "ack", "updates": updates}))

@@ -16,9 +16,7 @@ def test_made_once_and_taken_again(tmp_path: Path) -> None:
     first = Certificates.load_or_make(tmp_path, NAMES)
     again = Certificates.load_or_make(tmp_path, NAMES)
     assert again.spki_sha256 == first.spki_sha256
-    assert (
-        Certificates.load_or_make(tmp_path, (*NAMES, "fcm.googleapis.com")).spki_sha256 != first.spki_sha256
-    )
+    assert Certificates.load_or_make(tmp_path, (*NAMES, "fcm.googleapis.com")).spki_sha256 != first.spki_sha256
 
 
 def test_the_cas_key_is_not_written(tmp_path: Path) -> None:

@@ -238,9 +238,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 1), ttl=st.sampled_from([0, 5, 50]), topic=st.sampled_from([None, "t"]))
     def accept(self, index: int, ttl: int, topic: str | None) -> None:
-        message, lost = self.core.accept(
-            self.mailboxes[index], draft(ttl, topic), online=self.online, now=self.now
-        )
+        message, lost = self.core.accept(self.mailboxes[index], draft(ttl, topic), online=self.online, now=self.now)
         self.accepted.add(message.id)
         self.over |= {loss.message.id for loss in lost}
 

@@ -41,9 +41,7 @@ async def test_a_wait_finds_the_past_and_the_future_and_only_what_matches() -> N
     events.announce(Connected(client_id="a", via="local"))
     assert (await events.wait(Connected, seconds=1)).client_id == "a"
     waiting = [
-        asyncio.create_task(
-            events.wait(Disconnected, seconds=5, matching=lambda event: event.client_id == "b")
-        )
+        asyncio.create_task(events.wait(Disconnected, seconds=5, matching=lambda event: event.client_id == "b"))
         for _ in range(3)
     ]
     await asyncio.sleep(0)  # lets the waits begin

@@ -61,9 +61,7 @@ async def test_a_broken_check_in_is_a_400(service: PushService, body: bytes) -> 
         assert (await http.post(service.checkin_url, content=b"x" * 20_000)).status_code == 413
 
 
-async def test_registration_needs_the_devices_credentials(
-    service: PushService, chromium: FakeChromium
-) -> None:
+async def test_registration_needs_the_devices_credentials(service: PushService, chromium: FakeChromium) -> None:
     chromium.security_token += 1
     answer = await chromium.form({"sender": KEY.public_b64, "X-subtype": SUBTYPE})
     assert (answer.status_code, answer.text) == (401, "Error=AUTHENTICATION_FAILED")
@@ -225,9 +223,7 @@ async def test_foreign_credentials_are_refused_at_login(service: PushService, ch
     assert not [event for event in service.events() if isinstance(event, Connected)]
 
 
-async def test_a_second_login_replaces_the_first(
-    service: PushService, chromium: FakeChromium, sender: Sender
-) -> None:
+async def test_a_second_login_replaces_the_first(service: PushService, chromium: FakeChromium, sender: Sender) -> None:
     endpoint = await chromium.register(SUBTYPE)
     async with chromium.mcs() as first, chromium.mcs() as second:
         await hear_login(first)

@@ -42,9 +42,7 @@ async def test_connections_are_kept_for_the_next_request(service: PushService) -
 
 async def test_expect_100_continue_is_answered(service: PushService) -> None:
     async with plain(service) as (reader, writer):
-        writer.write(
-            b"POST /checkin HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
-        )
+        writer.write(b"POST /checkin HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n")
         assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"\x10\x00")
         assert b" 200 OK" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)

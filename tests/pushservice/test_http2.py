@@ -26,9 +26,7 @@ from .helpers import KEY, Sender
 class RawClient:
     """h2's client half on a TLS socket, flushed by hand."""
 
-    def __init__(
-        self, service: PushService, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, service: PushService, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.authority = urlsplit(service.url).netloc
         self.reader = reader
         self.writer = writer
@@ -67,9 +65,7 @@ async def raw(service: PushService) -> AsyncIterator[RawClient]:
     context = ssl.create_default_context(cafile=str(service.ca_file))
     context.set_alpn_protocols(["h2"])
     port = urlsplit(service.url).port
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", port, ssl=context, server_hostname="localhost"
-    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
     try:
         client = RawClient(service, reader, writer)
         client.flush()

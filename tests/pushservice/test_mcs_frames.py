@@ -39,9 +39,7 @@ def message(**changes: object) -> Message:
     return Message("mid", mailbox, made, 1000.7, 1060.7)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=40)), max_size=8), st.integers(1, 7), st.data()
-)
+@given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=40)), max_size=8), st.integers(1, 7), st.data())
 def test_frames_are_found_however_the_octets_are_cut(
     frames: list[tuple[int, bytes]], size: int, data: st.DataObject
 ) -> None:

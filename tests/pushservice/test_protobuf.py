@@ -42,9 +42,7 @@ def test_what_does_not_fit_is_not_written(number: int) -> None:
         protobuf.encode_varint(number)
 
 
-@given(
-    st.lists(st.tuples(numbers, st.one_of(st.integers(0, 2**64 - 1), st.binary(max_size=50))), max_size=20)
-)
+@given(st.lists(st.tuples(numbers, st.one_of(st.integers(0, 2**64 - 1), st.binary(max_size=50))), max_size=20))
 def test_messages_round_trip(fields: list[tuple[int, int | bytes]]) -> None:
     data = b"".join(
         protobuf.integer(number, value) if isinstance(value, int) else protobuf.octets(number, value)

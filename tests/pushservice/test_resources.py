@@ -51,9 +51,7 @@ async def test_a_message_is_taken_and_received(service: PushService, vendor: str
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_a_message_without_payload_is_received_as_none(
-    service: PushService, sender: Sender, vendor: str
-) -> None:
+async def test_a_message_without_payload_is_received_as_none(service: PushService, sender: Sender, vendor: str) -> None:
     receiver = await subscriber(service, vendor)
     assert (await sender.post(receiver.subscription.endpoint.url)).status_code == 201
     assert (await receiver.receive(5)).data is None
@@ -110,9 +108,7 @@ async def test_a_body_that_is_not_aes128gcm_is_a_400(
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_4096_octets_pass_and_one_more_is_a_413(
-    service: PushService, sender: Sender, vendor: str
-) -> None:
+async def test_4096_octets_pass_and_one_more_is_a_413(service: PushService, sender: Sender, vendor: str) -> None:
     receiver = await subscriber(service, vendor)
     largest = sealed(receiver.subscription, b"x" * 3993)
     assert len(largest) == 4096
@@ -185,9 +181,7 @@ async def test_an_ended_subscription_is_gone(service: PushService, sender: Sende
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_a_bad_token_hides_a_dead_subscription(
-    service: PushService, sender: Sender, vendor: str
-) -> None:
+async def test_a_bad_token_hides_a_dead_subscription(service: PushService, sender: Sender, vendor: str) -> None:
     receiver = await subscriber(service, vendor)
     await receiver.unsubscribe()
     answer = await sender.send(receiver.subscription, b"x", authorization=None, ttl=None)
@@ -224,9 +218,7 @@ async def test_an_unknown_token_is_googles_404_text(service: PushService, sender
         "https://fcm.google.com/preprod/wp/",
     ],
 )
-async def test_every_google_prefix_leads_to_the_subscription(
-    service: PushService, sender: Sender, prefix: str
-) -> None:
+async def test_every_google_prefix_leads_to_the_subscription(service: PushService, sender: Sender, prefix: str) -> None:
     receiver = await subscriber(service, "fcm")
     endpoint = prefix + receiver.subscription.endpoint.url.rpartition("/")[2]
     answer = await sender.post(endpoint)
@@ -242,9 +234,7 @@ async def test_a_host_that_is_not_ours_is_misdirected(service: PushService, send
     assert answer.status_code == 421
 
 
-async def test_an_unrestricted_subscription_needs_no_token_but_checks_one(
-    service: PushService, sender: Sender
-) -> None:
+async def test_an_unrestricted_subscription_needs_no_token_but_checks_one(service: PushService, sender: Sender) -> None:
     receiver = await service.subscribe()
     endpoint = receiver.subscription.endpoint.url
     assert "/wpush/v1/" in endpoint
@@ -253,9 +243,7 @@ async def test_an_unrestricted_subscription_needs_no_token_but_checks_one(
     assert (await sender.post(endpoint, authorization="vapid t=x, k=y")).status_code == 401
 
 
-async def test_aesgcm_is_taken_with_its_headers_and_its_draft_token(
-    service: PushService, sender: Sender
-) -> None:
+async def test_aesgcm_is_taken_with_its_headers_and_its_draft_token(service: PushService, sender: Sender) -> None:
     receiver = await subscriber(service, "mozilla")
     receiver.disconnect()
     endpoint = receiver.subscription.endpoint.url

@@ -61,9 +61,7 @@ async def test_pywebpush_with_another_key_is_a_mismatch(service: PushService, tm
         )
 
 
-async def test_pywebpush_with_the_old_encoding_is_passed_through(
-    service: PushService, tmp_path: Path
-) -> None:
+async def test_pywebpush_with_the_old_encoding_is_passed_through(service: PushService, tmp_path: Path) -> None:
     subscriber = await service.subscribe(KEY.public_bytes)
     subscriber.disconnect()
     status = await asyncio.to_thread(
@@ -141,9 +139,7 @@ async def test_bad_subscriptions_name_the_field(
     assert refused.value.field == field
 
 
-async def test_many_subscribers_are_cheap_to_make_and_all_receive(
-    service: PushService, sender: Sender
-) -> None:
+async def test_many_subscribers_are_cheap_to_make_and_all_receive(service: PushService, sender: Sender) -> None:
     subscribers = [await service.subscribe(KEY.public_bytes) for _ in range(200)]
     for subscriber in subscribers[::50]:
         await sender.send(subscriber.subscription, b"x")

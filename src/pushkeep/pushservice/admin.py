@@ -45,9 +45,7 @@ class Admin:
     async def handle(self, request: Request) -> Response:
         """Answer one request."""
         scheme, _, given = (request.header("authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode(), self._token.encode()
-        ):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token.encode()):
             return json_response(
                 401,
                 _problem("unauthorized", "The admin token is missing or wrong."),

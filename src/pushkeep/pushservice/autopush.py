@@ -153,9 +153,7 @@ class _Conversation:
         if frame.problem is not None:
             return frames.not_registered(frame.channel, 400, frame.problem)
         try:
-            subscription = self._hub.subscribe(
-                self._client, vendor="mozilla", channel=frame.channel, key=frame.key
-            )
+            subscription = self._hub.subscribe(self._client, vendor="mozilla", channel=frame.channel, key=frame.key)
         except PushkeepError as error:
             return frames.not_registered(frame.channel, 500, error.message)
         return frames.registered(frame.channel, self._endpoint_of(subscription))

@@ -144,9 +144,7 @@ def _channel(value: object) -> str:
 
 def _version(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _VERSION_CHARACTERS_MAX:
-        raise InvalidInput(
-            f"version must be text of up to {_VERSION_CHARACTERS_MAX} characters.", field="version"
-        )
+        raise InvalidInput(f"version must be text of up to {_VERSION_CHARACTERS_MAX} characters.", field="version")
     return value
 
 

@@ -76,9 +76,7 @@ def _is_usable(directory: Path, names: Sequence[str]) -> bool:
         leaf.verify_directly_issued_by(ca)
         found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         present = {str(item.value) for item in found}
-        return present == {_canonical(name) for name in names} and leaf.not_valid_after_utc > datetime.now(
-            UTC
-        )
+        return present == {_canonical(name) for name in names} and leaf.not_valid_after_utc > datetime.now(UTC)
     return False
 
 

@@ -170,17 +170,13 @@ class Core:
     def channel(self, client: Client, channel: str, key: bytes | None = None) -> list[Subscription]:
         """A client's subscriptions of one channel, under ``key`` only if one is given."""
         return [
-            found
-            for (name, bound), found in client.subscriptions.items()
-            if name == channel and key in (None, bound)
+            found for (name, bound), found in client.subscriptions.items() if name == channel and key in (None, bound)
         ]
 
     def end(self, subscription: Subscription) -> list[Loss]:
         """End a subscription with all its messages; its endpoint is gone from now on."""
         client = subscription.client
-        lost = [
-            m for m in (*client.waiting.values(), *client.sent.values()) if m.subscription is subscription
-        ]
+        lost = [m for m in (*client.waiting.values(), *client.sent.values()) if m.subscription is subscription]
         for message in lost:
             self._remove(message)
         client.subscriptions.pop((subscription.channel, subscription.key), None)

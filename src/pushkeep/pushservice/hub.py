@@ -114,9 +114,7 @@ class Hub:
 
     # Subscriptions
 
-    def subscribe(
-        self, client: Client, *, vendor: str, channel: str, key: bytes | None, app: str = ""
-    ) -> Subscription:
+    def subscribe(self, client: Client, *, vendor: str, channel: str, key: bytes | None, app: str = "") -> Subscription:
         """Make or find a subscription.
 
         Raises:
@@ -126,13 +124,9 @@ class Hub:
         now = self.now()
         if self.core.clients.get(client.id) is not client:
             raise NotFound("This client was forgotten; it must say hello again.")
-        subscription, is_new = self.core.subscribe(
-            client, vendor=vendor, channel=channel, key=key, app=app, now=now
-        )
+        subscription, is_new = self.core.subscribe(client, vendor=vendor, channel=channel, key=key, app=app, now=now)
         if is_new:
-            self.events.announce(
-                Registered(subscription_id=subscription.id, client_id=client.id, vendor=vendor)
-            )
+            self.events.announce(Registered(subscription_id=subscription.id, client_id=client.id, vendor=vendor))
         return subscription
 
     def end(self, subscription: Subscription, reason: str, code: int | None = None) -> None:
@@ -154,9 +148,7 @@ class Hub:
 
     def _ended(self, subscription: Subscription, reason: str, code: int | None) -> None:
         self.events.announce(
-            Unregistered(
-                subscription_id=subscription.id, client_id=subscription.client.id, reason=reason, code=code
-            )
+            Unregistered(subscription_id=subscription.id, client_id=subscription.client.id, reason=reason, code=code)
         )
 
     # Messages
@@ -186,14 +178,10 @@ class Hub:
     def written(self, message: Message) -> None:
         """The message is being written to its client's connection."""
         self.events.announce(
-            Delivered(
-                message_id=message.id, client_id=message.subscription.client.id, attempt=message.attempts
-            )
+            Delivered(message_id=message.id, client_id=message.subscription.client.id, attempt=message.attempts)
         )
 
-    def acknowledge(
-        self, client: Client, message_id: str, *, code: int | None, channel: str | None = None
-    ) -> bool:
+    def acknowledge(self, client: Client, message_id: str, *, code: int | None, channel: str | None = None) -> bool:
         """The client has the message; False if it is not (any more) one of its messages."""
         message = self.core.acknowledge(client, message_id, channel)
         if message is None:

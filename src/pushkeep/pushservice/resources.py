@@ -94,9 +94,7 @@ class Resources:
         self._hub.withdraw(message_id)
         return Response(204)  # also when it is gone already, as Mozilla answers
 
-    def _push(
-        self, request: Request, personality: Personality, origin: str, match: re.Match[str]
-    ) -> Response:
+    def _push(self, request: Request, personality: Personality, origin: str, match: re.Match[str]) -> Response:
         try:
             subscription, draft = self._check(request, personality, origin, match)
             try:
@@ -122,9 +120,7 @@ class Resources:
         token = match.group(match.lastindex or 0)
         claims = self._hub.core.tokens.open_endpoint_token(personality.vendor, token)
         restricted = claims is not None and claims.key_hash is not None
-        if claims is None or (
-            personality.vendor == "mozilla" and match.group(1) != ("v2" if restricted else "v1")
-        ):
+        if claims is None or (personality.vendor == "mozilla" and match.group(1) != ("v2" if restricted else "v1")):
             raise _RefusedError(Refusal.UNKNOWN_ENDPOINT)
         subscription = self._hub.core.subscriptions.get(token)
         self._authorize(request, origin, claims.key_hash, subscription)

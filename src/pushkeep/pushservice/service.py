@@ -249,9 +249,7 @@ class PushService(Control):
 
     def _own_origins(self) -> frozenset[str]:
         names = {*_LOOPBACK_NAMES, self._host} if _is_loopback(self._host) else {self._host}
-        return frozenset(
-            f"https://{_bracketed(name)}:{self._https.port}".removesuffix(":443") for name in names
-        )
+        return frozenset(f"https://{_bracketed(name)}:{self._https.port}".removesuffix(":443") for name in names)
 
     def _endpoint_of(self, subscription: Subscription) -> str:
         if subscription.vendor == "fcm":
@@ -265,14 +263,10 @@ class PushService(Control):
         if stream.alpn == "h2":
             await Http2Connection(stream, self._answer_https, limits=self._limits).run()
         else:
-            await Http1Connection(
-                stream, self._answer_https, limits=self._limits, upgrade=self._autopush.serve
-            ).run()
+            await Http1Connection(stream, self._answer_https, limits=self._limits, upgrade=self._autopush.serve).run()
 
     async def _serve_plain(self, stream: Stream) -> None:
-        await Http1Connection(
-            stream, self._answer_plain, limits=self._limits, upgrade=self._autopush.serve
-        ).run()
+        await Http1Connection(stream, self._answer_plain, limits=self._limits, upgrade=self._autopush.serve).run()
 
     async def _answer_https(self, request: Request) -> Response:
         if request.path.startswith(ADMIN_PREFIX):

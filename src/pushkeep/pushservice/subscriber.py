@@ -89,9 +89,7 @@ class LocalSubscriber:
                     self._arrival.clear()
                     await self._arrival.wait()
         except TimeoutError:
-            raise TimeoutError(
-                f"No message within {timeout:g} s for {self.subscription.endpoint.label}."
-            ) from None
+            raise TimeoutError(f"No message within {timeout:g} s for {self.subscription.endpoint.label}.") from None
         received = self._arrived.popleft()
         self.wake()
         if isinstance(received, Undecryptable):

@@ -28,9 +28,7 @@ class WebSocket:
         self._protocol = ServerProtocol(
             subprotocols=[Subprotocol(subprotocol)],
             # The browser offers it, but a client that does not is welcome too.
-            select_subprotocol=lambda _protocol, offered: next(
-                (name for name in offered if name == subprotocol), None
-            ),
+            select_subprotocol=lambda _protocol, offered: next((name for name in offered if name == subprotocol), None),
             max_size=limits.frame_bytes_max,
         )
         self._fragments: list[bytes] = []

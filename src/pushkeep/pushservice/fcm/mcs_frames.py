@@ -161,8 +161,7 @@ def data_message(message: Message, last_stream_id: int) -> bytes:
         if draft.crypto_key is not None:
             data["crypto-key"] = draft.crypto_key
     pairs = b"".join(
-        protobuf.octets(7, protobuf.octets(1, name) + protobuf.octets(2, value))
-        for name, value in data.items()
+        protobuf.octets(7, protobuf.octets(1, name) + protobuf.octets(2, value)) for name, value in data.items()
     )
     content = (
         protobuf.octets(3, b64url_encode(subscription.key or b""))

@@ -24,16 +24,12 @@ _BODILESS = frozenset({204, 304})
 class Http1Connection:
     """Serves one connection until it ends; requests are answered one after the other."""
 
-    def __init__(
-        self, stream: Stream, handler: Handler, *, limits: Limits, upgrade: Upgrade | None = None
-    ) -> None:
+    def __init__(self, stream: Stream, handler: Handler, *, limits: Limits, upgrade: Upgrade | None = None) -> None:
         self._stream = stream
         self._handler = handler
         self._limits = limits
         self._upgrade = upgrade
-        self._h11 = h11.Connection(
-            h11.SERVER, max_incomplete_event_size=limits.request_line_and_header_bytes_max
-        )
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.request_line_and_header_bytes_max)
 
     async def run(self) -> None:
         """Serve until the client closes, breaks the protocol, or idles too long."""

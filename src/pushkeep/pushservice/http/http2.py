@@ -20,9 +20,7 @@ from pushkeep.pushservice.limits import Limits
 _BODILESS = frozenset({204, 304})
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME_HEAD_BYTES = 9
-_FRAME_BYTES_MAX = (
-    16_384  # RFC 9113 section 4.2: the smallest SETTINGS_MAX_FRAME_SIZE there is, and the default
-)
+_FRAME_BYTES_MAX = 16_384  # RFC 9113 section 4.2: the smallest SETTINGS_MAX_FRAME_SIZE there is, and the default
 
 
 @dataclass(slots=True)

@@ -2,7 +2,9 @@ import asyncio
 import json
 
 import pytest
+from sqlalchemy import Connection, text
 
+from pushkeep.adapters.store import SqliteStore
 from pushkeep.app import notify as notify_module
 from pushkeep.app.notify import RecipientResult, notify
 from pushkeep.app.projects import current_signing_key
@@ -332,3 +334,39 @@ async def test_one_token_for_each_push_service(world: World) -> None:
     await send(world)
     tokens = {(request.endpoint.origin, dict(request.headers)["Authorization"]) for request in world.transport.sent}
     assert len(tokens) == 2
+
+
+async def test_rows_that_cannot_be_sent_to_say_why(world: World) -> None:
+    damaged, orphaned = await world.register("damaged"), await world.register("orphaned")
+    good = await world.register("good")
+    store = world.services.store
+    assert isinstance(store, SqliteStore)
+
+    def damage(connection: Connection) -> None:
+        connection.execute(text("UPDATE subscriptions SET sealed = x'00' WHERE id = 1"))
+        connection.execute(
+            text(
+                "INSERT INTO signing_keys (project_id, key_id, public_key, private_key, state, created_at) "
+                "SELECT project_id, 'old', public_key, private_key, 'retired', 0 FROM signing_keys"
+            )
+        )
+        connection.execute(text("UPDATE subscriptions SET signing_key_id = 2 WHERE id = 2"))
+
+    await store.writer.run(damage)
+    results = await send(world)
+    assert results[damaged.short_id].skipped == (
+        "what is stored of it is damaged; remove it, and its browser brings it again"
+    )
+    assert results[orphaned.short_id].skipped == "its signing key is retired"
+    assert results[good.short_id].action is Action.DONE
+
+
+async def test_an_error_of_ours_is_told_in_its_words(world: World) -> None:
+    await world.register()
+
+    async def refuse(_: PushRequest) -> None:
+        raise InvalidInput("p256dh is not a point on the curve P-256.", field="p256dh")
+
+    world.transport.before_answer = refuse
+    (result,) = (await send(world)).values()
+    assert result.skipped == "p256dh is not a point on the curve P-256."

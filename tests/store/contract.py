@@ -12,7 +12,7 @@ from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import KeyState, Project
 from pushkeep.domain.registration import SEEN_WRITE_SECONDS
 from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, EndReason, Event, State
-from pushkeep.errors import Conflict
+from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports import ResultUpdate, Store
 from pushkeep.protocol.vapid import SigningKey
 from tests.store.samples import (
@@ -35,6 +35,11 @@ class ProjectContract:
         first = await store.ensure_project(new_project())
         again = await store.ensure_project(new_project())
         assert again == first
+
+    async def test_there_is_no_project_before_the_first(self, store: Store) -> None:
+        assert await store.default_project() is None
+        made = await store.ensure_project(new_project())
+        assert await store.default_project() == made
 
     async def test_settings_follow_the_configuration_and_keys_stay(self, store: Store, project: Project) -> None:
         keys = await store.signing_keys(project)
@@ -227,6 +232,13 @@ class RegistrationContract:
         first = await store.register(project, registration(subscription("one"), short_ids=taken))
         second = await store.register(project, registration(subscription("two"), short_ids=taken))
         assert (first.record.short_id, second.record.short_id) == taken
+
+    async def test_bad_luck_four_times_passes(self, store: Store, project: Project) -> None:
+        taken = ("AAAAAAAA",)
+        await store.register(project, registration(subscription("one"), short_ids=taken))
+        with pytest.raises(Unavailable, match="try again"):
+            await store.register(project, registration(subscription("two"), short_ids=taken))
+        assert len(await store.list_subscriptions(project, state=None, limit=9, after=0)) == 1
 
     async def test_another_project_sees_nothing(self, store: Store, project: Project) -> None:
         mine = (await store.register(project, registration(subscription(), owner="ann"))).record

@@ -214,7 +214,7 @@ class _Sending:
         if key is None:
             return _skipped(record, "its signing key is retired")
         if subscription is None:
-            return _skipped(record, "its endpoint and keys cannot be unsealed; wait for its browser's next visit")
+            return _skipped(record, "what is stored of it is damaged; remove it, and its browser brings it again")
         age_seconds = self._services.clock.now() - record.created_at
         attempt = 0
         while True:

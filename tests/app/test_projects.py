@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
 from pushkeep.app.projects import (
+    active_of,
     authenticate,
     create_api_key,
     current_signing_key,
@@ -9,7 +12,8 @@ from pushkeep.app.projects import (
     project_by_publishable_key,
     signing_keys,
 )
-from pushkeep.errors import InvalidInput, NotFound, Unauthorized
+from pushkeep.domain.project import KeyState
+from pushkeep.errors import ConfigurationError, InvalidInput, NotFound, Unauthorized
 from tests.app.conftest import World
 
 
@@ -18,6 +22,14 @@ async def test_a_project_has_its_keys_from_the_first_start(world: World) -> None
     assert len(await identity_secret(world.services, world.project)) == 32
     (key,) = await signing_keys(world.services, world.project)
     assert (await current_signing_key(world.services, world.project)).public_bytes == key.key.public_bytes
+
+
+async def test_the_active_key_is_found_among_others(world: World) -> None:
+    (active,) = await signing_keys(world.services, world.project)
+    retiring = dataclasses.replace(active, state=KeyState.RETIRING)
+    assert active_of([retiring, active]) is active
+    with pytest.raises(ConfigurationError, match="no active signing key"):
+        active_of([retiring])
 
 
 async def test_the_second_start_finds_them(world: World) -> None:

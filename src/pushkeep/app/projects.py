@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pushkeep.app.context import Services
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
 from pushkeep.domain.project import (
@@ -100,12 +102,17 @@ async def current_signing_key(services: Services, project: Project) -> SigningKe
 
 
 async def active_signing_key(services: Services, project: Project) -> ProjectSigningKey:
-    """The active signing key with what is recorded about it.
+    """The active signing key with what is recorded about it."""
+    return active_of(await services.store.signing_keys(project))
+
+
+def active_of(keys: Sequence[ProjectSigningKey]) -> ProjectSigningKey:
+    """The active one of a project's keys.
 
     Raises:
-        ConfigurationError: the project has none; only a damaged database can be like this.
+        ConfigurationError: there is none; only a damaged database can be like this.
     """
-    for key in await services.store.signing_keys(project):
+    for key in keys:
         if key.state is KeyState.ACTIVE:
             return key
     raise ConfigurationError("The project has no active signing key; restore the database from a backup.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
+from pushkeep.app.projects import active_of
 from pushkeep.domain.identity import verify_identity
 from pushkeep.domain.ids import (
     SHORT_ID_RANDOM_BYTES,
@@ -13,7 +14,7 @@ from pushkeep.domain.ids import (
     short_id,
     uuid7,
 )
-from pushkeep.domain.project import KeyState, Project, ProjectSigningKey
+from pushkeep.domain.project import Project, ProjectSigningKey
 from pushkeep.domain.registration import Registration
 from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord, check_external_id
 from pushkeep.domain.sync_token import make_sync_token, read_sync_token
@@ -123,7 +124,7 @@ async def register(
 
 def _current_key(keys: tuple[ProjectSigningKey, ...], text: str) -> ProjectSigningKey:
     given = b64_decode(text, field="application_server_key", length=POINT_BYTES)
-    active = next(key for key in keys if key.state is KeyState.ACTIVE)
+    active = active_of(keys)
     if given == active.key.public_bytes:
         return active
     known = any(given == key.key.public_bytes for key in keys)

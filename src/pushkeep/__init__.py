@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pushkeep.client import PushClient
+    from pushkeep.domain.identity import sign_identity
     from pushkeep.domain.origin_map import OriginMap
     from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError
     from pushkeep.protocol.outcome import Explanation, Outcome
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "no_padding",
     "pad_to_multiple",
+    "sign_identity",
 ]
 
 _HOMES = {
@@ -53,6 +55,7 @@ _HOMES = {
     "Verdict": "pushkeep.protocol.verdict",
     "no_padding": "pushkeep.protocol.padding",
     "pad_to_multiple": "pushkeep.protocol.padding",
+    "sign_identity": "pushkeep.domain.identity",
 }
 
 

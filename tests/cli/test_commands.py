@@ -15,6 +15,8 @@ import typer
 
 from pushkeep.cli import app
 from pushkeep.client import PushClient
+from pushkeep.domain.identity import verify_identity
+from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.vapid import SigningKey
 from tests.cli.conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli, Stored
@@ -36,6 +38,8 @@ def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(" ".join(path) for path in ALL) == [
         "api-keys create",
         "demo",
+        "identity secret",
+        "identity sign",
         "keys generate",
         "keys show",
         "pushservice",
@@ -235,3 +239,10 @@ async def test_pushservice_prints_addresses_that_work(environment: dict[str, str
         )
         async with PushClient(key=key, contact=CONTACT, origin_map=printed["origin_map"]) as client:
             assert (await client.send(stranger, "x")).verdict == "gone"
+
+
+async def test_an_identity_token_holds(cli: Cli, stored: Stored) -> None:
+    secret = b64_decode((await cli("identity", "secret", *stored.at)).out.strip(), field="secret")
+    made = json.loads((await cli("identity", "sign", "user-17", *stored.at, "--json")).out)
+    assert verify_identity(secret, made["identity"], now=made["expires_at"] - 10) == "user-17"
+    assert (await cli("identity", "sign", "", *stored.at)).status == 2

@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from pushkeep.app.projects import create_api_key
+from pushkeep.app.projects import create_api_key, current_signing_key
 from pushkeep.compose import Serving, serve
 from pushkeep.config import load_settings
-from pushkeep.pushservice import PushService
+from pushkeep.pushservice import PushService, SubscriptionInfo
 from pushkeep.testing.browser import Page, poll
 from pushkeep.testing.notifications import Notification
 from pushkeep.web.demo_page import DemoPage
@@ -165,6 +165,12 @@ class Visitor:
     site: Site
     page: Page
     short_id: str
+
+    async def mailbox(self) -> SubscriptionInfo:
+        """The living subscription at the push service; every site here has a key of its own."""
+        key = await current_signing_key(self.site.serving.services, self.site.serving.project)
+        (found,) = [one for one in self.desk.service.subscriptions() if one.application_server_key == key.public_b64]
+        return found
 
     async def sees(self, title: str) -> Notification:
         """The notification of that title on the desktop."""

@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from pushkeep.pushservice import PushService
 from pushkeep.testing import browsers
+from pushkeep.testing.browser import poll
 
-from .desk import Desk, desk_for
+from .desk import desk_for
 from .site import Site, Visitor, running_site, subscribe
 
 pytestmark = pytest.mark.browser
@@ -29,19 +30,16 @@ async def own_visitor(
         yield await subscribe(desk, site)
 
 
-def client_of(desk: Desk) -> str:
-    """The push service's id for the connected browser of that make: the one that was seen last."""
-    return [one.id for one in desk.service.clients() if one.kind == desk.browser.name and one.connected][-1]
-
-
 async def test_a_message_waits_while_the_connection_is_refused(visitor: Visitor) -> None:
     site, service = visitor.site, visitor.desk.service
-    client = client_of(visitor.desk)
+    mailbox = await visitor.mailbox()
+    client = mailbox.client_id
     assert await service.drop_connection(client, refuse=True)
     before = service.last_event_serial
     report = await site.notify_one(visitor.short_id, content={"title": "While you were away"}, options={"ttl": 600})
     assert report["verdict"] == "accepted"
-    assert [message.state for message in service.messages()] == ["waiting"]
+    waiting = [message for message in service.messages() if message.subscription_id == mailbox.id]
+    assert [message.state for message in waiting] == ["waiting"]
     assert "While you were away" not in {shown.title for shown in visitor.desk.notifications.shown}
     service.admit_client(client)
     await service.wait_for_client(90, client_id=client, after=before)
@@ -73,8 +71,9 @@ async def test_a_forgotten_firefox_subscribes_again_by_itself(push_service: Push
         visitor = await subscribe(desk, site)
         # No page is open: the worker alone does it.
         await desk.browser.close_tabs()
+        client = (await visitor.mailbox()).client_id
         before = push_service.last_event_serial
-        await push_service.forget_client(client_of(desk))
+        await push_service.forget_client(client)
         await push_service.wait_for_subscription(60, after=before)
         new = await _only_active(site, other_than=visitor.short_id)
         assert (await site.subscription(visitor.short_id))["state"] in ("superseded", "gone")
@@ -84,7 +83,7 @@ async def test_a_forgotten_firefox_subscribes_again_by_itself(push_service: Push
         await _old_is_not_sent_to(site, visitor.short_id)
 
 
-async def test_a_chromium_whose_permission_came_back_subscribes_again(visitor: Visitor) -> None:
+async def test_a_permission_that_comes_back_brings_the_subscription_back(visitor: Visitor) -> None:
     """Both browsers drop the subscription with the permission and fire the event when it comes back."""
     desk, site = visitor.desk, visitor.site
     await desk.browser.set_permission(site.url, "denied")
@@ -99,8 +98,6 @@ async def test_a_chromium_whose_permission_came_back_subscribes_again(visitor: V
 
 
 async def _only_active(site: Site, *, other_than: str) -> dict[str, object]:
-    from pushkeep.testing.browser import poll
-
     async def look() -> list[dict[str, object]]:
         return await site.subscriptions("active")
 

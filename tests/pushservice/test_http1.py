@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,24 +80,6 @@ async def test_half_a_request_is_told_that_it_took_too_long() -> None:
     ):
         writer.write(b"POST /checkin HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab")
         assert b" 408 " in await asyncio.wait_for(reader.read(-1), 10)
-
-
-async def flood(port: int) -> None:
-    """Ask and ask without reading an answer, until the connection breaks."""
-    loop = asyncio.get_running_loop()
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.setblocking(False)
-        await loop.sock_connect(client, ("127.0.0.1", port))
-        while True:
-            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 100)
-
-
-async def test_a_client_that_reads_no_answers_is_cut_off() -> None:
-    async with PushService(limits=Limits(write_seconds_max=0.3)) as service:
-        with pytest.raises(ConnectionError):
-            await asyncio.wait_for(flood(urlsplit(service.checkin_url).port or 0), 30)
-        assert b" 404 " in await talk(service, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
 
 
 async def test_an_idle_connection_ends_without_a_word() -> None:

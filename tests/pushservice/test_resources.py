@@ -7,10 +7,12 @@ import time
 import httpx
 import pytest
 
+from pushkeep.errors import InvalidToken
 from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.protocol.vapid import sign
-from pushkeep.pushservice import LocalSubscriber, PushService
+from pushkeep.pushservice import Limits, LocalSubscriber, PushService
 from pushkeep.pushservice.events import Accepted, Dropped, Refused
+from pushkeep.pushservice.resources import VerifiedTokens
 
 from .helpers import KEY, OTHER_KEY, Sender, authorization, origin_of, sealed
 
@@ -308,9 +310,22 @@ async def test_events_tell_the_story_without_a_secret(service: PushService, send
     assert "secret" not in story
 
 
-async def test_a_full_service_asks_to_come_back(sender: Sender) -> None:
-    from pushkeep.pushservice import Limits
+def test_a_verified_token_is_remembered_until_it_expires() -> None:
+    tokens = VerifiedTokens(entries_max=2)
+    header = authorization("https://a.example", now=0, expires_in=100)
+    first = tokens.verify(header, audience="https://a.example", now=0)
+    assert tokens.verify(header, audience="https://a.example", now=99) is first
+    for audience, now, reason in [("https://a.example", 100, "expired"), ("https://b.example", 0, "wrong_audience")]:
+        with pytest.raises(InvalidToken) as refused:
+            tokens.verify(header, audience=audience, now=now)
+        assert refused.value.reason == reason
+    for _ in range(2):
+        other = authorization("https://a.example", now=0, expires_in=100)
+        tokens.verify(other, audience="https://a.example", now=0)
+    assert tokens.verify(header, audience="https://a.example", now=0) is not first
 
+
+async def test_a_full_service_asks_to_come_back() -> None:
     for vendor in VENDORS:
         async with PushService(limits=Limits(messages_max=1)) as small:
             full_sender = Sender(small)

@@ -10,7 +10,6 @@ chance (RFC 8030 section 5.2), and those whose topic has been taken over meanwhi
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -38,8 +37,8 @@ class Client:
     kind: str
     created_at: float
     subscriptions: dict[tuple[str, bytes | None], Subscription] = field(default_factory=dict)
-    waiting: OrderedDict[str, Message] = field(default_factory=OrderedDict)
-    sent: OrderedDict[str, Message] = field(default_factory=OrderedDict)
+    waiting: dict[str, Message] = field(default_factory=dict)
+    sent: dict[str, Message] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Client {self.kind} {self.id[:8]}>"
@@ -256,12 +255,10 @@ class Core:
     def release(self, client: Client, now: float) -> list[Loss]:
         """The client's connection ended: what was sent and not acknowledged waits again, first in line."""
         losses = []
-        unacknowledged = list(client.sent.values())
-        for message in reversed(unacknowledged):
+        unacknowledged = client.sent
+        client.sent, client.waiting = {}, unacknowledged | client.waiting
+        for message in list(unacknowledged.values()):
             topic = message.draft.topic
-            del client.sent[message.id]
-            client.waiting[message.id] = message
-            client.waiting.move_to_end(message.id, last=False)
             if message.draft.ttl == 0:
                 losses.append(self._lose(message, "offline"))
             elif _expired(message, now):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 
 from pushkeep.errors import InvalidToken, RateLimited
 from pushkeep.protocol.request import RequestProblem, parse_request
-from pushkeep.protocol.vapid import verify
+from pushkeep.protocol.vapid import Claims, verify
 from pushkeep.pushservice.core import Draft, Subscription
 from pushkeep.pushservice.events import Refused
 from pushkeep.pushservice.http.message import Request, Response, json_response, text_response
@@ -55,6 +56,29 @@ class _RefusedError(Exception):
         self.subscription = subscription
 
 
+class VerifiedTokens:
+    """Remembers tokens whose signature held, as RFC 8292 section 5 foresees: senders use one for hours.
+
+    Only good ones are kept, so a stranger cannot fill it; the audience is part of the key.
+    """
+
+    def __init__(self, entries_max: int = 1_000) -> None:
+        self._entries_max = entries_max
+        self._claims: OrderedDict[tuple[str, str], Claims] = OrderedDict()
+
+    def verify(self, header: str, *, audience: str, now: float) -> Claims:
+        """As :func:`pushkeep.protocol.vapid.verify`, raising the same."""
+        known = self._claims.get((header, audience))
+        # Only expiry can change with time; a token that was not too far ahead once never will be.
+        if known is not None and now < known.expires_at:
+            self._claims.move_to_end((header, audience))
+            return known
+        claims = self._claims[header, audience] = verify(header, audience=audience, now=now)
+        if len(self._claims) > self._entries_max:
+            self._claims.popitem(last=False)
+        return claims
+
+
 class Resources:
     """Routes and checks requests to push and message resources.
 
@@ -66,6 +90,7 @@ class Resources:
     def __init__(self, hub: Hub, own_origins: Callable[[], frozenset[str]]) -> None:
         self._hub = hub
         self._own_origins = own_origins
+        self._verified = VerifiedTokens()
         self._google_origins = {f"https://{host}" for host in GOOGLE_HOSTS}
 
     async def handle(self, request: Request) -> Response:
@@ -137,7 +162,7 @@ class Resources:
                 return  # unrestricted: RFC 8292 section 4.2 asks for a token on restricted ones only
             raise _RefusedError(Refusal.MISSING_TOKEN, subscription)
         try:
-            claims = verify(header, audience=origin, now=self._hub.now())
+            claims = self._verified.verify(header, audience=origin, now=self._hub.now())
         except InvalidToken as error:
             raise _RefusedError(_REASONS[error.reason], subscription) from None
         signer = hashlib.sha256(claims.public_bytes).digest()

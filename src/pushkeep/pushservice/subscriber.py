@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -69,8 +68,9 @@ class LocalSubscriber:
         self._client = client
         self._mailbox = mailbox
         self._private = private
-        self._arrived: deque[ReceivedMessage | Undecryptable] = deque()
-        self._arrival = asyncio.Event()
+        # A list and no event of its own while nobody waits: there may be 100,000 of these.
+        self._arrived: list[ReceivedMessage | Undecryptable] = []
+        self._arrival: asyncio.Event | None = None
         self._scheduled = False
 
     def __repr__(self) -> str:
@@ -86,11 +86,12 @@ class LocalSubscriber:
         try:
             async with asyncio.timeout(timeout):
                 while not self._arrived:
+                    self._arrival = self._arrival or asyncio.Event()
                     self._arrival.clear()
                     await self._arrival.wait()
         except TimeoutError:
             raise TimeoutError(f"No message within {timeout:g} s for {self.subscription.endpoint.label}.") from None
-        received = self._arrived.popleft()
+        received = self._arrived.pop(0)
         self.wake()
         if isinstance(received, Undecryptable):
             raise received
@@ -130,7 +131,8 @@ class LocalSubscriber:
             code = 101 if isinstance(received, Undecryptable) else 100
             self._arrived.append(received)
             self._hub.acknowledge(self._client, message.id, code=code)
-        self._arrival.set()
+        if self._arrival is not None:
+            self._arrival.set()
 
     def _open(self, message: Message) -> ReceivedMessage | Undecryptable:
         draft, data = message.draft, None

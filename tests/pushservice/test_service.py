@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import socket
 import stat
 import warnings
@@ -60,6 +61,22 @@ async def test_stop_with_every_kind_of_connection_open_is_quick_and_silent() -> 
                     async with asyncio.timeout(10):
                         await service.stop()
         gc.collect()
+
+
+async def test_not_even_a_debug_log_holds_an_endpoint_or_a_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with PushService() as service:
+        sender = Sender(service)
+        # The client's own libraries log too; only what the server side writes counts here.
+        for name in ("httpx", "httpcore", "websockets.client"):
+            caplog.set_level(logging.CRITICAL, logger=name)
+        async with sender.client, firefox(service) as client:
+            _, endpoint = await client.register()
+            assert (await sender.post(endpoint)).status_code == 201
+            await client.hear()
+        await service.stop()
+    assert endpoint.rpartition("/")[2] not in caplog.text
+    assert "eyJ" not in caplog.text  # how every JWT begins
 
 
 async def test_two_services_run_side_by_side() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
@@ -15,6 +16,9 @@ from websockets.typing import Subprotocol
 
 from pushkeep.pushservice.http.message import ByteStream, Request
 from pushkeep.pushservice.limits import Limits
+
+# The library logs every frame at DEBUG, and frames hold endpoints and payloads.
+_NO_LOG = logging.Logger(__name__, level=logging.CRITICAL + 1)
 
 _CLOSE_SECONDS_MAX = 2.0  # for the peer's half of the closing handshake
 
@@ -30,6 +34,7 @@ class WebSocket:
             # The browser offers it, but a client that does not is welcome too.
             select_subprotocol=lambda _protocol, offered: next((name for name in offered if name == subprotocol), None),
             max_size=limits.frame_bytes_max,
+            logger=_NO_LOG,
         )
         self._fragments: list[bytes] = []
         self._messages: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass, field
 
 import h2.config
@@ -16,6 +17,9 @@ import h2.settings
 from pushkeep.pushservice.http.message import Handler, Request, Response, answer
 from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.limits import Limits
+
+# It logs every header at DEBUG, and headers hold endpoints and tokens.
+logging.getLogger("hpack").setLevel(logging.WARNING)
 
 _BODILESS = frozenset({204, 304})
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.panel import Panel
+from rich.text import Text
 
 from pushkeep.cli.common import out, say
 from pushkeep.domain.notification import Content, Target
@@ -62,8 +63,12 @@ async def rehearse(name: str, serving: Serving, service: PushService, screenshot
         await _send(serving, short_id, name)
         shown = await desktop.next(ARRIVE_SECONDS_MAX)
         _done("the browser decrypted it and its desktop shows:")
-        out.print(Panel(f"[bold]{shown.title}[/bold]\n{shown.text}", expand=False, padding=(0, 3)))
-        await page.wait_for("document.querySelectorAll('#messages li').length > 0", timeout_seconds=ARRIVE_SECONDS_MAX)
+        out.print(Panel(Text.assemble((shown.title, "bold"), "\n", shown.text), expand=False, padding=(0, 3)))
+        await page.wait_for(
+            "document.querySelectorAll('#messages li').length > 0"
+            " && document.getAnimations().every((animation) => animation.playState === 'finished')",
+            timeout_seconds=ARRIVE_SECONDS_MAX,
+        )
         await page.screenshot(screenshot, width=1280, height=800, full_page=True)
         say(f"What the page looked like: {screenshot}")
 

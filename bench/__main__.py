@@ -110,7 +110,7 @@ def main() -> None:
     """Read the command line, run, print, write."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=5000, help="in each round; slow contenders send fewer")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the results")
     arguments = parser.parse_args()
     console = Console()

@@ -18,6 +18,7 @@ FLOOR = ("curve", "libcurl")
 
 OURS = "pushkeep"
 TARGET_RATIO = 2.0
+PACKAGES = ("pushkeep", "cryptography", "pycurl", "uvloop", "pywebpush", "aiohttp")
 
 
 @dataclass
@@ -57,13 +58,11 @@ def machine() -> dict[str, str]:
         ),
         platform.processor(),
     )
-    versions = {
-        name: importlib.metadata.version(name)
-        for name in ("pushkeep", "cryptography", "pycurl", "uvloop", "pywebpush", "aiohttp")
-    }
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "cpu": f"{model}, {os.cpu_count()} cores",
-        "system": f"{platform.system()} {platform.release()}",
+        "load": f"{os.getloadavg()[1]:.1f}",  # over five minutes; above the number of cores, others were at work
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "libcurl": pycurl.version,
         **versions,
@@ -111,9 +110,9 @@ def as_markdown(lines: list[Line], date: datetime.datetime, notes: list[str]) ->
         [
             f"# Benchmark of {date.date()}",
             "",
-            f"{facts['cpu']}; {facts['system']}; Python {facts['python']}; pushkeep {facts['pushkeep']}, "
-            f"cryptography {facts['cryptography']}, pycurl {facts['pycurl']}, uvloop {facts['uvloop']}, "
-            f"pywebpush {facts['pywebpush']}, aiohttp {facts['aiohttp']}.",
+            f"{facts['cpu']}, load average {facts['load']}; {facts['system']}; Python {facts['python']}; "
+            + ", ".join(f"{name} {facts[name]}" for name in PACKAGES)
+            + ".",
             "",
             f"`{facts['libcurl']}`",
             "",

@@ -41,6 +41,7 @@ from pushkeep.domain.project import Project
 from pushkeep.errors import ConfigurationError
 from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.web.app import PushkeepApp, Running
+from pushkeep.web.connections import BoundedConnection
 from pushkeep.web.demo_page import DemoPage
 from pushkeep.web.logs import configure_logging, get_logger
 from pushkeep.web.options import WebOptions
@@ -238,7 +239,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedConnection,
                 ws="none",
                 lifespan="off",
                 log_config=None,

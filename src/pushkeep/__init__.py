@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pushkeep.adapters.http2 import TransportLimits
     from pushkeep.client import PushClient
     from pushkeep.domain.identity import sign_identity
     from pushkeep.domain.origin_map import OriginMap
@@ -33,6 +34,7 @@ __all__ = [
     "PushkeepError",
     "SigningKey",
     "Subscription",
+    "TransportLimits",
     "Urgency",
     "Verdict",
     "__version__",
@@ -51,6 +53,7 @@ _HOMES = {
     "PushkeepError": "pushkeep.errors",
     "SigningKey": "pushkeep.protocol.vapid",
     "Subscription": "pushkeep.protocol.subscription",
+    "TransportLimits": "pushkeep.adapters.http2",
     "Urgency": "pushkeep.protocol.request",
     "Verdict": "pushkeep.protocol.verdict",
     "no_padding": "pushkeep.protocol.padding",

@@ -132,7 +132,7 @@ class Settings:
             read_origin_map,
             "list of `ORIGIN=BASE[,ca=FILE][,vendor=NAME]`, separated by white space",
             "Push service origins that are reached at another address: the local push service, a private one. The only "
-            "exemption from the address check.",
+            "exemption from the address check; a base on another machine must be given by its IP address.",
             default="empty",
         ),
     ] = field(default_factory=OriginMap)

@@ -20,15 +20,15 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("payload", BROKEN.values(), ids=BROKEN)
-async def test_a_malformed_push_is_still_shown(visitor: Visitor, payload: bytes) -> None:
-    report = await visitor.site.notify_one(visitor.short_id, payload_base64=base64.b64encode(payload).decode())
-    assert report["verdict"] == "accepted"
-    seen = await visitor.desk.notifications.next()
-    assert seen.title
-    # A click on it must not lead anywhere but to the site itself.
-    await visitor.desk.notifications.click(seen)
-    await visitor.desk.notifications.wait_closed(seen)
+async def test_a_malformed_push_is_still_shown_and_leads_nowhere(visitor: Visitor) -> None:
+    for what, payload in BROKEN.items():
+        report = await visitor.site.notify_one(visitor.short_id, payload_base64=base64.b64encode(payload).decode())
+        assert report["verdict"] == "accepted", what
+        seen = await visitor.desk.notifications.next()
+        assert seen.title, what
+        # A click on it must not lead anywhere but to the site itself.
+        await visitor.desk.notifications.click(seen)
+        await visitor.desk.notifications.wait_closed(seen)
     assert all(tab.startswith((visitor.site.url, "about:blank")) for tab in await visitor.desk.browser.tabs())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -59,6 +60,18 @@ async def test_stopping_ends_helpers_too_even_deaf_ones(tmp_path: Path) -> None:
     await child.stop(grace_seconds=5)
     assert not child.running
     assert _gone_or_zombie(helper)
+    await child.stop()
+
+
+async def test_a_caller_that_gives_up_while_stopping_leaves_nothing_either() -> None:
+    child = await start("trap '' TERM; echo up; while :; do sleep 1; done")
+    await child.wait_for_line("up", timeout_seconds=20)
+    stopping = asyncio.create_task(child.stop(grace_seconds=60))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert await child.wait(timeout_seconds=20)
     await child.stop()
 
 

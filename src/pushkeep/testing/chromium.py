@@ -221,6 +221,7 @@ class Chromium:
                 args=switches(options),
                 env=dict(environment),
                 chromium_sandbox=os.geteuid() != 0,
+                handle_sigint=False,  # Ctrl-C is the caller's to handle; it closes the browser in order
                 timeout=START_SECONDS_MAX * 1000,
             )
         except PlaywrightError as error:
@@ -235,17 +236,19 @@ class Chromium:
         context, playwright = self._context, self._playwright
         self._context = self._playwright = None
         leader = self._leader()
-        if context is not None:
-            with contextlib.suppress(PlaywrightError, TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS_MAX):
-                    await context.close()
-        if leader is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(leader, signal.SIGKILL)
-        if playwright is not None:
-            with contextlib.suppress(PlaywrightError, TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS_MAX):
-                    await playwright.stop()
+        try:
+            if context is not None:
+                with contextlib.suppress(PlaywrightError, TimeoutError):
+                    async with asyncio.timeout(STOP_SECONDS_MAX):
+                        await context.close()
+        finally:
+            if leader is not None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(leader, signal.SIGKILL)
+            if playwright is not None:
+                with contextlib.suppress(PlaywrightError, TimeoutError):
+                    async with asyncio.timeout(STOP_SECONDS_MAX):
+                        await playwright.stop()
 
     def _leader(self) -> int | None:
         """Process group of the running browser, from the lock in its profile (``host-pid``)."""
@@ -265,10 +268,12 @@ class Chromium:
 
     async def close(self) -> None:
         """See :meth:`Browser.close`."""
-        await self.stop()
-        if self._directory is not None and self._options.profile is None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = None
+        try:
+            await self.stop()
+        finally:
+            if self._directory is not None and self._options.profile is None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+                self._directory = None
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> ChromiumPage:
         """See :meth:`Browser.open`."""

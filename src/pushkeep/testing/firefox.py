@@ -252,15 +252,17 @@ class Firefox:
         """See :meth:`Browser.stop`."""
         process, bidi = self._process, self._bidi
         self._process = self._bidi = None
-        if bidi is not None:
-            # An orderly quit, so that subscriptions and permissions are on disk for the next start.
-            with contextlib.suppress(BrowserError):
-                await bidi.command("browser.close", {}, timeout_seconds=STOP_SECONDS_MAX)
+        try:
+            if bidi is not None:
+                # An orderly quit, so that subscriptions and permissions are on disk for the next start.
+                with contextlib.suppress(BrowserError):
+                    await bidi.command("browser.close", {}, timeout_seconds=STOP_SECONDS_MAX)
+                if process is not None:
+                    await process.wait(timeout_seconds=STOP_SECONDS_MAX)
+                await bidi.close()
+        finally:
             if process is not None:
-                await process.wait(timeout_seconds=STOP_SECONDS_MAX)
-            await bidi.close()
-        if process is not None:
-            await process.stop()
+                await process.stop()
 
     async def restart(self) -> None:
         """See :meth:`Browser.restart`."""
@@ -269,10 +271,12 @@ class Firefox:
 
     async def close(self) -> None:
         """See :meth:`Browser.close`."""
-        await self.stop()
-        if self._directory is not None and self._options.profile is None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = None
+        try:
+            await self.stop()
+        finally:
+            if self._directory is not None and self._options.profile is None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+                self._directory = None
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> FirefoxPage:
         """See :meth:`Browser.open`."""

@@ -145,11 +145,13 @@ class ChildProcess:
 
     async def stop(self, *, grace_seconds: float = 10.0) -> None:
         """Ask it to end, kill the whole group after ``grace_seconds``, and reap it."""
-        if self.running:
-            self._signal(signal.SIGTERM)
-            await self.wait(timeout_seconds=grace_seconds)
-        # Also when the leader has ended by itself: a helper it left behind must go too.
-        self._signal(signal.SIGKILL)
+        try:
+            if self.running:
+                self._signal(signal.SIGTERM)
+                await self.wait(timeout_seconds=grace_seconds)
+        finally:
+            # Also when the leader has ended by itself, for a helper it left behind, and when the caller gives up.
+            self._signal(signal.SIGKILL)
         await self.wait(timeout_seconds=_KILL_SECONDS_MAX)
         # The end of the output is the end of everything that had it open.
         await asyncio.wait({self._reader}, timeout=_KILL_SECONDS_MAX)

@@ -4,10 +4,11 @@ import asyncio
 import json
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,18 @@ async def test_an_api_key_is_printed_once_or_written_privately(cli: Cli, stored:
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
+async def test_an_api_key_that_cannot_be_written_down_is_not_made(cli: Cli, stored: Stored, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("something else")
+    for place in ("taken", "missing/key"):
+        ran = await cli("api-keys", "create", "lost", *stored.at, "--out", tmp_path / place)
+        assert ran.status == 2, ran.text
+    ran = await cli("api-keys", "create", "x" * 121, *stored.at, "--out", tmp_path / "unmade")
+    assert (ran.status, (tmp_path / "unmade").exists()) == (2, False), ran.text
+    with closing(sqlite3.connect(stored.data_dir / "pushkeep.db")) as database:
+        assert database.execute("SELECT count(*) FROM api_keys WHERE label = 'lost'").fetchone() == (0,)
+    assert (tmp_path / "taken").read_text() == "something else"
+
+
 @asynccontextmanager
 async def running(
     environment: dict[str, str], *arguments: str | Path
@@ -197,6 +210,26 @@ async def test_a_wrong_option_is_2(cli: Cli, tmp_path: Path, arguments: tuple[st
 async def test_an_unknown_setting_is_named(cli: Cli) -> None:
     ran = await cli("serve", PUSHKEEP_CONTAKT="x")
     assert (ran.status, "PUSHKEEP_CONTACT" in ran.err) == (2, True), ran.text
+
+
+async def test_the_demo_does_not_overwrite_the_settings_of_a_server(cli: Cli, tmp_path: Path) -> None:
+    settings = tmp_path / "pushkeep.toml"
+    settings.write_text('contact = "mailto:ops@your-domain.org"\n')
+    ran = await cli("demo", "--port", "0", "--data-dir", tmp_path)
+    assert (ran.status, "not overwritten" in ran.err) == (2, True), ran.text
+    assert settings.read_text() == 'contact = "mailto:ops@your-domain.org"\n'
+
+
+async def test_a_directory_the_demo_cannot_make_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        ran = await cli("demo", "--port", "0", "--data-dir", tmp_path / place)
+        assert (ran.status, "--data-dir" in ran.err) == (2, True), ran.text
+
+
+async def test_arguments_that_are_not_utf8_are_one_sentence(cli: Cli, stored: Stored) -> None:
+    ran = await cli("api-keys", "create", "\udcff", *stored.at)
+    assert (ran.status, "label" in ran.err) == (2, True), ran.text
 
 
 async def test_demo_serves_its_page_and_leaves_a_key(environment: dict[str, str], tmp_path: Path) -> None:

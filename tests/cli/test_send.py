@@ -1,6 +1,7 @@
 """``pushkeep send``: what is printed, and the exit status for each kind of answer."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ async def test_a_title_makes_a_notification(cli: Cli, on_disk: OnDisk) -> None:
     assert ran.status == 0, ran.text
     message = await on_disk.subscriber.receive(RECEIVE_SECONDS_MAX)
     assert json.loads(message.data or b"") == {"title": "Hello", "body": "World", "url": "/x"}
+
+
+async def test_a_payload_argument_need_not_be_text(cli: Cli, on_disk: OnDisk) -> None:
+    ran = await cli("send", *on_disk.recipient, "--payload", os.fsdecode(b"\xff\xfe"))
+    assert ran.status == 0, ran.text
+    assert (await on_disk.subscriber.receive(RECEIVE_SECONDS_MAX)).data == b"\xff\xfe"
+    ran = await cli("send", *on_disk.recipient, "--title", os.fsdecode(b"\xff\xfe"))
+    assert (ran.status, "title" in ran.err) == (2, True), ran.text
 
 
 @pytest.mark.parametrize("how", ["@file", "-"])

@@ -80,6 +80,6 @@ def test_settings_that_cannot_work(name: object, site_url: object, contact: str,
 
 def test_labels() -> None:
     assert check_label(" CI ") == "CI"
-    for label in ("", "  ", "x" * 121, None):
+    for label in ("", "  ", "x" * 121, "a\x1bb", "\udcff", None):
         with pytest.raises(InvalidInput, match="label"):
             check_label(label)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pushkeep.cli.common import AsJson, DataDir, example, load, print_json, run, say
-from pushkeep.cli.keys import write_private
+from pushkeep.cli.keys import private_file
 
 app = typer.Typer(help="Make API keys for backends.", no_args_is_help=True, rich_markup_mode="rich")
 
@@ -23,9 +23,12 @@ def create(
     json: AsJson = False,
 ) -> None:
     """Make an API key. It is shown this once: the server keeps only its hash."""
-    text = run(_create(data_dir, label))
-    if out is not None:
-        write_private(out, text + "\n")
+    if out is None:
+        text = run(_create(data_dir, label))
+    else:
+        with private_file(out) as file:  # first: a key that could not be written down would be valid and lost
+            text = run(_create(data_dir, label))
+            file.write(text + "\n")
     if json:
         print_json({"label": label, "api_key": None if out else text, "file": str(out) if out else None})
     elif out is not None:

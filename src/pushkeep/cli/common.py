@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from enum import IntEnum
@@ -142,7 +143,7 @@ def read_payload(given: str | None) -> bytes | None:
         return sys.stdin.buffer.read(PAYLOAD_BYTES_READ_MAX)
     if given.startswith("@"):
         return read_file(Path(given[1:]), field="payload")
-    return given.encode()
+    return os.fsencode(given)  # an argument is octets, and a payload need not be text
 
 
 PAYLOAD_BYTES_READ_MAX = 65_536

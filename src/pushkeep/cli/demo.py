@@ -31,6 +31,9 @@ OFFLINE_PORTS = (8201, 8202, 8203)
 
 API_KEY_FILE_NAME = "api-key"
 
+_SETTINGS_HEAD = "# Written by `pushkeep demo` at each start.\n"
+"""By this line a settings file is known to be the demo's own."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -84,7 +87,13 @@ class _Demo:
 
     async def run(self, offline: bool) -> None:
         """Serve until stopped."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot make the directory {self._directory}: {error.strerror}; name another with --data-dir.",
+                field="data_dir",
+            ) from None
         async with AsyncExitStack() as stack:
             service = await stack.enter_async_context(await _push_service(self._directory)) if offline else None
             _write_settings(self._directory, service.origin_map_entries() if service else [])
@@ -199,11 +208,17 @@ def _is_free(port: int) -> bool:
 
 
 def _write_settings(directory: Path, origin_map: list[str]) -> None:
-    """Leave the origin map where ``pushkeep send --data-dir`` finds it."""
+    """Leave the origin map where ``pushkeep send --data-dir`` finds it, but never in place of an operator's file."""
     # A JSON list of strings is a TOML array too.
-    text = f"# Written by `pushkeep demo` at each start.\norigin_map = {json_module.dumps(origin_map)}\n"
+    text = f"{_SETTINGS_HEAD}origin_map = {json_module.dumps(origin_map)}\n"
     path = directory / "pushkeep.toml"
     try:
+        if path.exists() and not path.read_bytes().startswith(_SETTINGS_HEAD.encode()):
+            raise ConfigurationError(
+                f"{path} was not written by the demo and is not overwritten; give the demo a directory of its own "
+                "with --data-dir.",
+                field="data_dir",
+            )
         path.write_text(text)
         path.chmod(0o600)
     except OSError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -25,7 +27,8 @@ def generate(
     An existing file is never overwritten: a lost private key loses every subscriber made with it.
     """
     key = SigningKey.generate()
-    write_private(out, key.to_pem())
+    with private_file(out) as file:
+        file.write(key.to_pem())
     if json:
         print_json({"key_id": key.key_id, "application_server_key": key.public_b64, "file": str(out)})
         return
@@ -33,11 +36,12 @@ def generate(
     say(f"Application server key (public): {key.public_b64}")
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a secret to a new file of mode 0600.
+@contextmanager
+def private_file(path: Path) -> Iterator[TextIO]:
+    """A new file of mode 0600 for a secret; it is gone again if the secret could not be made or written.
 
     Raises:
-        InvalidInput: the file exists, or cannot be made.
+        InvalidInput: the file exists, or cannot be made or written.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -45,8 +49,15 @@ def write_private(path: Path, text: str) -> None:
         raise InvalidInput(f"{path} exists and is not overwritten; name another file.", field="out") from None
     except OSError as error:
         raise InvalidInput(f"cannot write {path}: {error.strerror}.", field="out") from None
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            yield file
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise InvalidInput(f"cannot write {path}: {error.strerror}.", field="out") from None
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 @app.command(epilog=example("pushkeep keys show vapid.pem", "pushkeep keys show"))

@@ -77,6 +77,7 @@ class Message:
         """What is sent without a server: the raw payload, or the fields as plain JSON, which our worker shows too."""
         if self.title is None:
             return self.payload
+        self.content()  # the same limits as with a server
         fields = {"title": self.title, "body": self.body, "url": self.url}
         return json_module.dumps({name: text for name, text in fields.items() if text}, ensure_ascii=False).encode()
 

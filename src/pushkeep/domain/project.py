@@ -171,11 +171,13 @@ def is_publishable_key(text: object) -> bool:
 
 
 def check_label(label: object) -> str:
-    """Check an API key's label: 1 to 120 characters.
+    """Check an API key's label: 1 to 120 printable characters.
 
     Raises:
-        InvalidInput: empty or too long.
+        InvalidInput: empty, too long, or with a control character or an unpaired surrogate.
     """
     if not isinstance(label, str) or not label.strip() or len(label) > LABEL_CHARACTERS_MAX:
         raise InvalidInput(f"label must have 1 to {LABEL_CHARACTERS_MAX} characters.", field="label")
+    if not label.isprintable():
+        raise InvalidInput("label has a character that cannot be displayed.", field="label")
     return label.strip()

@@ -84,6 +84,7 @@ def test_the_wait_is_read_wherever_it_stands(headers: dict[str, str], wait: floa
         ({"x-wns-error-description": "Ttl value conflicts"}, b"ignored", "Ttl value conflicts"),
         ({"x-wns-status": "dropped"}, b"", "dropped"),
         ({}, b"no " + b"t" * 200 + b" here", "no […] here"),
+        ({}, b"no <script>never ends" + b"<script" * 9000, "no"),
         ({}, b"[" * 5000, None),
     ],
 )
@@ -96,7 +97,9 @@ def test_words_are_found_and_cleaned(headers: dict[str, str], body: bytes, text:
 def test_only_a_sane_link_and_small_numbers_are_taken() -> None:
     hostile = {"message": "x", "more_info": "javascript:alert(1)", "code": True, "errno": 10**9}
     assert explain(PushResponse(400, {}, json.dumps(hostile).encode())).to_dict() == {"text": "x"}
-    hostile["more_info"] = "https://a/" + "x" * 400
+    hostile["more_info"] = "https://push.example.net/wpush/v2/" + "gAAAAABm" * 20  # the endpoint itself
+    assert explain(PushResponse(400, {}, json.dumps(hostile).encode())).more_info is None
+    hostile["more_info"] = "https://a/" + "x#" * 200
     assert explain(PushResponse(400, {}, json.dumps(hostile).encode())).more_info is None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +30,7 @@ PEM_BYTES_MAX = 8192
 """A P-256 private key in PEM is about 240 octets; the rest is room for parameters and comments."""
 
 _AUTHORIZATION_CHARACTERS_MAX = 4096  # ours have about 400; the RFC asks to keep extra claims small
+_EPOCH_SECONDS_MAX = 2**53  # where floats stop counting seconds; infinities and NaN are out too
 _HEADER_B64 = b64url_encode(b'{"typ":"JWT","alg":"ES256"}')
 _SIGNATURE_HASH = ec.ECDSA(hashes.SHA256())
 
@@ -180,7 +180,8 @@ def verify(header: str, *, audience: str, now: float) -> Claims:
     token, public = parse_authorization(header)
     claims = _checked_claims(token, public)
     aud, exp, sub = claims.get("aud"), claims.get("exp"), claims.get("sub")
-    if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
+    # Compared before it is made a float: JSON holds integers that no float does.
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not abs(exp) < _EPOCH_SECONDS_MAX:
         raise _malformed("exp must be a number")
     if sub is not None and not isinstance(sub, str):
         raise _malformed("sub must be a string")

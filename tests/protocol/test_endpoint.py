@@ -49,6 +49,7 @@ def test_a_good_endpoint_is_read_and_its_url_kept(url: str, origin: str, host: s
         ("https://a/\r\nX: y", "character"),
         ("https://a/ä", "character"),
         ("https://a\\@b/x", "character"),
+        ("https://\u212a.example.net/x", "host"),
         ("https:///x", "host"),
         ("https://-a/x", "host"),
         ("https://a..b/x", "host"),

@@ -116,7 +116,8 @@ def _read_authority(authority: str, default_port: int, field: str) -> tuple[str,
         port_text = port_part[1:] if port_part else None
     else:
         name, colon, port_digits = authority.partition(":")
-        host = _host_name(name.lower(), field)
+        # lower() makes a plain k of the Kelvin sign, and the host would not be the one in the URL.
+        host = _host_name(name.lower(), field) if name.isascii() else _bad_host(field)
         port_text = port_digits if colon else None
     if port_text is None:
         return host, default_port

@@ -13,7 +13,7 @@ from pushkeep.protocol.vendors import VENDORS, vendor_for
         ("updates-autopush.stage.mozaws.net", "mozilla"),
         ("web.push.apple.com", "apple"),
         ("wns2-db5p.notify.windows.com", "wns"),
-        ("wns2-db5p.notify.windows.com.", "wns"),
+        ("wns2-db5p.notify.windows.com.", "unknown"),
         ("push.apple.com", "unknown"),
         ("evil.com", "unknown"),
         ("xfcm.googleapis.com", "unknown"),

@@ -80,6 +80,9 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
 
 
 def vendor_for(host: str) -> Vendor:
-    """The row whose host patterns match; ``UNKNOWN`` where none does."""
-    name = host.removesuffix(".")
-    return next((row for row in VENDORS.values() if row.serves(name)), UNKNOWN)
+    """The row whose host patterns match; ``UNKNOWN`` where none does.
+
+    A final dot makes another host: no browser gives one, and as another origin it would pass by the origin map and
+    whatever is kept for the origin without it.
+    """
+    return next((row for row in VENDORS.values() if row.serves(host)), UNKNOWN)

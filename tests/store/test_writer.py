@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pushkeep.adapters.store import SqliteStore, open_store, writer
+from pushkeep.adapters.store.sqlite import BUSY_TIMEOUT_MILLISECONDS
 from pushkeep.errors import Conflict, Unavailable
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
 
@@ -112,6 +113,42 @@ async def test_a_lock_held_elsewhere_is_said_clearly(store: SqliteStore, tmp_pat
     other.execute("COMMIT")
     other.close()
     assert await store.writer.run(note("now")) == "now"
+
+
+async def test_a_long_read_elsewhere_does_not_hold_up_writes_after_an_erasure(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "w.db", MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
+    engine = store._writing
+    writing = writer.Writer(engine, erase_after_idle_seconds=0.01)
+    await writing.run(lambda c: c.execute(text("CREATE TABLE notes (words TEXT UNIQUE)")) and None)
+    backup = sqlite3.connect(tmp_path / "w.db", isolation_level=None)
+    backup.execute("BEGIN")
+    backup.execute("SELECT count(*) FROM notes").fetchone()
+
+    def erase(connection: Connection) -> None:
+        note("before")(connection)
+        connection.info[writer.ERASED] = True
+
+    try:
+        for number in range(3):
+            await writing.run(erase if number == 0 else note(str(number)))
+            # Idle for longer than the 0.01 s after which truncating is tried.
+            await asyncio.sleep(0.03)
+            # Far below the 10 s that the connection waits for other writers.
+            async with asyncio.timeout(5):
+                await writing.run(note(f"after {number}"))
+        assert (tmp_path / "w.db-wal").stat().st_size > 0
+        backup.execute("COMMIT")
+        for _ in range(1500):  # tried again once the reader is gone, within 30 s
+            if (tmp_path / "w.db-wal").stat().st_size == 0:
+                break
+            await asyncio.sleep(0.02)
+        assert (tmp_path / "w.db-wal").stat().st_size == 0
+        timeout = await writing.run(lambda c: c.execute(text("PRAGMA busy_timeout")).scalar_one())
+        assert timeout == BUSY_TIMEOUT_MILLISECONDS
+    finally:
+        backup.close()
+        await asyncio.to_thread(writing.close)
+        await store.aclose()
 
 
 async def test_a_caller_that_gave_up_while_waiting_is_not_served(store: SqliteStore) -> None:

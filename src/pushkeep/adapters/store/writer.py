@@ -166,16 +166,24 @@ def _run_in_savepoint(connection: Connection, job: _Job[object]) -> None:
 
 
 def _truncate_wal(connection: Connection) -> None:
-    """Move the WAL into the database and empty it, so that erased bytes are nowhere; tried again if readers hold it."""
+    """Move the WAL into the database and empty it, so that erased bytes are nowhere; tried again if readers hold it.
+
+    It does not wait for them: while it did, a backup or a forgotten shell would hold up every write.
+    """
     raw = connection.connection.dbapi_connection
     if raw is None:
         return
     cursor = raw.cursor()
     try:
         with contextlib.suppress(Exception):
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            answer = cursor.fetchone()  # (whether it was kept from finishing, pages, pages moved)
-            if answer is not None and not answer[0]:
+            patience = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+            cursor.execute("PRAGMA busy_timeout = 0")
+            try:
+                answer = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {patience}")
+            kept_from_finishing = answer is None or answer[0]
+            if not kept_from_finishing:
                 connection.info.pop(ERASED, None)
     finally:
         cursor.close()

@@ -45,6 +45,22 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
     assert len(set(keys)) == 1
 
 
+def test_a_first_start_that_another_one_overtakes_takes_its_key(tmp_path: Path) -> None:
+    database = tmp_path / "pushkeep.db"
+
+    class Overtaken(type(tmp_path)):  # type: ignore[misc]  # the platform's own path class
+        """The place of the key; another process starts for the first time right after it was looked for."""
+
+        def exists(self, **_: object) -> bool:
+            found = Path(self).exists()
+            opened(tmp_path)
+            database.touch()
+            return found
+
+    key = open_master_key(Overtaken(tmp_path / "master.key"), database=database, random_bytes=os.urandom)
+    assert key == opened(tmp_path)
+
+
 def test_a_lost_key_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "pushkeep.db").touch()
     with pytest.raises(ConfigurationError, match="Restore the key from a backup"):

@@ -50,8 +50,10 @@ def open_master_key(path: Path, *, database: Path, random_bytes: Callable[[int],
     Raises:
         ConfigurationError: as for :func:`read_master_key`, or the directory cannot be written.
     """
+    # In this order: a key is there before its database, so another first start between the two looks is no loss.
+    database_exists = database.exists()
     if not path.exists():
-        if database.exists():
+        if database_exists:
             raise _problem(
                 f"{database} exists but its master key {path} does not. Restore the key from a backup; "
                 "without it the database cannot be opened."

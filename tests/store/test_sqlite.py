@@ -124,6 +124,12 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert caught.value.field == "database_path"
 
 
+async def test_a_directory_that_cannot_hold_the_lock_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pushkeep.db.lock").mkdir()
+    with pytest.raises(ConfigurationError, match="directory of the database must be writable"):
+        await open_store(tmp_path / "pushkeep.db", MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
+
+
 async def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "pushkeep.db", tmp_path):

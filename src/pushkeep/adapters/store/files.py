@@ -48,9 +48,18 @@ def opening_lock(path: Path, *, wait_seconds: float = LOCK_WAIT_SECONDS_MAX) -> 
     """Hold the right to bring the database into shape: to switch its journal, migrate it, and make its keys.
 
     Raises:
+        ConfigurationError: the lock's file cannot be made beside the database.
         Unavailable: another process holds it for longer than ``wait_seconds``.
     """
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    lock = path.with_name(path.name + ".lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{lock} cannot be created or written ({error.strerror}); the directory of the database must be writable "
+            f"for this user.",
+            field="database_path",
+        ) from None
     try:
         for _ in range(round(wait_seconds / _LOCK_POLL_SECONDS)):
             with contextlib.suppress(BlockingIOError):

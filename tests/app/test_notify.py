@@ -370,3 +370,24 @@ async def test_an_error_of_ours_is_told_in_its_words(world: World) -> None:
     world.transport.before_answer = refuse
     (result,) = (await send(world)).values()
     assert result.skipped == "p256dh is not a point on the curve P-256."
+
+
+async def test_a_database_that_fails_after_sending_does_not_hide_what_was_sent(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = world.services.store
+    assert isinstance(store, SqliteStore)
+    accepted, gone = await world.register("one"), await world.register("two")
+    world.transport.script["two"] = [answer(410, GONE_BODY)]
+
+    async def become_read_only(_: PushRequest) -> None:
+        world.transport.before_answer = None  # once is enough, and a second time could not begin to write
+        await store.writer.run(lambda connection: connection.execute(text("PRAGMA query_only = ON")) and None)
+
+    world.transport.before_answer = become_read_only
+    results = await send(world)
+    assert results[accepted.short_id].action is Action.DONE
+    assert results[gone.short_id].action is Action.FAIL_BLAMELESS, "still there, so not said to be dropped"
+    assert "results of 2 messages are not stored" in caplog.text
+    await store.writer.run(lambda connection: connection.execute(text("PRAGMA query_only = OFF")) and None)
+    assert (await send(world))[gone.short_id].action is Action.END, "the next message finds out again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
 from pushkeep.domain.notification import Content, Target, compile_payload
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord
-from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError
+from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError, Unavailable
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.ece import OVERHEAD_BYTES, PLAINTEXT_BYTES_MAX
 from pushkeep.protocol.outcome import Outcome
@@ -28,6 +29,8 @@ RECIPIENTS_MAX = 1000
 
 IN_FLIGHT_MAX = 100
 """What one HTTP/2 connection carries at Apple and most others (SETTINGS_MAX_CONCURRENT_STREAMS)."""
+
+_log = logging.getLogger("pushkeep.app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +190,23 @@ class _Sending:
         finally:
             # Also when the caller gives up half-way: what push services have already said stays true.
             if self._updates:
-                applied = await asyncio.shield(
-                    self._services.store.apply_results(self._project, self._updates, now=self._services.clock.now())
-                )
+                applied = await self._write_down()
         ended = {update.id for update in self._updates if update.action is Action.END} & applied
         return [
             _settled(task.result(), recipient.record.id in ended)
             for task, recipient in zip(tasks, recipients, strict=True)
         ]
+
+    async def _write_down(self) -> frozenset[int]:
+        """Store what changed; returns the rows it was stored for."""
+        work = self._services.store.apply_results(self._project, self._updates, now=self._services.clock.now())
+        try:
+            return await asyncio.shield(work)
+        except Unavailable as error:
+            # The messages are out: an error would make the caller send them once more to everybody. What could not be
+            # stored is learnt again from the next message.
+            _log.warning("results of %d messages are not stored: %s", len(self._updates), error.message)
+            return frozenset()
 
     async def _send_guarded(self, recipient: Recipient) -> RecipientResult:
         record = recipient.record

@@ -43,7 +43,12 @@ async def session_desk(request: pytest.FixtureRequest, push_service: PushService
 async def desk(session_desk: Desk) -> AsyncIterator[Desk]:
     """The session's browser with nothing left over from the test before."""
     session_desk.notifications.skip()
+    before = session_desk.service.last_event_serial
     yield session_desk
+    # Shown by pytest when the test failed: what the push service saw of it.
+    for event in session_desk.service.events(before):
+        print(event)
+    print(await session_desk.browser.tabs())
     await session_desk.browser.close_tabs()
 
 

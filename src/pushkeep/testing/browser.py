@@ -121,7 +121,7 @@ class Page(Protocol):
         dark: bool = False,
         full_page: bool = False,
     ) -> None:
-        """Write a PNG of the page in a viewport of that size in CSS pixels."""
+        """Write a PNG of the page, at rest, in a viewport of that size in CSS pixels."""
         ...
 
     async def close(self) -> None:
@@ -226,6 +226,12 @@ async def wait_until_truthy(page: Page, javascript: str, *, timeout_seconds: flo
     )
     found = await poll(lambda: page.evaluate(wrapped), timeout_seconds=timeout_seconds, waiting_for=javascript)
     return found.get("value") if isinstance(found, dict) else None
+
+
+# Pictures are of the page at rest: what fades in is taken to its end, what moves for ever is left alone.
+FINISH_ANIMATIONS = """document.getAnimations().forEach((animation) => {
+  if (animation.effect?.getComputedTiming().endTime !== Infinity) animation.finish();
+})"""
 
 
 def as_async_json(javascript: str) -> str:

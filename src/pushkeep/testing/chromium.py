@@ -22,6 +22,7 @@ from playwright.async_api import Page as PlaywrightPage
 
 from pushkeep.testing.browser import (
     ACTION_SECONDS_MAX,
+    FINISH_ANIMATIONS,
     START_SECONDS_MAX,
     STOP_SECONDS_MAX,
     BrowserError,
@@ -172,6 +173,7 @@ class ChromiumPage:
             await self._page.bring_to_front()
             await self._page.emulate_media(color_scheme="dark" if dark else "light")
             await self._page.set_viewport_size({"width": width, "height": height})
+            await self.evaluate(FINISH_ANIMATIONS)
             await self._page.screenshot(path=path, full_page=full_page, timeout=ACTION_SECONDS_MAX * 1000)
             await self._page.emulate_media(color_scheme="null")
             if before is not None:

@@ -18,6 +18,7 @@ from pushkeep.errors import Unavailable
 from pushkeep.testing.bidi import BidiConnection, as_list, as_object, as_text
 from pushkeep.testing.browser import (
     ACTION_SECONDS_MAX,
+    FINISH_ANIMATIONS,
     START_SECONDS_MAX,
     STOP_SECONDS_MAX,
     BrowserError,
@@ -56,6 +57,8 @@ def preferences(options: LaunchOptions) -> dict[str, bool | int | str]:
         "dom.push.retryBaseInterval": 200,  # ms; the default of 5000 doubles with every failed attempt
         # Without a bus the system backend refuses every notification; the built-in one works headless.
         "alerts.useSystemBackend": options.dbus_address is not None or options.visible,
+        # A prompt takes no answer for half a second, against clicks by mistake; a driver makes none.
+        "security.notification_enable_delay": 0,
         # The built-in backend holds back the fourth requireInteraction notification for ever.
         "dom.webnotifications.requireinteraction.count": 1000,
         # No look-up leaves this machine; localhost and *.localhost need none.
@@ -183,6 +186,7 @@ class FirefoxPage:
             # A window as high as the page, not BiDi's picture of the document: that leaves out the scrollbar's width.
             whole = await self.evaluate("document.documentElement.scrollHeight")
             await self._resize(width, max(height, int(str(whole))))
+        await self.evaluate(FINISH_ANIMATIONS)
         shot = await self._command("browsingContext.captureScreenshot", {"context": self._context})
         _write(path, base64.b64decode(as_text(shot.get("data"), "captureScreenshot")))
         await self._command("browsingContext.setViewport", {"context": self._context, "viewport": None})
@@ -230,7 +234,7 @@ class Firefox:
         environment = child_environment(home, visible=options.visible, dbus_address=options.dbus_address)
         environment["MOZ_CRASHREPORTER_DISABLE"] = "1"
         command = [str(self._executable), "--no-remote", "--profile", str(profile)]
-        # System access is for the dark screenshots alone: nothing in BiDi sets a colour scheme in this version.
+        # System access is for what BiDi cannot in this version: setting a colour scheme, answering a prompt.
         command += ["--remote-debugging-port=0", "--remote-allow-system-access"]
         command += [] if options.visible else ["--headless"]
         self._process = await ChildProcess.start([*command, "about:blank"], environment=environment)
@@ -303,18 +307,39 @@ class Firefox:
         for context in before:
             await self.command("browsingContext.close", {"context": context.get("context")})
 
+    async def answer_prompt(self, *, allow: bool) -> None:
+        """Wait for the permission question and press its button, as the visitor would.
+
+        Raises:
+            BrowserError: no question came up in time.
+        """
+        button = "button" if allow else "secondaryButton"
+        await poll(
+            lambda: self._in_window(
+                "(() => { const question = PopupNotifications.panel.firstElementChild;"
+                " if (PopupNotifications.panel.state !== 'open' || !question) return false;"
+                f" question.{button}.click(); return true; }})()"
+            ),
+            timeout_seconds=ACTION_SECONDS_MAX,
+            waiting_for="Firefox to ask for a permission",
+        )
+
     async def prefer_dark(self, dark: bool | None) -> None:
         """Override the colour scheme of every tab; None takes the override away."""
         scheme = {True: "dark", False: "light", None: "none"}[dark]
+        await self._in_window(
+            "gBrowser.browsers.forEach(each => {"
+            f" each.browsingContext.prefersColorSchemeOverride = {json.dumps(scheme)}; }})"
+        )
+
+    async def _in_window(self, javascript: str) -> Json:
+        """Evaluate in Firefox's own window, around the pages. Its markup is internal: keep this to a minimum."""
         tree = await self.command("browsingContext.getTree", {"moz:scope": "chrome", "maxDepth": 0})
         for entry in as_list(tree.get("contexts"), "getTree"):
             window = as_object(entry, "getTree")
             if str(window.get("url")).endswith("/browser.xhtml"):
-                await self.evaluate_in(
-                    as_text(window.get("context"), "getTree"),
-                    "gBrowser.browsers.forEach(each => {"
-                    f" each.browsingContext.prefersColorSchemeOverride = {json.dumps(scheme)}; }})",
-                )
+                return await self.evaluate_in(as_text(window.get("context"), "getTree"), javascript)
+        raise BrowserError("Firefox has no window")
 
     async def evaluate_in(self, context: str, javascript: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> Json:
         """Value of a script in one browsing context; see :meth:`Page.evaluate`."""

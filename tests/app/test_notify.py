@@ -380,14 +380,17 @@ async def test_a_database_that_fails_after_sending_does_not_hide_what_was_sent(
     accepted, gone = await world.register("one"), await world.register("two")
     world.transport.script["two"] = [answer(410, GONE_BODY)]
 
-    async def become_read_only(_: PushRequest) -> None:
-        world.transport.before_answer = None  # once is enough, and a second time could not begin to write
-        await store.writer.run(lambda connection: connection.execute(text("PRAGMA query_only = ON")) and None)
+    async def execute(statement: str) -> None:
+        await store.writer.run(lambda connection: connection.execute(text(statement)) and None)
 
-    world.transport.before_answer = become_read_only
+    async def lose_the_table(_: PushRequest) -> None:
+        world.transport.before_answer = None
+        await execute("ALTER TABLE subscriptions RENAME TO lost")
+
+    world.transport.before_answer = lose_the_table
     results = await send(world)
     assert results[accepted.short_id].action is Action.DONE
     assert results[gone.short_id].action is Action.FAIL_BLAMELESS, "still there, so not said to be dropped"
     assert "results of 2 messages are not stored" in caplog.text
-    await store.writer.run(lambda connection: connection.execute(text("PRAGMA query_only = OFF")) and None)
+    await execute("ALTER TABLE lost RENAME TO subscriptions")
     assert (await send(world))[gone.short_id].action is Action.END, "the next message finds out again"

@@ -41,6 +41,12 @@ SHOWN = """navigator.serviceWorker.getRegistration("/pushkeep/a/")
   .then((shown) => shown.map(({title, body, tag, data}) => ({title, body, tag, data})))"""
 
 
+def command_environment(home: Path) -> dict[str, str]:
+    """A shell of somebody who has configured nothing, running the code under test."""
+    passed_on = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**passed_on, "HOME": str(home), "COLUMNS": "200"}
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """How a command ended, and what it said."""
@@ -70,7 +76,7 @@ class Site:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.data_dir), "COLUMNS": "200"},
+            env=command_environment(self.data_dir),
         )
         try:
             async with asyncio.timeout(COMMAND_SECONDS_MAX):

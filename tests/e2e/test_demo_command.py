@@ -16,6 +16,7 @@ import pytest
 from pushkeep.testing import browsers
 from pushkeep.testing.process import ChildProcess
 
+from .site import command_environment
 from .test_drivers import read_png
 
 pytestmark = pytest.mark.browser
@@ -32,7 +33,7 @@ def directory() -> Iterator[Path]:
 @pytest.mark.parametrize("name", browsers.NAMES)
 async def test_one_command_shows_a_notification_and_leaves_nothing_behind(name: str, directory: Path) -> None:
     command = (sys.executable, "-m", "pushkeep", "demo", "--offline", "--port", "0", "--browser", name)
-    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "TMPDIR": str(directory), "COLUMNS": "200"}
+    environment = {**command_environment(directory), "TMPDIR": str(directory)}
     demo = await ChildProcess.start([*command, "--data-dir", str(directory / "data")], environment=environment)
     try:
         # The last line of the driven round trip; the server goes on after it.

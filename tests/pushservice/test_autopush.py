@@ -6,16 +6,20 @@ import asyncio
 import json
 import ssl
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from pushkeep.protocol.encoding import b64_decode
 from pushkeep.pushservice import Limits, PushService
 from pushkeep.pushservice.events import Acked, Dropped, Nacked, Registered, Unregistered
+from pushkeep.pushservice.http.message import Request
+from pushkeep.pushservice.websocket import WebSocket
 
 from .helpers import KEY, SUBPROTOCOL, FakeFirefox, Sender, firefox
 
@@ -312,6 +316,89 @@ async def test_an_upgrade_that_is_no_websocket_is_refused(service: PushService) 
         async with connect(service.autopush_url, additional_headers={"Sec-WebSocket-Version": "1"}, proxy=None):
             pass
     assert refused.value.response.status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["https://site.example", "http://localhost:8200", "null"])
+async def test_a_script_of_a_page_is_refused(service: PushService, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(service.autopush_url, origin=Origin(origin), proxy=None):
+            pass
+    assert refused.value.response.status_code == 403
+    async with connect(service.autopush_url, origin=Origin(service.autopush_url), proxy=None) as socket:
+        assert len(await FakeFirefox(socket).hello()) == 32, "Firefox names the address it connects to"
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+NO_MASK = bytes(4)
+PONG = bytes([0x8A, 0])
+
+
+async def test_clients_that_hang_up_at_their_hello_are_not_remembered() -> None:
+    text = b'{"messageType":"hello","use_webpush":true}'
+    hello = bytes([0x81, 0x80 | len(text)]) + NO_MASK + text
+    async with PushService(limits=Limits(clients_max=5)) as service:
+        port = urlsplit(service.autopush_url).port
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(UPGRADE + hello)
+            writer.close()
+            await writer.wait_closed()
+        async with asyncio.timeout(10):
+            while service.clients():  # noqa: ASYNC110 - nothing announces a client that never was
+                await asyncio.sleep(0.02)
+        async with firefox(service):
+            pass
+
+
+async def test_pings_do_not_prolong_the_wait_for_hello() -> None:
+    async with PushService(limits=Limits(handshake_seconds_max=0.3)) as service:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(service.autopush_url).port)
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            answer = PONG
+            while answer == PONG:
+                writer.write(bytes([0x89, 0x80]) + NO_MASK)
+                answer = await reader.readexactly(2)
+                await asyncio.sleep(0.05)  # far more often than the limit
+        writer.close()
+        assert answer[0] == 0x88, "a close frame"
+
+
+class Pipe:
+    """A connection whose client has said all it will say."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    async def receive(self, *, seconds: float) -> bytes:
+        data, self.data = self.data, b""
+        return data
+
+    async def send(self, data: bytes) -> None:
+        pass
+
+    def half_close(self) -> None:
+        pass
+
+
+async def test_fragments_of_nothing_are_not_kept() -> None:
+    first, empty, last = (bytes([head, 0x80]) + NO_MASK for head in (0x01, 0x00, 0x80))
+    headers = tuple(
+        (name.lower().decode(), value.decode())
+        for name, _, value in (line.partition(b": ") for line in UPGRADE.split(b"\r\n")[1:-2])
+    )
+    request = Request("GET", "http", "localhost", "/", headers, b"", 0, "1.1")
+    socket = WebSocket(Pipe(first + empty * 5_000), Limits(), subprotocol="push-notification")
+    assert await socket.open(request, b"")
+    assert await socket.receive(seconds=1) is None
+    assert len(socket._fragments) == 0
+    socket = WebSocket(Pipe(first + empty + last), Limits(), subprotocol="push-notification")
+    assert await socket.open(request, b"")
+    assert await socket.receive(seconds=1) == "", "still a message"
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -52,7 +52,9 @@ class Autopush:
         await socket.wait_closed()
 
     async def _greet(self, socket: WebSocket) -> Client | None:
-        text = await socket.receive(seconds=self._hub.limits.handshake_seconds_max)
+        seconds = self._hub.limits.handshake_seconds_max
+        async with asyncio.timeout(seconds):  # of the whole wait: pings must not prolong it
+            text = await socket.receive(seconds=seconds)
         if text is None:
             return None
         frame = frames.parse(text)
@@ -64,11 +66,9 @@ class Autopush:
         if uaid is None or uaid not in core.clients or core.clients[uaid].kind != "firefox":
             uaid = core.tokens.user_agent_id()
         try:
-            client = core.client(uaid, "firefox", self._hub.now())
+            return core.client(uaid, "firefox", self._hub.now())
         except PushkeepError as error:
             raise InvalidInput(error.message) from None
-        await socket.send(frames.hello(client.id))
-        return client
 
 
 class _Conversation:
@@ -94,18 +94,21 @@ class _Conversation:
         self._ended.set()
 
     async def run(self) -> None:
-        """Read and write until either side ends it."""
-        replaced = self._hub.attach(self._client, self)
-        if replaced is not None:
-            await replaced.close(None)
-        tasks = [asyncio.create_task(work) for work in (self._read(), self._write(), self._wait_for_end())]
+        """Answer the hello, then read and write until either side ends it."""
+        tasks: list[asyncio.Task[None]] = []
         try:
+            await self._socket.send(frames.hello(self._client.id))
+            replaced = self._hub.attach(self._client, self)
+            if replaced is not None:
+                await replaced.close(None)
+            tasks = [asyncio.create_task(work) for work in (self._read(), self._write(), self._wait_for_end())]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._hub.detach(self._client, self)
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            if tasks:
+                await asyncio.wait(tasks)
         for task in done:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error

@@ -79,15 +79,18 @@ class Hub:
         return replaced
 
     def detach(self, client: Client, link: Link) -> None:
-        """The link is closed, closing, or to be given nothing more; calling it again does no harm."""
-        if self.links.get(client.id) is not link:
-            return
-        del self.links[client.id]
-        self._lost(self.core.release(client, self.now()))
-        self.events.announce(Disconnected(client_id=client.id))
-        if not client.subscriptions:
+        """The link is closed, closing, or to be given nothing more; calling it again does no harm.
+
+        Also for a link whose peer hung up before it was attached: its client must not stay behind.
+        """
+        if self.links.get(client.id) is link:
+            del self.links[client.id]
+            self._lost(self.core.release(client, self.now()))
+            self.events.announce(Disconnected(client_id=client.id))
+        forgettable = not client.subscriptions and client.id not in self.links
+        if forgettable and self.core.clients.get(client.id) is client:
             # A browser without subscriptions says hello without an id next time: nothing to remember.
-            self.core.clients.pop(client.id, None)
+            del self.core.clients[client.id]
 
     def is_online(self, client: Client) -> bool:
         """Whether the client has a connection that takes messages."""

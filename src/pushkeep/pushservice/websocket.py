@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from http import HTTPStatus
 
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
@@ -47,7 +48,10 @@ class WebSocket:
         self._protocol.receive_data(UpgradeRequest(request.target, headers).serialize())
         self._protocol.events_received()
         # Compression is not offered: it would let a small frame unpack into a large one.
-        response = self._protocol.accept(UpgradeRequest(request.target, headers))
+        if _is_of_a_page(request.header("origin")):
+            response = self._protocol.reject(HTTPStatus.FORBIDDEN, "Web pages have no business here.\n")
+        else:
+            response = self._protocol.accept(UpgradeRequest(request.target, headers))
         self._protocol.send_response(response)
         if trailing and response.status_code == 101:
             self._protocol.receive_data(trailing)
@@ -92,7 +96,8 @@ class WebSocket:
         for event in self._protocol.events_received():
             if not isinstance(event, Frame) or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 continue
-            self._fragments.append(bytes(event.data))
+            if event.data:  # fragments of nothing count towards no limit, and would gather here without end
+                self._fragments.append(bytes(event.data))
             if event.fin:
                 text = b"".join(self._fragments).decode("utf-8", errors="replace")
                 self._fragments.clear()
@@ -131,3 +136,11 @@ class WebSocket:
                 await self._stream.send(data)
             else:
                 self._stream.half_close()  # the library's sign for "nothing follows"
+
+
+def _is_of_a_page(origin: str | None) -> bool:
+    """Whether a script of a page asks. Any page may open a WebSocket to this machine; a browser names it here.
+
+    Firefox's own push client gives the address it connects to, with its ws scheme.
+    """
+    return origin is not None and (origin == "null" or origin.startswith(("http://", "https://")))

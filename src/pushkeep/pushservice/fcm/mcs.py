@@ -103,16 +103,18 @@ class _Conversation:
     async def run(self) -> None:
         """Read and write until either side ends it."""
         welcome = frames.login_response(self._client.id, now=self._hub.now())
-        await self._stream.send(bytes([frames.VERSION]) + welcome)
-        tasks = [asyncio.create_task(work) for work in (self._read(), self._write(), self._wait_for_end())]
+        tasks: list[asyncio.Task[None]] = []
         try:
+            await self._stream.send(bytes([frames.VERSION]) + welcome)
+            tasks = [asyncio.create_task(work) for work in (self._read(), self._write(), self._wait_for_end())]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._hub.detach(self._client, self)
             self._ended.set()
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            if tasks:
+                await asyncio.wait(tasks)
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await self._stream.send(frames.close())
         for task in done:

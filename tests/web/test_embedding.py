@@ -54,6 +54,20 @@ async def test_routes_work_under_a_path(mounted: tuple[PushkeepApp, httpx.AsyncC
         assert statuses == [200, 429]
 
 
+async def test_the_router_and_the_rate_limit_see_the_same_path(tmp_path: Path) -> None:
+    app = create_app(settings_for(tmp_path, client_requests_burst=2))
+
+    async def host_that_strips(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "root_path": "/push"}, receive, send)
+
+    transport = httpx.ASGITransport(app=host_that_strips)
+    async with app.lifespan() as running, httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        config = f"/v1/client/{running.project.publishable_key}/config"
+        # The router takes everything up to the first "/push" away, also what a client put before it.
+        statuses = [(await client.get(f"/x/push{config}")).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
+
+
 async def test_before_the_host_enters_the_lifespan_it_is_told_so(
     mounted: tuple[PushkeepApp, httpx.AsyncClient],
 ) -> None:

@@ -127,9 +127,11 @@ class Edge:
 
 
 def _path_within(scope: Scope) -> str:
-    """The path below the mount point, in the form in which the router compares it."""
+    """The path below the mount point, found exactly as the router finds it: a request must not be one route there and
+    another one here, where it is counted."""
     path: str = scope["path"]
-    return normalize_path(path.removeprefix(scope.get("root_path", "")))
+    root_path: str = scope.get("root_path", "")
+    return normalize_path(path.split(root_path, maxsplit=1)[-1] if root_path else path)
 
 
 def _log_failure(error: Exception, exchange: Exchange) -> None:

@@ -154,7 +154,8 @@ export class Pushkeep extends EventTarget {
 
   /**
    * Compares what the browser holds with what the server last confirmed, and mends the difference. Runs by itself at
-   * page start; call it after signing in or out with another identity.
+   * page start; call it after somebody signed in, with the new identity. Without an identity the owner stays: when
+   * somebody signs out of a shared browser, call unsubscribe().
    * @param {{identity?: string}} [change]
    * @returns {Promise<Status>}
    */
@@ -182,8 +183,10 @@ export class Pushkeep extends EventTarget {
 
   /** @param {() => Promise<void>} work */
   async #act(work) {
-    const before = JSON.stringify(await slot());
+    /** @type {string|undefined} */
+    let before;
     try {
+      before = JSON.stringify(await slot());
       await locked(this.#ms, work);
       this.#error = null;
     } catch (error) {
@@ -193,7 +196,8 @@ export class Pushkeep extends EventTarget {
     } finally {
       this.#changed();
       // The worker passes it on to the other tabs.
-      if (JSON.stringify(await slot()) !== before) (await this.#ours())?.active?.postMessage({ pushkeep: { type: 'changed' } });
+      const after = this.#error?.code === 'timeout' ? before : JSON.stringify(await slot());
+      if (after !== before) (await this.#ours())?.active?.postMessage({ pushkeep: { type: 'changed' } });
     }
     return this.status();
   }

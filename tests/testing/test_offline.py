@@ -39,6 +39,30 @@ def test_inside_there_is_no_route_to_the_outside() -> None:
         assert done.stdout.startswith("None ")
 
 
+def test_chromium_is_not_even_tried_where_only_loopback_is_up() -> None:
+    """It would subscribe, and no message would ever come."""
+    program = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from types import SimpleNamespace\n"
+        "from pushkeep.testing import chromium, offline\n"
+        "from pushkeep.testing.browser import LaunchOptions\n"
+        "offline._SET_UP = offline._SET_UP[:1]\n"
+        "try: offline.enter_namespace()\n"
+        "except offline.NamespaceImpossible as problem: sys.exit(f'impossible: {problem}')\n"
+        "assert offline.only_loopback()\n"
+        "asyncio.run(chromium.Chromium(LaunchOptions(push_service=SimpleNamespace())).start())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    if namespaces_possible():
+        assert "Chromium believes itself offline while loopback is the only network interface" in done.stderr
+    else:
+        assert "impossible" in done.stderr
+    probe = "from pushkeep.testing import offline; print(offline.only_loopback())"
+    if namespaces_possible():
+        assert run(sys.executable, "-c", probe).stdout == "False\n"
+
+
 def test_this_very_run_is_offline_when_it_was_promised() -> None:
     """``make test`` runs everything through the runner; then nothing here may reach the outside."""
     if os.environ.get(offline.NAMESPACE_VARIABLE):

@@ -190,6 +190,12 @@ def find_executable(given: Path | None, candidates: tuple[str, ...], *, package:
     raise BrowserError(f"none of {', '.join(candidates)} is installed; install the Debian package {package}")
 
 
+def remove(directory: Path | None) -> None:
+    """Remove a directory with all that is in it; what a dying process still holds is left."""
+    if directory is not None:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 async def poll(
     attempt: Callable[[], Awaitable[_T]],
     *,

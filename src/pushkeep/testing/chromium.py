@@ -33,8 +33,10 @@ from pushkeep.testing.browser import (
     check_launch,
     find_executable,
     poll,
+    remove,
     wait_until_truthy,
 )
+from pushkeep.testing.offline import only_loopback
 from pushkeep.testing.process import ChildProcess, child_environment
 
 _SETTINGS_URL = "chrome://settings/content/notifications"
@@ -197,6 +199,7 @@ class Chromium:
         self._options = options
         self._executable = find_executable(options.executable, ("chromium", "chromium-browser"), package="chromium")
         self._directory = options.profile
+        self._scratch: Path | None = None
         self._playwright: Playwright | None = None
         self._context: BrowserContext | None = None
 
@@ -211,8 +214,17 @@ class Chromium:
         profile.mkdir(parents=True, exist_ok=True)
         home.mkdir(exist_ok=True)
         if options.push_service is not None:
+            if only_loopback():
+                raise BrowserError(
+                    "Chromium believes itself offline while loopback is the only network interface, and gets no push;"
+                    " run this below `python -m pushkeep.testing.offline --`, or give the machine another interface"
+                )
             await trust(options.push_service.ca_file, home)
-        environment = child_environment(home, visible=options.visible, dbus_address=options.dbus_address)
+        # Not below the profile: Chromium puts a socket there, whose path may have 107 characters.
+        self._scratch = Path(tempfile.mkdtemp(prefix="pushkeep-chromium-"))
+        environment = child_environment(
+            home, visible=options.visible, dbus_address=options.dbus_address, scratch=self._scratch
+        )
         try:
             self._playwright = await async_playwright().start()
             self._context = await self._playwright.chromium.launch_persistent_context(
@@ -247,10 +259,14 @@ class Chromium:
             if leader is not None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(leader, signal.SIGKILL)
-            if playwright is not None:
-                with contextlib.suppress(PlaywrightError, TimeoutError):
-                    async with asyncio.timeout(STOP_SECONDS_MAX):
-                        await playwright.stop()
+            try:
+                if playwright is not None:
+                    with contextlib.suppress(PlaywrightError, TimeoutError):
+                        async with asyncio.timeout(STOP_SECONDS_MAX):
+                            await playwright.stop()
+            finally:
+                remove(self._scratch)
+                self._scratch = None
 
     def _leader(self) -> int | None:
         """Process group of the running browser, from the lock in its profile (``host-pid``)."""
@@ -273,8 +289,8 @@ class Chromium:
         try:
             await self.stop()
         finally:
-            if self._directory is not None and self._options.profile is None:
-                shutil.rmtree(self._directory, ignore_errors=True)
+            if self._options.profile is None:
+                remove(self._directory)
                 self._directory = None
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> ChromiumPage:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from pushkeep.testing.browser import (
     check_launch,
     find_executable,
     poll,
+    remove,
     wait_until_truthy,
 )
 from pushkeep.testing.process import ChildProcess, child_environment
@@ -217,6 +217,7 @@ class Firefox:
         self._options = options
         self._executable = find_executable(options.executable, ("firefox-esr", "firefox"), package="firefox-esr")
         self._directory = options.profile
+        self._scratch: Path | None = None
         self._process: ChildProcess | None = None
         self._bidi: BidiConnection | None = None
 
@@ -231,7 +232,10 @@ class Firefox:
         home.mkdir(exist_ok=True)
         write_preferences(profile, preferences(self._options))
         options = self._options
-        environment = child_environment(home, visible=options.visible, dbus_address=options.dbus_address)
+        self._scratch = Path(tempfile.mkdtemp(prefix="pushkeep-firefox-"))
+        environment = child_environment(
+            home, visible=options.visible, dbus_address=options.dbus_address, scratch=self._scratch
+        )
         environment["MOZ_CRASHREPORTER_DISABLE"] = "1"
         command = [str(self._executable), "--no-remote", "--profile", str(profile)]
         # System access is for what BiDi cannot in this version: setting a colour scheme, answering a prompt.
@@ -265,8 +269,12 @@ class Firefox:
                     await process.wait(timeout_seconds=STOP_SECONDS_MAX)
                 await bidi.close()
         finally:
-            if process is not None:
-                await process.stop()
+            try:
+                if process is not None:
+                    await process.stop()
+            finally:
+                remove(self._scratch)
+                self._scratch = None
 
     async def restart(self) -> None:
         """See :meth:`Browser.restart`."""
@@ -278,8 +286,8 @@ class Firefox:
         try:
             await self.stop()
         finally:
-            if self._directory is not None and self._options.profile is None:
-                shutil.rmtree(self._directory, ignore_errors=True)
+            if self._options.profile is None:
+                remove(self._directory)
                 self._directory = None
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> FirefoxPage:

@@ -13,10 +13,12 @@ still forbid look-ups outside.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -30,6 +32,9 @@ ADDRESS = "192.0.2.1"
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_CHILD_SUBREAPER = 36
+_SIOCGIFFLAGS = 0x8913  # netdevice(7)
+_IFF_UP = 0x1
+_IFF_LOOPBACK = 0x8
 _FROM_THE_KERNEL = 128  # si_code SI_KERNEL: the terminal sent it, to the whole group, so the command has it too
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -59,6 +64,20 @@ def route_to_outside() -> bool:
             continue
         return True
     return False
+
+
+def only_loopback() -> bool:
+    """Whether loopback is the only network interface that is up; Chromium then never dials its push service."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("16sH14x", name.encode()[:15], 0)
+            try:
+                (flags,) = struct.unpack("16xH14x", fcntl.ioctl(probe, _SIOCGIFFLAGS, request))
+            except OSError:
+                continue  # gone meanwhile
+            if flags & _IFF_UP and not flags & _IFF_LOOPBACK:
+                return False
+    return True
 
 
 def enter_namespace() -> None:

@@ -25,13 +25,20 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 _DISPLAY = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 
-def child_environment(home: Path, *, visible: bool, dbus_address: str | None) -> dict[str, str]:
-    """A small environment with a home of its own, and the display only when a window is wanted."""
+def child_environment(
+    home: Path, *, visible: bool, dbus_address: str | None, scratch: Path | None = None
+) -> dict[str, str]:
+    """A small environment with a home of its own, and the display only when a window is wanted.
+
+    ``scratch`` is for temporary files: a browser that is killed leaves some.
+    """
     names = _PASSED_ON + (_DISPLAY if visible else ())
     environment = {name: os.environ[name] for name in names if name in os.environ}
     environment.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
     environment.setdefault("LANG", "C.UTF-8")
     environment["HOME"] = str(home)
+    if scratch is not None:
+        environment["TMPDIR"] = str(scratch)
     if dbus_address is not None:
         environment["DBUS_SESSION_BUS_ADDRESS"] = dbus_address
     elif not visible:

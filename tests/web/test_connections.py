@@ -17,10 +17,10 @@ FLOOD_BYTES = 32 * 1024 * 1024
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 
 
-async def flood(port: int, endless: bytes) -> None:
+async def flood(port: int, endless: bytes, *, first: bytes = HEALTH + b"b: ") -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(HEALTH + b"b: ")
+        writer.write(first)
         for _ in range(FLOOD_BYTES // len(endless)):
             writer.write(endless)
             await asyncio.wait_for(writer.drain(), WAIT_SECONDS)
@@ -75,3 +75,15 @@ async def test_the_limit_counts_each_head_of_a_connection_for_itself(tmp_path: P
             answer = await asyncio.wait_for(reader.readuntil(b'"ok"}'), WAIT_SECONDS)
             assert answer.startswith(b"HTTP/1.1 200")
         writer.close()
+
+
+async def test_requests_sent_ahead_without_end_are_cut_off(tmp_path: Path) -> None:
+    async with served(settings_for(tmp_path, port=0)) as serving:
+        with pytest.raises(ConnectionError):
+            await flood(serving.settings.port, (HEALTH + b"\r\n") * 200, first=b"")
+
+
+async def test_some_requests_sent_ahead_are_answered_in_turn(tmp_path: Path) -> None:
+    async with served(settings_for(tmp_path, port=0)) as serving:
+        answers = await exchange(serving.settings.port, (HEALTH + b"\r\n") * 50 + HEALTH + b"Connection: close\r\n\r\n")
+        assert answers.count(b"HTTP/1.1 200") == 51

@@ -89,7 +89,12 @@ async def test_the_browsers_own_registration_gets_a_token_and_is_no_subscription
 
 @pytest.mark.parametrize(
     "content",
-    [b"\xff=\xff", b"&".join(b"%d=1" % number for number in range(60)), b"X-subtype=" + b"x" * 1025],
+    [
+        b"\xff=\xff",
+        b"&".join(b"%d=1" % number for number in range(60)),
+        b"X-subtype=" + b"x" * 1025,
+        b"X-subtype=x&app=" + b"x" * 257,
+    ],
 )
 async def test_a_broken_registration_is_told_so(chromium: FakeChromium, content: bytes) -> None:
     answer = await chromium.http.post(

@@ -82,6 +82,7 @@ async def test_the_ttl_is_cut_and_the_granted_one_answered(
         ({"content_encoding": None}, 110),
         ({"content_encoding": "gzip"}, 110),
         ({"content_encoding": "aesgcm"}, 110),
+        ({"content_encoding": "aesgcm", "encryption": "salt=a", "crypto_key": "dh=" + "x" * 2000}, 110),
         ({"encryption": "salt=AAAA"}, 110),
         ({"crypto_key": "dh=AAAA"}, 110),
     ],

@@ -27,6 +27,7 @@ GOOGLE_HOSTS = ("jmt17.google.com", "fcm.googleapis.com", "fcm.google.com")
 _MOZILLA_PATH = re.compile(r"/wpush/(v1|v2)/([^/?]+)")
 _FCM_PATH = re.compile(r"/(?:fcm/send|wp|preprod/wp)/([^/?]+)")
 _MESSAGE_PATH = re.compile(r"/m/([^/?]+)")
+_LEGACY_CHARACTERS_MAX = 1_024  # Encryption and Crypto-Key have about 250 together, and are kept with the message
 _REASONS = {
     "malformed": Refusal.MALFORMED_TOKEN,
     "bad_key": Refusal.BAD_KEY,
@@ -200,7 +201,11 @@ def _read_message(request: Request, personality: Personality, subscription: Subs
     if push.encoding == "aes128gcm" and not _has_aes128gcm_shape(push.body):
         raise _RefusedError(Refusal.BAD_BODY, subscription)
     legacy = push.encoding == "aesgcm"
-    if legacy and not (_parameter(push.encryption, "salt") and _parameter(push.crypto_key, "dh")):
+    given = len(push.encryption or "") + len(push.crypto_key or "")
+    if legacy and (
+        given > _LEGACY_CHARACTERS_MAX
+        or not (_parameter(push.encryption, "salt") and _parameter(push.crypto_key, "dh"))
+    ):
         raise _RefusedError(Refusal.BAD_ENCODING, subscription)
     return Draft(
         body=push.body,

@@ -21,6 +21,7 @@ REGISTRATION_PATH = "/c2dm/register3"
 
 _FIELDS_MAX = 50  # Chromium sends about fifteen
 _SUBTYPE_CHARACTERS_MAX = 1_024  # an origin, a UUID and a few letters
+_APP_CHARACTERS_MAX = 256  # such as org.chromium.linux
 
 
 def answer_registration(request: Request, hub: Hub) -> Response:
@@ -35,8 +36,9 @@ def answer_registration(request: Request, hub: Hub) -> Response:
         form = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX))
     except ValueError:
         return _error("INVALID_PARAMETERS")
-    subtype, sender = form.get("X-subtype", ""), form.get("sender", "")
-    if request.body_bytes > len(request.body) or len(subtype) > _SUBTYPE_CHARACTERS_MAX:
+    subtype, sender, app = form.get("X-subtype", ""), form.get("sender", ""), form.get("app", "")
+    too_long = len(subtype) > _SUBTYPE_CHARACTERS_MAX or len(app) > _APP_CHARACTERS_MAX
+    if request.body_bytes > len(request.body) or too_long:
         return _error("INVALID_PARAMETERS")
     if form.get("delete") == "true":
         return _delete(hub, android_id, subtype, sender)
@@ -45,7 +47,7 @@ def answer_registration(request: Request, hub: Hub) -> Response:
         return text_response(200, "token=" + hub.core.tokens.endpoint_token("fcm", None))
     try:
         client = hub.core.client(android_id, "chromium", hub.now())
-        subscription = hub.subscribe(client, vendor="fcm", channel=subtype, key=key, app=form.get("app", ""))
+        subscription = hub.subscribe(client, vendor="fcm", channel=subtype, key=key, app=app)
     except PushkeepError:
         return _error("TOO_MANY_REGISTRATIONS")
     return text_response(200, "token=" + subscription.token)

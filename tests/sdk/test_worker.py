@@ -232,6 +232,7 @@ HOSTILE = [
     "http://elsewhere.example/",
     "https://user:secret@shop.example/",
     "blob:https://shop.example/1",
+    "blob:{base}/1",
     "https://",
 ]
 
@@ -242,6 +243,7 @@ async def test_click_never_opens_another_kind_of_address(
 ) -> None:
     page = await open_page()
     worker = await start_worker(page)
+    url = url.replace("{base}", site.base)
     await worker.push(json.dumps({"title": "T", "url": url}))
     (shown,) = await worker.shown()
     assert shown["data"]["pushkeep"]["url"] is None  # type: ignore[index]

@@ -105,8 +105,10 @@ function address(value) {
   if (!text) return undefined;
   try {
     const url = new URL(text, self.location.origin);
-    const local = url.protocol === self.location.protocol && /^(127\.0\.0\.1|\[::1\]|(.+\.)?localhost)$/.test(url.hostname);
-    const allowed = url.protocol === 'https:' || url.origin === self.location.origin || local;
+    const local = /^(127\.0\.0\.1|\[::1\]|(.+\.)?localhost)$/.test(url.hostname);
+    // The scheme too: the origin of a blob: address is that of the page that made it.
+    const near = url.protocol === self.location.protocol && (url.origin === self.location.origin || local);
+    const allowed = url.protocol === 'https:' || near;
     return allowed && !url.username && !url.password ? url.href : undefined;
   } catch {
     return undefined;

@@ -287,6 +287,40 @@ async def test_a_tab_waits_for_the_lock_with_a_limit(open_page: OpenPage) -> Non
     assert "tab" in str(cast(JsonObject, status)["message"])
 
 
+async def test_storage_that_never_answers_is_given_up(site: Site, open_page: OpenPage) -> None:
+    page = await open_page(script="IDBFactory.prototype.open = () => ({});")
+    assert (await init(page))["error"] == "timeout"
+    assert (await act(page, "subscribe"))["error"] == "timeout"
+    assert site.bodies() == [], "who might have left is not registered"
+    free = "async () => (await navigator.locks.query()).held.length === 0"
+    await until(page, free)
+
+
+async def test_what_another_tab_says_does_not_undo_what_this_one_does(open_page: OpenPage) -> None:
+    first = await subscribed_page(open_page)
+    await act(first, "unsubscribe")
+    # The look asked for by the other tab takes longer than this tab's own subscribe().
+    await fake(
+        first,
+        """
+        const look = PushManager.prototype.getSubscription;
+        let looks = 0;
+        PushManager.prototype.getSubscription = async function getSubscription() {
+          const found = await look.call(this);
+          if ((looks += 1) === 1) await new Promise((go) => setTimeout(go, 600));
+          return found;
+        };
+        """,
+    )
+    await first.evaluate(
+        """() => navigator.serviceWorker.dispatchEvent(
+          new MessageEvent('message', { data: { pushkeep: { type: 'changed' } } }))"""
+    )
+    assert (await act(first, "subscribe"))["subscribed"]
+    await first.wait_for_timeout(900)  # past the slow look: nothing may change any more
+    assert await first.evaluate("() => push.status().state") == "subscribed"
+
+
 async def test_a_site_with_its_own_worker_is_not_mistaken_for_ours(open_page: OpenPage) -> None:
     page = await open_page()
     await page.evaluate("""async () => {

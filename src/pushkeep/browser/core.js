@@ -7,6 +7,8 @@
 
   // One request to the Pushkeep server. Longer than any healthy answer, short enough to wait for.
   const REQUEST_MS_MAX = 10_000;
+  // Opening IndexedDB sometimes never settles; whoever waits for it holds the lock.
+  const STORE_MS_MAX = 5_000;
   // Ids of shown notifications: a repeat follows a crash of the sender within minutes, not after 100 others.
   const SEEN_IDS_MAX = 100;
   // One lock for every slot: moving between slots has to exclude both.
@@ -97,9 +99,12 @@
    * @returns {Promise<T|undefined>}
    */
   async function stored(key, change) {
+    const late = new PushError('timeout', 'The browser’s storage for this site does not answer. Close its other tabs and try again.');
     try {
-      return await transact(key, change);
-    } catch {
+      return await within(STORE_MS_MAX, transact(key, change), late);
+    } catch (error) {
+      // Not refused, so what is stored counts: guessing could subscribe a visitor who left.
+      if (error === late) throw error;
       if (change) memory.set(key, change(/** @type {T|undefined} */ (memory.get(key))));
       return /** @type {T|undefined} */ (memory.get(key));
     }

@@ -196,7 +196,7 @@ export class Pushkeep extends EventTarget {
     } finally {
       this.#changed();
       // The worker passes it on to the other tabs.
-      const after = this.#error?.code === 'timeout' ? before : JSON.stringify(await slot());
+      const after = JSON.stringify(await slot().catch(() => null));
       if (after !== before) (await this.#ours())?.active?.postMessage({ pushkeep: { type: 'changed' } });
     }
     return this.status();
@@ -283,7 +283,8 @@ export class Pushkeep extends EventTarget {
   #heard(event) {
     const message = event.data?.pushkeep;
     if (message?.type === 'changed') {
-      void this.#look().then(() => this.#changed(), () => {});
+      // Under the lock: a look begun before our own change would end after it, and show what was.
+      void locked(this.#ms, () => this.#look()).then(() => this.#changed(), () => {});
     } else if (message?.type === 'navigate') {
       event.ports[0]?.postMessage(true);
       const url = new URL(message.url, location.href);

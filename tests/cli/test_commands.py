@@ -95,7 +95,7 @@ async def test_subscriptions_are_listed_and_removed(cli: Cli, stored: Stored) ->
     assert stored.short_id in (await cli("subscriptions", "list", *stored.at)).out
     removed = await cli("subscriptions", "remove", *stored.at, stored.short_id)
     assert removed.out == f"Removed {stored.short_id}.\n"
-    (row,) = json.loads((await cli("subscriptions", "list", *stored.at, "--json")).out)["subscriptions"]
+    (row,) = json.loads((await cli("subscriptions", "list", *stored.at, "--json")).out)["items"]
     assert row["state"] == "unsubscribed"
     assert "No subscriptions" in (await cli("subscriptions", "list", *stored.at, "--state", "active")).out
     assert (await cli("subscriptions", "remove", *stored.at, "HMV192av")).status == 2

@@ -151,8 +151,8 @@ async def test_a_visitor_who_left_is_dropped_with_the_services_words(cli: Cli, s
     again = await cli("send", *stored.at, stored.short_id, "--title", "Hello")
     assert again.status == 3
     assert f"Nothing sent to {stored.short_id}: no longer subscribed (gone)" in again.err
-    listed = json.loads((await cli("subscriptions", "list", *stored.at, "--json")).out)["subscriptions"]
-    assert [(row["state"], row["end_reason"]["text"]) for row in listed] == [("gone", "No such subscription")]
+    listed = json.loads((await cli("subscriptions", "list", *stored.at, "--json")).out)["items"]
+    assert [(row["state"], row["ended"]["text"]) for row in listed] == [("gone", "No such subscription")]
 
 
 async def test_a_wrong_key_keeps_the_record(cli: Cli, stored: Stored, tmp_path: Path) -> None:

@@ -106,6 +106,13 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
+def print_report(report: object) -> None:
+    """A report of the HTTP API, in the API's own shape."""
+    import msgspec
+
+    print_json(msgspec.to_builtins(report))
+
+
 def stop(status: Exit) -> NoReturn:
     """End the command with a status."""
     raise typer.Exit(int(status))

@@ -20,6 +20,7 @@ from pushkeep.cli.common import (
     explanation_lines,
     load,
     print_json,
+    print_report,
     read_file,
     read_payload,
     run,
@@ -187,17 +188,12 @@ def _send_to_stored(
     name = result.short_id or any_id
     outcome = result.outcome
     if json:
-        print_json(
-            {
-                "recipient": name,
-                "action": result.action.value if result.action else None,
-                "skipped": result.skipped,
-                **(outcome.to_dict() if outcome else {}),
-            }
-        )
+        from pushkeep.web.reports import recipient_report
+
+        print_report(recipient_report(result))
     elif outcome is not None:
         _report(name, outcome)
-        if result.action is not None and result.action.value == "end":
+        if result.action == "end":
             complain(f"Dropping no longer valid user: {name}", None)
     else:
         complain(f"Nothing sent to {name}: {result.skipped}.")

@@ -34,13 +34,14 @@ ACTION_WORDS: Mapping[Action, str] = MappingProxyType(
 
 def notification_report(result: NotificationResult) -> NotificationReport:
     """The answer to a notification."""
-    reports = [_recipient(one) for one in result.results]
+    reports = [recipient_report(one) for one in result.results]
     counts = Counter(report.verdict for report in reports if report.verdict is not None)
     skipped = Counter(report.skipped for report in reports if report.skipped is not None)
     return NotificationReport(result.id, "sent", len(reports), dict(counts), dict(skipped), reports)
 
 
-def _recipient(result: RecipientResult) -> RecipientReport:
+def recipient_report(result: RecipientResult) -> RecipientReport:
+    """What became of it for one recipient."""
     outcome = result.outcome
     said = outcome.explanation if outcome else None
     return RecipientReport(

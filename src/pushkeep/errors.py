@@ -84,9 +84,7 @@ class Conflict(PushkeepError):
 
     code = "conflict"
 
-    def __init__(
-        self, message: str, *, field: str | None = None, details: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, field: str | None = None, details: Mapping[str, str] | None = None) -> None:
         super().__init__(message, field=field)
         self.details: Mapping[str, str] = dict(details or {})
 

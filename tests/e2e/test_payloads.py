@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from .site import Visitor
+from .site import SHOWN, Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -41,6 +41,9 @@ async def test_a_repeat_replaces_the_copy_still_on_screen(visitor: Visitor) -> N
     for title in ("First edition", "Second edition"):
         await visitor.site.notify_one(visitor.short_id, content={"title": title}, options={"tag": "edition"})
         await visitor.sees(title)
-    shown = await visitor.shown("Second edition")
-    assert shown["tag"] == "edition"
-    assert "First edition" not in {one.title for one in visitor.desk.notifications.open}
+        # The browser's own list, not the desktop's: Chromium may ask the desktop for a second bubble when the
+        # repeat comes within milliseconds, before the desktop's answer to the first.
+        await visitor.shown(title)
+    kept = await visitor.page.evaluate(SHOWN)
+    assert isinstance(kept, list)
+    assert [one["title"] for one in kept if isinstance(one, dict) and one["tag"] == "edition"] == ["Second edition"]

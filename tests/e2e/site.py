@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from pushkeep.app.projects import create_api_key, current_signing_key
+from pushkeep.cli.rehearsal import press_subscribe
 from pushkeep.compose import Serving, serve
 from pushkeep.config import load_settings
 from pushkeep.pushservice import PushService, SubscriptionInfo
@@ -31,10 +32,13 @@ COMMAND_SECONDS_MAX = 60.0
 
 _used_ports: set[int] = set()
 
-SUBSCRIBED = (
-    "document.querySelector('#status').dataset.state === 'subscribed'"
-    " && document.querySelector('#short-id').textContent.trim()"
-)
+# Waited for; what the page complains about meanwhile is told when the wait is in vain.
+SUBSCRIBED = """(() => {
+  const [status, error] = [document.querySelector("#status"), document.querySelector("#error")];
+  if (!error.hidden) throw new Error(`${status.dataset.state}: ${error.innerText}`);
+  if (status.dataset.state !== "subscribed") throw new Error(status.dataset.state);
+  return document.querySelector("#short-id").textContent.trim();
+})()"""
 # What the worker's registration shows; the page lies outside its scope.
 SHOWN = """navigator.serviceWorker.getRegistration("/pushkeep/a/")
   .then((registration) => registration.getNotifications())
@@ -217,7 +221,4 @@ async def arrive(desk: Desk, site: Site) -> Page:
 async def subscribe(desk: Desk, site: Site) -> Visitor:
     """Open the demo page and press its button."""
     page = await arrive(desk, site)
-    await page.click("#subscribe")
-    short_id = await page.wait_for(SUBSCRIBED, timeout_seconds=SUBSCRIBE_SECONDS_MAX)
-    assert isinstance(short_id, str)
-    return Visitor(desk, site, page, short_id)
+    return Visitor(desk, site, page, await press_subscribe(page))

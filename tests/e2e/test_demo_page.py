@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pushkeep.cli.rehearsal import press_subscribe
 from pushkeep.testing.browser import Page
 
 from .desk import Desk
-from .site import SUBSCRIBED, Site, Visitor
+from .site import Site, Visitor
 from .test_drivers import read_png
 
 pytestmark = pytest.mark.browser
@@ -23,9 +24,7 @@ async def test_pictures_before_and_after_wide_and_phone(desk: Desk, site: Site) 
     await page.wait_for("!document.querySelector('#subscribe').disabled")
     await _pictures(desk, page, "before")
     await desk.browser.set_permission(site.url, "granted")
-    await page.click("#subscribe")
-    short_id = await page.wait_for(SUBSCRIBED, timeout_seconds=60)
-    visitor = Visitor(desk, site, page, str(short_id))
+    visitor = Visitor(desk, site, page, await press_subscribe(page))
     await site.notify_one(visitor.short_id, content={"title": "Hello", "body": "Sent from my terminal"})
     await visitor.sees("Hello")
     await page.wait_for("document.querySelector('#messages li strong')")

@@ -34,15 +34,8 @@ async def push_service() -> AsyncIterator[PushService]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=browsers.NAMES)
-async def session_desk(
-    request: pytest.FixtureRequest, push_service: PushService, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Desk]:
+async def session_desk(request: pytest.FixtureRequest, push_service: PushService) -> AsyncIterator[Desk]:
     async with desk_for(request.param, push_service) as desk:
-        # Chromium's push client sleeps until the browser takes its start for finished: one visitor waits for it
-        # here, so that no test has to be patient with it.
-        async with running_site(tmp_path_factory.mktemp("warm"), push_service, f"t{next(_numbers)}") as site:
-            await subscribe(desk, site)
-            await desk.browser.close_tabs()
         yield desk
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pushkeep.cli.rehearsal import press_subscribe
 from pushkeep.testing.browser import Page
 
 from .desk import Desk
-from .site import Site, Visitor
+from .site import Site, Visitor, press_subscribe
 from .test_drivers import read_png
 
 pytestmark = pytest.mark.browser

@@ -14,6 +14,7 @@ from pushkeep.cli.common import Exit
 from pushkeep.config import settings_reference
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import VERDICT_TABLE
+from pushkeep.web.problems import problems_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->\n\n"
@@ -25,6 +26,16 @@ def configuration() -> str:
         + NOTE
         + "Settings come from `pushkeep.toml` in the data directory, then the environment, then the command line; "
         "later ones\nwin. An unknown or unreadable setting stops the start with the remedy.\n\n" + settings_reference()
+    )
+
+
+def problems() -> str:
+    return (
+        "# Problems\n\n"
+        + NOTE
+        + "Every error of the HTTP interface is `application/problem+json` (RFC 9457) with a `code` from this table, a\n"
+        "`detail` that says what to do, and, where one field is to blame, its name in `field`. The whole interface is\n"
+        "described in OpenAPI at `/v1/openapi.json` of a running server.\n\n" + problems_reference()
     )
 
 
@@ -127,7 +138,12 @@ def _option(parameter) -> str:
     return f"| {names} | {text} |"
 
 
-PAGES: dict[str, Callable[[], str]] = {"configuration.md": configuration, "verdicts.md": verdicts, "cli.md": commands}
+PAGES: dict[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "verdicts.md": verdicts,
+    "problems.md": problems,
+    "cli.md": commands,
+}
 
 
 def main() -> int:

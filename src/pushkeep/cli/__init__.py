@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pushkeep.cli.app import app
-from pushkeep.cli.common import Exit, complain
+from pushkeep.cli.common import Exit, complain, missing_package
 from pushkeep.errors import PushkeepError
 
 
@@ -16,6 +16,12 @@ def main() -> None:
     except PushkeepError as error:
         complain(error.message)
         sys.exit(Exit.USAGE if error.permanent else Exit.TRY_LATER)
+    except ModuleNotFoundError as error:
+        advice = missing_package(error)
+        if advice is None:
+            raise
+        complain(advice)
+        sys.exit(Exit.USAGE)
     except KeyboardInterrupt:
         sys.exit(130)  # what shells report for an interrupted program
     except BrokenPipeError:

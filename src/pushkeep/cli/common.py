@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pushkeep.errors import ConfigurationError, InvalidInput
+from pushkeep.errors import InvalidInput
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.verdict import Verdict
 
@@ -122,20 +122,28 @@ def load(data_dir: Path | None, **overrides: object) -> Settings:
     """The server's settings.
 
     Raises:
-        ConfigurationError: the server extra is not installed, or a setting is wrong.
+        ConfigurationError: a setting is wrong.
     """
-    try:
-        from pushkeep.config import load_settings
-    except ModuleNotFoundError as error:
-        raise missing_extra("server", error) from None
+    from pushkeep.config import load_settings
+
     return load_settings(overrides={"data_dir": data_dir, **overrides})
 
 
-def missing_extra(extra: str, error: ModuleNotFoundError) -> ConfigurationError:
-    """The sentence for a command whose optional packages are not installed."""
-    return ConfigurationError(
-        f"This command needs the package {error.name}, which is not installed. Run: pip install 'pushkeep[{extra}]'"
-    )
+EXTRAS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("alembic", "httptools", "jinja2", "litestar", "msgspec", "sqlalchemy", "structlog", "uvicorn"), "server"
+    ),
+    **dict.fromkeys(("dbus_fast", "h11", "h2", "playwright", "trustme", "websockets"), "testing"),
+}
+"""The extra that brings a package which the library alone does without."""
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """What to do about an import that failed, if the package belongs to an extra."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    if extra is None:
+        return None
+    return f"This command needs the package {error.name}, which is not installed. Run: pip install 'pushkeep[{extra}]'"
 
 
 def read_payload(given: str | None) -> bytes | None:

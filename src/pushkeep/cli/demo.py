@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pushkeep.cli.common import DataDir, complain, example, load, missing_extra, run, say
+from pushkeep.cli.common import DataDir, complain, example, load, run, say
 from pushkeep.errors import ConfigurationError, InvalidInput, PushkeepError
 
 if TYPE_CHECKING:
@@ -100,18 +100,13 @@ class _Demo:
             await self._serve(self._settings(), service)
 
     def _settings(self) -> Settings:
-        try:
-            settings = load(self._directory, port=self._port, contact=self._contact)
-            return settings if settings.contact else load(self._directory, port=self._port, contact=DEMO_CONTACT)
-        except ModuleNotFoundError as error:
-            raise missing_extra("server", error) from None
+        settings = load(self._directory, port=self._port, contact=self._contact)
+        return settings if settings.contact else load(self._directory, port=self._port, contact=DEMO_CONTACT)
 
     async def _serve(self, settings: Settings, service: PushService | None) -> None:
-        try:
-            from pushkeep.compose import serve
-            from pushkeep.web.logs import configure_logging
-        except ModuleNotFoundError as error:
-            raise missing_extra("server", error) from None
+        from pushkeep.compose import serve
+        from pushkeep.web.logs import configure_logging
+
         configure_logging(settings.log_format, "warning")
         ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
         server = asyncio.create_task(
@@ -159,10 +154,8 @@ class _Demo:
 
     async def _show(self, serving: Serving, service: PushService, server: asyncio.Task[None]) -> None:
         """Open the browser: for the visitor where there is a display, else driven."""
-        try:
-            from pushkeep.cli.rehearsal import rehearse, show_window
-        except ModuleNotFoundError as error:
-            raise missing_extra("testing", error) from None
+        from pushkeep.cli.rehearsal import rehearse, show_window
+
         assert self._browser is not None
         visible = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
         work = (
@@ -187,10 +180,8 @@ class _Demo:
 
 async def _push_service(directory: Path) -> PushService:
     """The local push service on its usual ports, or on free ones where those are taken."""
-    try:
-        from pushkeep.pushservice import PushService
-    except ModuleNotFoundError as error:
-        raise missing_extra("testing", error) from None
+    from pushkeep.pushservice import PushService
+
     ports = OFFLINE_PORTS if all(_is_free(port) for port in OFFLINE_PORTS) else (0, 0, 0)
     return PushService(port=ports[0], autopush_port=ports[1], mcs_port=ports[2], state_dir=directory / "pushservice")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pushkeep.cli.common import AsJson, example, missing_extra, print_json, run, say
+from pushkeep.cli.common import AsJson, example, print_json, run, say
 
 if TYPE_CHECKING:
     from pushkeep.pushservice import PushService
@@ -40,10 +40,8 @@ def pushservice(
 
     It checks and answers as Mozilla's and Google's do. Ends cleanly on Ctrl-C and SIGTERM.
     """
-    try:
-        from pushkeep.pushservice import PushService
-    except ModuleNotFoundError as error:
-        raise missing_extra("testing", error) from None
+    from pushkeep.pushservice import PushService
+
     service = PushService(host=host, port=port, autopush_port=autopush_port, mcs_port=mcs_port, state_dir=state_dir)
     run(_serve(service, json))
 

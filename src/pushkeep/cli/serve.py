@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pushkeep.cli.common import DataDir, MapOrigin, example, load, missing_extra, say
+from pushkeep.cli.common import DataDir, MapOrigin, example, load, say
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +41,6 @@ def serve(
         contact=contact,
         origin_map=map_origin or None,
     )
-    try:
-        from pushkeep.compose import run_server
-    except ModuleNotFoundError as error:
-        raise missing_extra("server", error) from None
+    from pushkeep.compose import run_server
+
     run_server(settings, on_ready=lambda serving: say(f"Pushkeep listens at {serving.settings.public_url.url}"))

@@ -34,8 +34,8 @@ def problems() -> str:
         "# Problems\n\n"
         + NOTE
         + "Every error of the HTTP interface is `application/problem+json` (RFC 9457) with a `code` from this table,\n"
-        "a `detail` that says what to do, and, where one field is to blame, its name in `field`. The whole interface is\n"
-        "described in OpenAPI at `/v1/openapi.json` of a running server.\n\n" + problems_reference()
+        "a `detail` that says what to do, and, where one field is to blame, its name in `field`. The whole interface\n"
+        "is described in OpenAPI at `/v1/openapi.json` of a running server.\n\n" + problems_reference()
     )
 
 

@@ -109,6 +109,8 @@ function render() {
   at('after').hidden = !subscribed;
   unsubscribeButton.hidden = !subscribed;
   unsubscribeButton.disabled = Boolean(working);
+  at('leave').hidden = !subscribed;
+  /** @type {HTMLButtonElement} */ (at('vanish')).disabled = Boolean(working);
   subscribeButton.disabled = Boolean(working) || !['unsubscribed', 'lost', 'denied'].includes(status?.state ?? '');
   subscribeButton.setAttribute('aria-busy', String(Boolean(working)));
   subscribeButton.textContent = working || (status?.state === 'lost' ? 'Subscribe again' : 'Subscribe');
@@ -222,6 +224,18 @@ unsubscribeButton.addEventListener('click', async () => {
   if (await doing('Unsubscribing…', () => push.unsubscribe())) {
     showNote(`Unsubscribed. Nothing will be shown any more; send to ${id} once again to see what Pushkeep says.`);
     subscribeButton.focus();
+  }
+});
+
+// What a server never hears of: the browser ends the subscription by itself. Only the push service knows.
+at('vanish').addEventListener('click', async () => {
+  const id = push.status().shortId;
+  const left = await doing('Leaving…', async () => {
+    const registration = await navigator.serviceWorker.getRegistration('/pushkeep/a/');
+    await (await registration?.pushManager.getSubscription())?.unsubscribe();
+  });
+  if (left) {
+    showNote(`This browser has left, and the server does not know. Send to ${id} once more: the push service says so, and the subscription is dropped. Reload this page to subscribe again.`);
   }
 });
 

@@ -7,6 +7,7 @@ import json as json_module
 import os
 import shlex
 import shutil
+import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -95,7 +96,7 @@ class _Demo:
                 field="data_dir",
             ) from None
         async with AsyncExitStack() as stack:
-            service = await stack.enter_async_context(await _push_service(self._directory)) if offline else None
+            service = await stack.enter_async_context(_push_service(self._directory)) if offline else None
             _write_settings(self._directory, service.origin_map_entries() if service else [])
             await self._serve(self._settings(), service)
 
@@ -178,7 +179,7 @@ class _Demo:
             complain(f"{error.message} The page is still served; stop with Ctrl-C.")
 
 
-async def _push_service(directory: Path) -> PushService:
+def _push_service(directory: Path) -> PushService:
     """The local push service on its usual ports, or on free ones where those are taken."""
     from pushkeep.pushservice import PushService
 
@@ -187,8 +188,6 @@ async def _push_service(directory: Path) -> PushService:
 
 
 def _is_free(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -18,7 +18,6 @@ from pushkeep.pushservice.http.message import ByteStream, Request
 from pushkeep.pushservice.hub import Hub
 from pushkeep.pushservice.websocket import WebSocket
 
-CLOSE_DO_NOT_RECONNECT = 4774
 _CLOSE_GOING_AWAY = 1001
 _CLOSE_POLICY = 1008
 

@@ -16,9 +16,6 @@ from pushkeep.protocol.encoding import b64_decode, b64url_encode
 from pushkeep.protocol.keys import POINT_BYTES, decode_point
 from pushkeep.pushservice.core import Message
 
-ACK_CODES = (100, 101, 102)
-"""Delivered; undecryptable; not delivered (for example: nobody visits that origin)."""
-
 _UAID = re.compile(r"[0-9a-f]{32}")
 _CHANNEL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UPDATES_MAX = 1_000  # ten times what we have in flight

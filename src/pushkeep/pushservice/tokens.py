@@ -18,7 +18,6 @@ from pushkeep.protocol.encoding import b64_decode, b64url_encode
 
 _IDENTITY_BYTES = 16  # RFC 8030 section 8.3 asks for 120 bits or more
 _MAC_BYTES = 16
-_HASH_BYTES = 32
 _TOKEN_CHARACTERS_MAX = 256
 _FCM_MARK = ":APA91b"  # real registration tokens look so; a sender that mangles a colon in a path shows up here
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}")

@@ -14,7 +14,7 @@ help: ## list the verbs
 demo: $(STAMPS)/run ## run the demo at http://localhost:8200 (ARGS="--offline --browser firefox" for more)
 	$(VENV)/bin/pushkeep demo $(ARGS)
 
-test: $(STAMPS)/dev $(STAMPS)/system ## set up everything and run all tests (ARGS="-k NAME" for some)
+test: $(STAMPS)/dev $(STAMPS)/system $(STAMPS)/peers ## set up everything and run all tests (ARGS="-k NAME" for some)
 	$(PY) -m pushkeep.testing.offline -- $(PY) -m pytest $(ARGS)
 
 check: $(STAMPS)/dev coverage ## lint, types, layers, docs in step, protocol coverage
@@ -28,7 +28,7 @@ check: $(STAMPS)/dev coverage ## lint, types, layers, docs in step, protocol cov
 coverage: $(STAMPS)/dev ## branch coverage of protocol/ by its own tests must be 100 %
 	$(PY) -m pytest -q tests/protocol --cov=pushkeep.protocol --cov-branch --cov-fail-under=100 --cov-report=
 
-bench: $(STAMPS)/dev $(STAMPS)/bench ## compare the sender with the floor and with its peers in one interleaved run
+bench: $(STAMPS)/dev $(STAMPS)/bench $(STAMPS)/peers ## compare the sender with the floor and with its peers in one interleaved run
 	$(PY) -m bench $(ARGS)
 
 docs: $(STAMPS)/dev ## write the reference pages from the code
@@ -39,7 +39,7 @@ format: $(STAMPS)/dev ## format the code
 	$(VENV)/bin/ruff format .
 
 clean: ## remove the environment and everything generated
-	rm -rf $(VENV) $(STAMPS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-output
+	rm -rf $(VENV) $(STAMPS) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-output tests/peers/node_modules
 
 # What is set up leaves a stamp, so that a second run installs nothing.
 $(STAMPS)/run: pyproject.toml constraints.txt tools/setup.sh
@@ -50,6 +50,9 @@ $(STAMPS)/dev: pyproject.toml constraints.txt tools/setup.sh
 
 $(STAMPS)/system: tools/setup.sh
 	@tools/setup.sh system
+
+$(STAMPS)/peers: tests/peers/package.json tools/setup.sh
+	@tools/setup.sh peers
 
 $(STAMPS)/bench: tools/setup.sh
 	@tools/setup.sh bench

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets up one thing and leaves a stamp: run | dev | system | bench. Called by the Makefile.
+# Sets up one thing and leaves a stamp: run | dev | system | peers | bench. Called by the Makefile.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p .stamps
@@ -83,6 +83,20 @@ system)
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || apt_install $missing
     ;;
+peers)
+    need node nodejs
+    need npm npm
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || apt_install $missing
+    say "installing the Node peers of tests/peers/package.json"
+    log="$PWD/.stamps/npm.log"
+    # Scripts of packages are not run, and nothing is asked of any service but the registry that npm is set up for.
+    if ! (cd tests/peers && npm install --no-package-lock --ignore-scripts --no-audit --no-fund) >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        say "npm failed (whole log: $log). With a registry that npm can reach, run: make test"
+        exit 1
+    fi
+    ;;
 bench)
     need nghttpd nghttp2-server
     need openssl openssl
@@ -90,7 +104,7 @@ bench)
     [ -z "$missing" ] || apt_install $missing
     ;;
 *)
-    say "usage: tools/setup.sh run|dev|system|bench"
+    say "usage: tools/setup.sh run|dev|system|peers|bench"
     exit 2
     ;;
 esac

@@ -1,4 +1,4 @@
-"""Known answers: RFC 8291 section 5 and appendix A, RFC 8188 section 3, RFC 8292 section 2.4."""
+"""Known answers: RFC 8291 section 5 and appendix A, RFC 8188 section 3, RFC 8292 section 2.4, the draft of aesgcm."""
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -42,3 +42,19 @@ VAPID_HEADER = (
 )
 VAPID_AUDIENCE = "https://push.example.net"
 VAPID_EXPIRES_AT = 1_453_523_768
+
+
+class Legacy:
+    """draft-ietf-webpush-encryption-04 section 5, with the intermediate values of its appendix A."""
+
+    PLAINTEXT = b"I am the walrus"
+    AS_PRIVATE = private_key("nCScek-QpEjmOOlT-rQ38nZzvdPlqa00Zy0i6m2OJvY")
+    AS_PUBLIC = d("BNoRDbb84JGm8g5Z5CFxurSqsXWJ11ItfXEWYVLE85Y7CYkDjXsIEc4aqxYaQ1G8BqkXCJ6DPpDrWtdWj_mugHU")
+    UA_PRIVATE = private_key("9FWl15_QUQAWDaD3k3l50ZBZQJ4au27F1V4F0uLSD_M")
+    UA_PUBLIC = d("BCEkBjzL8Z3C-oi2Q7oE5t2Np-p7osjGLg93qUP0wvqRT21EEWyf0cQDQcakQMqz4hQKYOQ3il2nNZct4HgAUQU")
+    AUTH = d("R29vIGdvbyBnJyBqb29iIQ")
+    SALT = d("lngarbyKfMoi9Z75xYXmkg")
+    ECDH_SECRET = d("RNjC-NVW4BGJbxWPW7G2mowsLeDa53LYKYm4--NOQ6Y")
+    CEK = d("AN2-xhvFWeYh5z0fcDu0Ww")
+    NONCE = d("JY1Okw5rw1Drkg9J")
+    BODY = d("6nqAQUME8hNqw5J3kl8cpVVJylXKYqZOeseZG8UueKpA")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +18,7 @@ from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
 from pushkeep.protocol.subscription import AUTH_BYTES
 from pushkeep.protocol.subscription import Subscription as BrowserSubscription
+from pushkeep.pushservice.addresses import LOOPBACK_NAMES, Addresses, is_loopback
 from pushkeep.pushservice.admin import ADMIN_PREFIX, Admin
 from pushkeep.pushservice.autopush import Autopush
 from pushkeep.pushservice.certificates import Certificates, write_private
@@ -40,12 +40,11 @@ from pushkeep.pushservice.subscriber import LocalSubscriber
 from pushkeep.pushservice.tokens import TokenBytes, Tokens
 
 _FCM_ENDPOINT = f"https://{GOOGLE_HOSTS[1]}/fcm/send/"
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _SECRET_BYTES = 32
 _SWEEP_SECONDS = 5.0  # only when an expired message leaves the lists; delivery looks at the TTL itself
 
 
-class PushService(Control):
+class PushService(Addresses, Control):
     """A push service for stock browsers on this machine. Use it as an async context manager.
 
     Args:
@@ -80,7 +79,7 @@ class PushService(Control):
         now: Callable[[], float] = time.time,
         token_bytes: TokenBytes = secrets.token_bytes,
     ) -> None:
-        if not (allow_remote or _is_loopback(host)):
+        if not (allow_remote or is_loopback(host)):
             raise ConfigurationError(
                 f"The push service listens on loopback only, and {host} is not; allow_remote lifts this.",
                 field="host",
@@ -119,7 +118,7 @@ class PushService(Control):
     async def start(self) -> None:
         """Listen on all three ports; raises ConfigurationError and leaves nothing behind if that fails."""
         try:
-            names = dict.fromkeys((*_LOOPBACK_NAMES, *GOOGLE_HOSTS, self._host))
+            names = dict.fromkeys((*LOOPBACK_NAMES, *GOOGLE_HOSTS, self._host))
             certificates = Certificates.load_or_make(self._directory(), tuple(names))
             self._certificates = certificates
             https = certificates.server_context(("h2", "http/1.1"))
@@ -169,87 +168,6 @@ class PushService(Control):
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             self._hub.expire()
-
-    # Addresses
-
-    @property
-    def url(self) -> str:
-        """The https origin, of which Firefox's endpoints are."""
-        return f"https://{self._url_host()}:{self._https.port}"
-
-    @property
-    def autopush_url(self) -> str:
-        """For Firefox's ``dom.push.serverURL``, with ``dom.push.testing.allowInsecureServerURL``."""
-        return f"ws://{_bracketed(self._host)}:{self._plain.port}/"
-
-    @property
-    def autopush_tls_url(self) -> str:
-        """The same over TLS, for a profile that trusts :attr:`ca_file`."""
-        return f"wss://{self._url_host()}:{self._https.port}/"
-
-    @property
-    def checkin_url(self) -> str:
-        """For Chromium's ``--gcm-checkin-url``."""
-        return f"http://{_bracketed(self._host)}:{self._plain.port}{CHECKIN_PATH}"
-
-    @property
-    def registration_url(self) -> str:
-        """For Chromium's ``--gcm-registration-url``."""
-        return f"http://{_bracketed(self._host)}:{self._plain.port}{REGISTRATION_PATH}"
-
-    @property
-    def mcs_url(self) -> str:
-        """For Chromium's ``--gcm-mcs-endpoint``."""
-        return f"https://{self._url_host()}:{self._mcs.port}"
-
-    @property
-    def admin_url(self) -> str:
-        """Base of the admin interface."""
-        return self.url + ADMIN_PREFIX
-
-    @property
-    def ca_file(self) -> Path:
-        """The CA certificate to trust for all https addresses."""
-        return self._made().ca_file
-
-    @property
-    def spki_sha256(self) -> str:
-        """For Chromium's ``--ignore-certificate-errors-spki-list``, instead of trusting the CA."""
-        return self._made().spki_sha256
-
-    def origin_map_entries(self) -> list[str]:
-        """Entries for a sender's origin map: endpoints of these origins are dialled here, with our CA."""
-        google = [(f"https://{host}", "fcm") for host in GOOGLE_HOSTS]
-        return [
-            f"{origin}={self.url},ca={self.ca_file},vendor={vendor}"
-            for origin, vendor in [(self.url, "mozilla"), *google]
-        ]
-
-    def overview(self) -> Mapping[str, object]:
-        """All addresses, as the admin interface shows them."""
-        return {
-            "url": self.url,
-            "autopush_url": self.autopush_url,
-            "autopush_tls_url": self.autopush_tls_url,
-            "checkin_url": self.checkin_url,
-            "registration_url": self.registration_url,
-            "mcs_url": self.mcs_url,
-            "ca_file": str(self.ca_file),
-            "spki_sha256": self.spki_sha256,
-            "origin_map": self.origin_map_entries(),
-        }
-
-    def _made(self) -> Certificates:
-        if self._certificates is None:
-            raise ConfigurationError("The push service is not started.")
-        return self._certificates
-
-    def _url_host(self) -> str:
-        return "localhost" if _is_loopback(self._host) else _bracketed(self._host)
-
-    def _own_origins(self) -> frozenset[str]:
-        names = {*_LOOPBACK_NAMES, self._host} if _is_loopback(self._host) else {self._host}
-        return frozenset(f"https://{_bracketed(name)}:{self._https.port}".removesuffix(":443") for name in names)
 
     def _endpoint_of(self, subscription: Subscription) -> str:
         if subscription.vendor == "fcm":
@@ -326,16 +244,3 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

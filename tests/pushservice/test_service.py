@@ -188,3 +188,18 @@ def test_it_runs_on_uvloop() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(use())
+
+
+async def test_an_observer_sees_every_request_with_its_answer_until_it_is_told_to_stop() -> None:
+    seen: list[tuple[str, int]] = []
+    async with PushService() as service:
+        sender = Sender(service)
+        async with sender.client:
+            receiver = await service.subscribe(KEY.public_bytes)
+            stop = service.observe(lambda request, response: seen.append((request.method, response.status)))
+            await sender.send(receiver.subscription, b"x")
+            await receiver.unsubscribe()
+            await sender.send(receiver.subscription, b"y")
+            stop()
+            await sender.send(receiver.subscription, b"z")
+    assert seen == [("POST", 201), ("POST", 410)]

@@ -44,6 +44,9 @@ _SECRET_BYTES = 32
 _SWEEP_SECONDS = 5.0  # only when an expired message leaves the lists; delivery looks at the TTL itself
 
 
+Observer = Callable[[Request, Response], None]
+
+
 class PushService(Addresses, Control):
     """A push service for stock browsers on this machine. Use it as an async context manager.
 
@@ -100,6 +103,7 @@ class PushService(Addresses, Control):
         self._autopush = Autopush(self._hub, self._endpoint_of)
         self._resources = Resources(self._hub, self._own_origins)
         self._admin = Admin(self, self.admin_token, self.overview)
+        self._observers: list[Observer] = []
 
     def __repr__(self) -> str:
         return f"<PushService {self._host}>"
@@ -175,6 +179,14 @@ class PushService(Addresses, Control):
         version = "v1" if subscription.key is None else "v2"
         return f"{self.url}/wpush/{version}/{subscription.token}"
 
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Show ``observer`` each request to a push resource with its answer; the returned function ends that.
+
+        It is called in the request's own task just before the answer is written, must be quick, and must not raise.
+        """
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer)
+
     # Connections
 
     async def _serve_https(self, stream: Stream) -> None:
@@ -189,7 +201,10 @@ class PushService(Addresses, Control):
     async def _answer_https(self, request: Request) -> Response:
         if request.path.startswith(ADMIN_PREFIX):
             return await self._admin.handle(request)
-        return await self._resources.handle(request)
+        response = await self._resources.handle(request)
+        for observer in tuple(self._observers):
+            observer(request, response)
+        return response
 
     async def _answer_plain(self, request: Request) -> Response:
         if request.path == CHECKIN_PATH:

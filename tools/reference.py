@@ -54,7 +54,7 @@ def verdicts() -> str:
         if row.body:
             conditions.append("body has " + " or ".join(f"“{text}”" for text in _phrases(row.body.pattern.decode())))
         if row.header:
-            conditions.append(f"`{row.header[0]}` has “{row.header[1].pattern.replace(' ?', ' ')}”")
+            conditions.append(f"`{row.header[0]}` has “{_words(row.header[1].pattern)}”")
         status = (
             "no answer: " + ", ".join(sorted(row.failures)) if row.failures else _ranges(row.statuses or frozenset())
         )
@@ -73,6 +73,10 @@ def verdicts() -> str:
         ttl = f"{vendor.ttl_seconds_max // 86400} days" if vendor.ttl_seconds_max else "not documented"
         lines.append(f"| {vendor.title} | {hosts} | {vendor.body_bytes_max} octets | {ttl} |")
     return "\n".join(lines) + "\n"
+
+
+def _words(pattern: str) -> str:
+    return pattern.replace(" ?", " ").replace("|", "” or “")
 
 
 def _phrases(pattern: str) -> list[str]:

@@ -114,3 +114,15 @@ def test_any_body_gives_a_printable_line(body: bytes) -> None:
     text = explain(PushResponse(400, {}, body)).text
     assert 0 < len(text) <= EXPLANATION_CHARACTERS_MAX
     assert all(ord(character) >= 32 for character in text)
+
+
+def test_the_second_waiting_time_counts_where_the_first_cannot_be_read() -> None:
+    headers = {"retry-after": "soon", "x-wns-continue-after": "90"}
+    assert read_answer(VENDORS["wns"], PushResponse(406, headers), now=0, duration_ms=1).retry_after == 90
+
+
+def test_the_requests_warnings_come_back() -> None:
+    for answer in (PushResponse(201, {}), TransportFailure("reset", "gone")):
+        outcome = read_answer(VENDORS["fcm"], answer, now=0, duration_ms=1, warnings=("payload is long.",))
+        assert outcome.warnings == ("payload is long.",)
+        assert outcome.to_dict()["warnings"] == ["payload is long."]

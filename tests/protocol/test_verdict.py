@@ -35,6 +35,8 @@ CASES = [
     ("fcm", 403, {}, FCM_WRONG_KEY, "key_mismatch"),
     ("mozilla", 401, {}, '{"errno":109,"message":"VAPID public key mismatch"}', "key_mismatch"),
     ("wns", 401, {"x-wns-error-description": "The public key does not match the channel"}, "", "key_mismatch"),
+    ("wns", 403, {"x-wns-error-description": "Not authorized to send to this channel"}, "", "key_mismatch"),
+    ("fcm", 403, {}, "MismatchSenderId", "key_mismatch"),
     ("wns", 401, {"x-wns-error-description": "unable to validate token signature"}, "", "bad_token"),
     ("mozilla", 401, {}, '{"errno":109,"message":"Invalid token"}', "bad_token"),
     ("fcm", 403, {}, "permission denied: invalid JWT provided", "bad_token"),

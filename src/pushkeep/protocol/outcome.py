@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pushkeep.protocol.answer import Answer, PushResponse, TransportFailure, parse_retry_after
+from pushkeep.protocol.remedy import Remedy, remedy_for
 from pushkeep.protocol.vendors import Vendor
 from pushkeep.protocol.verdict import Verdict, classify
 
@@ -75,6 +76,9 @@ class Outcome:
         location: the message's URL at the push service; deleting it recalls an undelivered message.
         duration_ms: from handing over to answer, in milliseconds.
         reference: whatever the caller gave, unchanged.
+        remedy: what to change before sending once more, where the answer names it; see
+            :func:`~pushkeep.protocol.remedy.apply_remedy`.
+        warnings: what the sender should know about the message although it could be sent, a sentence each.
     """
 
     verdict: Verdict
@@ -85,6 +89,8 @@ class Outcome:
     location: str | None
     duration_ms: float
     reference: object = None
+    remedy: Remedy | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -100,10 +106,20 @@ class Outcome:
             "explanation": self.explanation.to_dict() if self.explanation else None,
             "retry_after": self.retry_after,
             "duration_ms": round(self.duration_ms, 3),
+            "remedy": self.remedy.value if self.remedy else None,
+            "warnings": list(self.warnings),
         }
 
 
-def read_answer(vendor: Vendor, answer: Answer, *, now: float, duration_ms: float, reference: object = None) -> Outcome:
+def read_answer(
+    vendor: Vendor,
+    answer: Answer,
+    *,
+    now: float,
+    duration_ms: float,
+    reference: object = None,
+    warnings: tuple[str, ...] = (),
+) -> Outcome:
     """Make the outcome of an answer.
 
     Args:
@@ -112,23 +128,27 @@ def read_answer(vendor: Vendor, answer: Answer, *, now: float, duration_ms: floa
         now: seconds since the epoch, for a Retry-After that is a date.
         duration_ms: how long it took.
         reference: the caller's own.
+        warnings: those of the request.
     """
     verdict = classify(vendor, answer)
     if isinstance(answer, TransportFailure):
-        return Outcome(verdict, None, {}, Explanation(_clean(answer.detail)), None, None, duration_ms, reference)
+        failed = Explanation(_clean(answer.detail))
+        return Outcome(verdict, None, {}, failed, None, None, duration_ms, reference, None, warnings)
     headers = {
         name: value[:_HEADER_CHARACTERS_MAX] for name, value in answer.headers.items() if name in _USEFUL_HEADERS
     }
-    wait = answer.headers.get("retry-after") or answer.headers.get("x-wns-continue-after")
+    waits = (parse_retry_after(answer.headers.get(name, ""), now) for name in ("retry-after", "x-wns-continue-after"))
     return Outcome(
         verdict,
         answer.status,
         headers,
         None if verdict is Verdict.ACCEPTED else explain(answer),
-        None if wait is None else parse_retry_after(wait, now),
+        next((wait for wait in waits if wait is not None), None),
         answer.headers.get("location"),
         duration_ms,
         reference,
+        remedy_for(vendor, answer),
+        warnings,
     )
 
 

@@ -81,11 +81,13 @@ class PushRequest:
         endpoint: where to; the URL goes on the wire byte for byte.
         headers: names in their usual spelling, without Host and Content-Length.
         body: the encrypted message, or nothing.
+        warnings: what the sender should know about it although it can be sent, a sentence each.
     """
 
     endpoint: Endpoint
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<PushRequest {self.endpoint.label} {len(self.body)} octets>"

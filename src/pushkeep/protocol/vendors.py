@@ -26,6 +26,7 @@ class Vendor:
         known: whether endpoints at these hosts are accepted without the operator's opt-in.
         origin_wide_throttle: whether a throttled answer speaks for the whole service and not for one endpoint.
         topic_must_decode: whether a Topic is refused when its length is none that base64url text can have.
+        cache_policy: whether it wants ``X-WNS-Cache-Policy`` to agree with the TTL.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Vendor:
     known: bool = True
     origin_wide_throttle: bool = False
     topic_must_decode: bool = False
+    cache_policy: bool = False
 
     def serves(self, host: str) -> bool:
         """Whether ``host`` (lower case) matches one of this row's patterns, as a whole."""
@@ -69,6 +71,7 @@ WNS = Vendor(
     ("*.notify.windows.com",),
     body_bytes_max=5000,
     origin_wide_throttle=True,
+    cache_policy=True,
 )
 UNIFIEDPUSH = Vendor("unifiedpush", "UnifiedPush", (), known=False)
 UNKNOWN = Vendor("unknown", "an unknown push service", (), known=False)

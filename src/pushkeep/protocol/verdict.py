@@ -136,14 +136,19 @@ VERDICT_TABLE: tuple[VerdictRow, ...] = (
         Verdict.KEY_MISMATCH,
         "the subscription was made with another application server key",
         statuses=_CLIENT_ERRORS,
-        body=_text("VapidPkHashMismatch", "do not correspond to the credentials", "VAPID public key mismatch"),
+        body=_text(
+            "VapidPkHashMismatch",
+            "do not correspond to the credentials",
+            "VAPID public key mismatch",
+            "MismatchSenderId",
+        ),
     ),
     VerdictRow(
         Verdict.KEY_MISMATCH,
-        "WNS names the public key in its error header when it is not the channel's",
+        "WNS names the public key or the channel in its error header when they do not belong together",
         statuses=_statuses(401, 403),
         vendors=_WNS,
-        header=("x-wns-error-description", _value("public ?key")),
+        header=("x-wns-error-description", _value("public ?key|channel")),
     ),
     VerdictRow(
         Verdict.BAD_TOKEN,

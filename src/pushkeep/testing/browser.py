@@ -35,6 +35,13 @@ class BrowserError(PushkeepError):
     permanent = False
 
 
+class BrowserMissing(BrowserError):
+    """The browser, or something its driver needs, is not on this machine; the message names what to install."""
+
+    code = "browser_missing"
+    permanent = True
+
+
 class PushServiceAddresses(Protocol):
     """Where a local push service listens; :class:`pushkeep.pushservice.PushService` fits."""
 
@@ -177,23 +184,17 @@ def find_executable(given: Path | None, candidates: tuple[str, ...], *, package:
     """The browser to run: ``given``, or the first of ``candidates`` on the search path.
 
     Raises:
-        BrowserError: nothing is there; the message names the Debian package.
+        BrowserMissing: nothing is there; the message names the Debian package.
     """
     if given is not None:
         if not given.is_file():
-            raise BrowserError(f"no browser at {given}; install the package {package} or name another path")
+            raise BrowserMissing(f"no browser at {given}; install the package {package} or name another path")
         return given
     for candidate in candidates:
         found = shutil.which(candidate)
         if found is not None:
             return Path(found)
-    raise BrowserError(f"none of {', '.join(candidates)} is installed; install the Debian package {package}")
-
-
-def remove(directory: Path | None) -> None:
-    """Remove a directory with all that is in it; what a dying process still holds is left."""
-    if directory is not None:
-        shutil.rmtree(directory, ignore_errors=True)
+    raise BrowserMissing(f"none of {', '.join(candidates)} is installed; install the Debian package {package}")
 
 
 async def poll(

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from pushkeep.errors import InvalidInput
-from pushkeep.testing.browser import Browser, BrowserError, LaunchOptions
+from pushkeep.testing.browser import Browser, BrowserMissing, LaunchOptions
 
 NAMES = ("firefox", "chromium")
 
@@ -17,7 +17,8 @@ async def launch(name: str, options: LaunchOptions | None = None) -> AsyncIterat
 
     Raises:
         InvalidInput: there is no driver of that name.
-        BrowserError: the browser, or what its driver needs, is not installed or does not start.
+        BrowserMissing: the browser, or what its driver needs, is not installed.
+        BrowserError: the browser does not start.
     """
     if name not in NAMES:
         raise InvalidInput(f"no driver for a browser called {name!r}; choose {' or '.join(NAMES)}", field="browser")
@@ -31,7 +32,7 @@ async def launch(name: str, options: LaunchOptions | None = None) -> AsyncIterat
 
             driver = chromium.launch(options)
     except ModuleNotFoundError as error:
-        raise BrowserError(
+        raise BrowserMissing(
             f"driving {name} needs the Python package {error.name}; install pushkeep[testing]"
         ) from error
     async with driver as browser:

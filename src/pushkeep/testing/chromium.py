@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from pushkeep.testing.browser import (
     START_SECONDS_MAX,
     STOP_SECONDS_MAX,
     BrowserError,
+    BrowserMissing,
     Json,
     LaunchOptions,
     PermissionState,
@@ -33,11 +33,11 @@ from pushkeep.testing.browser import (
     check_launch,
     find_executable,
     poll,
-    remove,
     wait_until_truthy,
 )
 from pushkeep.testing.offline import only_loopback
-from pushkeep.testing.process import ChildProcess, child_environment
+from pushkeep.testing.process import ChildProcess
+from pushkeep.testing.profile import ProfileDirectory
 
 # Chromium gives up waiting for an idle page after a minute, and then counts as started too.
 PUSH_CLIENT_SECONDS_MAX = 90.0
@@ -78,12 +78,13 @@ async def trust(ca_file: Path, home: Path) -> None:
     With an untrusted certificate subscribing still works and no message ever comes.
 
     Raises:
-        BrowserError: ``certutil`` is missing or failed.
+        BrowserMissing: ``certutil`` is not installed.
+        BrowserError: it failed.
     """
     database = home / ".pki" / "nssdb"
     certutil = shutil.which("certutil")
     if certutil is None:
-        raise BrowserError("certutil is not installed; install the Debian package libnss3-tools")
+        raise BrowserMissing("certutil is not installed; install the Debian package libnss3-tools")
     if not (database / "cert9.db").exists():
         database.mkdir(parents=True, exist_ok=True)
         await _run(certutil, "-N", "-d", f"sql:{database}", "--empty-password")
@@ -202,8 +203,7 @@ class Chromium:
         check_launch(options)
         self._options = options
         self._executable = find_executable(options.executable, ("chromium", "chromium-browser"), package="chromium")
-        self._directory = options.profile
-        self._scratch: Path | None = None
+        self._files = ProfileDirectory("chromium", options)
         self._playwright: Playwright | None = None
         self._context: BrowserContext | None = None
 
@@ -212,32 +212,23 @@ class Chromium:
         if self._context is not None:
             return
         options = self._options
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="pushkeep-chromium-"))
-        profile, home = self._directory / "profile", self._directory / "home"
-        profile.mkdir(parents=True, exist_ok=True)
-        home.mkdir(exist_ok=True)
-        if options.push_service is not None:
-            if only_loopback():
-                raise BrowserError(
-                    "Chromium believes itself offline while loopback is the only network interface, and gets no push;"
-                    " run this below `python -m pushkeep.testing.offline --`, or give the machine another interface"
-                )
-            await trust(options.push_service.ca_file, home)
-        # Not below the profile: Chromium puts a socket there, whose path may have 107 characters.
-        self._scratch = Path(tempfile.mkdtemp(prefix="pushkeep-chromium-"))
-        environment = child_environment(
-            home, visible=options.visible, dbus_address=options.dbus_address, scratch=self._scratch
-        )
+        if options.push_service is not None and only_loopback():
+            raise BrowserMissing(
+                "Chromium believes itself offline while loopback is the only network interface, and gets no push;"
+                " run this below `python -m pushkeep.testing.offline --`, or give the machine another interface"
+            )
+        environment = self._files.prepare()
         try:
+            if options.push_service is not None:
+                await trust(options.push_service.ca_file, self._files.home)
             self._playwright = await async_playwright().start()
             self._context = await self._playwright.chromium.launch_persistent_context(
-                profile,
+                self._files.profile,
                 executable_path=self._executable,
                 headless=not options.visible,
                 no_viewport=options.visible,
                 args=switches(options),
-                env=dict(environment),
+                env={**environment},
                 chromium_sandbox=os.geteuid() != 0,
                 handle_sigint=False,  # Ctrl-C is the caller's to handle; it closes the browser in order
                 timeout=START_SECONDS_MAX * 1000,
@@ -290,15 +281,14 @@ class Chromium:
                         async with asyncio.timeout(STOP_SECONDS_MAX):
                             await playwright.stop()
             finally:
-                remove(self._scratch)
-                self._scratch = None
+                self._files.end_run()
 
     def _leader(self) -> int | None:
         """Process group of the running browser, from the lock in its profile (``host-pid``)."""
-        if self._directory is None:
+        if not self._files.made:
             return None
         try:
-            pid = int((self._directory / "profile" / "SingletonLock").readlink().name.rpartition("-")[2])
+            pid = int((self._files.profile / "SingletonLock").readlink().name.rpartition("-")[2])
             group = os.getpgid(pid)
         except (OSError, ValueError):
             return None
@@ -314,9 +304,7 @@ class Chromium:
         try:
             await self.stop()
         finally:
-            if self._options.profile is None:
-                remove(self._directory)
-                self._directory = None
+            self._files.remove()
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> ChromiumPage:
         """See :meth:`Browser.open`."""
@@ -388,7 +376,8 @@ async def launch(options: LaunchOptions | None = None) -> AsyncIterator[Chromium
     """Start Chromium, hand it over, and close it whatever happens.
 
     Raises:
-        BrowserError: Chromium or certutil is not installed, or Chromium does not start.
+        BrowserMissing: Chromium or certutil is not installed, or the machine has no network interface but loopback.
+        BrowserError: Chromium does not start.
     """
     browser = Chromium(options or LaunchOptions())
     try:

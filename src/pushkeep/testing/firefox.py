@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -28,10 +27,10 @@ from pushkeep.testing.browser import (
     check_launch,
     find_executable,
     poll,
-    remove,
     wait_until_truthy,
 )
-from pushkeep.testing.process import ChildProcess, child_environment
+from pushkeep.testing.process import ChildProcess
+from pushkeep.testing.profile import ProfileDirectory
 
 _LISTENING = "WebDriver BiDi listening on "
 
@@ -216,8 +215,7 @@ class Firefox:
         check_launch(options)
         self._options = options
         self._executable = find_executable(options.executable, ("firefox-esr", "firefox"), package="firefox-esr")
-        self._directory = options.profile
-        self._scratch: Path | None = None
+        self._files = ProfileDirectory("firefox", options)
         self._process: ChildProcess | None = None
         self._bidi: BidiConnection | None = None
 
@@ -225,22 +223,13 @@ class Firefox:
         """See :meth:`Browser.start`."""
         if self._process is not None:
             return
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="pushkeep-firefox-"))
-        profile, home = self._directory / "profile", self._directory / "home"
-        profile.mkdir(parents=True, exist_ok=True)
-        home.mkdir(exist_ok=True)
-        write_preferences(profile, preferences(self._options))
-        options = self._options
-        self._scratch = Path(tempfile.mkdtemp(prefix="pushkeep-firefox-"))
-        environment = child_environment(
-            home, visible=options.visible, dbus_address=options.dbus_address, scratch=self._scratch
-        )
+        environment = self._files.prepare()
         environment["MOZ_CRASHREPORTER_DISABLE"] = "1"
-        command = [str(self._executable), "--no-remote", "--profile", str(profile)]
+        write_preferences(self._files.profile, preferences(self._options))
+        command = [str(self._executable), "--no-remote", "--profile", str(self._files.profile)]
         # System access is for what BiDi cannot in this version: setting a colour scheme, answering a prompt.
         command += ["--remote-debugging-port=0", "--remote-allow-system-access"]
-        command += [] if options.visible else ["--headless"]
+        command += [] if self._options.visible else ["--headless"]
         self._process = await ChildProcess.start([*command, "about:blank"], environment=environment)
         try:
             line = await self._process.wait_for_line(_LISTENING, timeout_seconds=START_SECONDS_MAX)
@@ -273,8 +262,7 @@ class Firefox:
                 if process is not None:
                     await process.stop()
             finally:
-                remove(self._scratch)
-                self._scratch = None
+                self._files.end_run()
 
     async def restart(self) -> None:
         """See :meth:`Browser.restart`."""
@@ -286,9 +274,7 @@ class Firefox:
         try:
             await self.stop()
         finally:
-            if self._options.profile is None:
-                remove(self._directory)
-                self._directory = None
+            self._files.remove()
 
     async def open(self, url: str, *, timeout_seconds: float = ACTION_SECONDS_MAX) -> FirefoxPage:
         """See :meth:`Browser.open`."""
@@ -386,7 +372,8 @@ async def launch(options: LaunchOptions | None = None) -> AsyncIterator[Firefox]
     """Start Firefox, hand it over, and close it whatever happens.
 
     Raises:
-        BrowserError: Firefox is not installed or does not start; the message says what to do.
+        BrowserMissing: Firefox is not installed.
+        BrowserError: Firefox does not start; the message has its last words.
     """
     browser = Firefox(options or LaunchOptions())
     try:

@@ -1,0 +1,46 @@
+"""A local push service, a signing key in the forms peers want, and a client wired to the service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from pushkeep import PushClient, SigningKey
+from pushkeep.protocol.encoding import b64url_encode
+from pushkeep.pushservice import LocalSubscriber, PushService
+
+CONTACT = "mailto:ops@example.org"
+SECONDS = 5
+"""Bound on waits for a message that is on its way; it takes milliseconds."""
+
+
+@pytest.fixture(scope="session")
+def key() -> SigningKey:
+    return SigningKey.generate()
+
+
+@pytest.fixture(scope="session")
+def raw_key(key: SigningKey) -> str:
+    """The private key as web-push and py_vapid write it: base64url of the scalar's 32 octets."""
+    return b64url_encode(key.private.private_numbers().private_value.to_bytes(32, "big"))
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[PushService]:
+    async with PushService() as running:
+        yield running
+
+
+@pytest.fixture
+async def client(service: PushService, key: SigningKey) -> AsyncIterator[PushClient]:
+    async with PushClient(key=key, contact=CONTACT, origin_map=service.origin_map_entries()) as opened:
+        yield opened
+
+
+VENDORS = ("mozilla", "fcm", "apple", "wns", "unifiedpush")
+
+
+async def subscriber_of(service: PushService, key: SigningKey, vendor: str) -> LocalSubscriber:
+    """A subscriber of that vendor that lists both encodings."""
+    return await service.subscribe(key.public_bytes, vendor=vendor, encodings=("aes128gcm", "aesgcm"))

@@ -61,18 +61,26 @@ async def test_pywebpush_with_another_key_is_a_mismatch(service: PushService, tm
         )
 
 
-async def test_pywebpush_with_the_old_encoding_is_passed_through(service: PushService, tmp_path: Path) -> None:
+async def test_pywebpush_with_the_old_encoding_is_decrypted_too(service: PushService, tmp_path: Path) -> None:
     subscriber = await service.subscribe(KEY.public_bytes)
-    subscriber.disconnect()
     status = await asyncio.to_thread(
         lambda: send_with_pywebpush(subscriber, service.ca_file, tmp_path, encoding="aesgcm")
     )
     assert status == 201
-    assert [message.encoding for message in service.messages()] == ["aesgcm"]
-    subscriber.connect()
-    with pytest.raises(Undecryptable, match="aes128gcm only"):
-        await subscriber.receive(5)
-    assert [ack.code for ack in service.acks()] == [101]
+    message = await subscriber.receive(5)
+    assert (message.data, message.encoding) == (b"from pywebpush", "aesgcm")
+    assert [ack.code for ack in service.acks()] == [100]
+
+
+async def test_a_body_is_opened_wherever_it_came_from(service: PushService) -> None:
+    subscriber = await service.subscribe(KEY.public_bytes)
+    body = sealed(subscriber.subscription, b"by hand")
+    assert subscriber.open(body, encoding="aes128gcm") == b"by hand"
+    assert subscriber.open(b"", encoding=None) is None
+    with pytest.raises(Undecryptable, match="aes128gcm or aesgcm"):
+        subscriber.open(body, encoding="gzip")
+    with pytest.raises(Undecryptable):
+        subscriber.open(body, encoding="aesgcm")
 
 
 async def test_what_cannot_be_decrypted_is_acked_so_and_raised(service: PushService, sender: Sender) -> None:

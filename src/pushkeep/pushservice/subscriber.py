@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pushkeep.errors import Undecryptable
+from pushkeep.protocol.aesgcm import open_legacy
 from pushkeep.protocol.ece import open_sealed
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.pushservice.core import Client, Message
@@ -81,7 +82,7 @@ class LocalSubscriber:
 
         Raises:
             TimeoutError: none within ``timeout`` seconds.
-            Undecryptable: one came that cannot be decrypted; aesgcm never can be, here.
+            Undecryptable: one came that cannot be decrypted.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -134,15 +135,39 @@ class LocalSubscriber:
         if self._arrival is not None:
             self._arrival.set()
 
+    def open(
+        self, body: bytes, *, encoding: str | None, encryption: str | None = None, crypto_key: str | None = None
+    ) -> bytes | None:
+        """Decrypt a body as this subscription's browser would; it need not have come by way of the service.
+
+        Args:
+            body: as posted; an empty one is a push without payload, and None is returned.
+            encoding: the Content-Encoding.
+            encryption: the header of that name, which goes with aesgcm.
+            crypto_key: likewise.
+
+        Raises:
+            Undecryptable: another encoding, or not encrypted for this subscription.
+        """
+        if not body:
+            return None
+        auth = self.subscription.auth
+        if encoding == "aesgcm":
+            return open_legacy(
+                body, encryption=encryption or "", crypto_key=crypto_key or "", ua_private=self._private, auth=auth
+            )
+        if encoding != "aes128gcm":
+            raise Undecryptable("Content-Encoding must be aes128gcm or aesgcm.")
+        return open_sealed(body, ua_private=self._private, auth=auth)
+
     def _open(self, message: Message) -> ReceivedMessage | Undecryptable:
-        draft, data = message.draft, None
-        if draft.body:
-            if draft.encoding != "aes128gcm":
-                return Undecryptable("This subscriber opens aes128gcm only.")
-            try:
-                data = open_sealed(draft.body, ua_private=self._private, auth=self.subscription.auth)
-            except Undecryptable as error:
-                return error
+        draft = message.draft
+        try:
+            data = self.open(
+                draft.body, encoding=draft.encoding, encryption=draft.encryption, crypto_key=draft.crypto_key
+            )
+        except Undecryptable as error:
+            return error
         return ReceivedMessage(
             data,
             draft.ttl,

@@ -6,7 +6,6 @@ connection pool, so that a connection opened under one rule is never used under 
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 import socket
@@ -126,7 +125,7 @@ def mapped_route(entry: MappedOrigin) -> Route:
 
 
 def proxied_route(proxy: str, ca_file: str | None) -> Route:
-    """Through the operator's proxy, which may stand anywhere; the target's address is checked by `Resolver`.
+    """Through the operator's proxy, which may stand anywhere; the target's address is checked by `CheckedAddresses`.
 
     Raises:
         ConfigurationError: ``proxy`` is not ``http://`` or ``https://`` with host and port.
@@ -152,8 +151,8 @@ class Refused(Exception):
     """A name leads to no address that may be dialled; the text says why."""
 
 
-class Resolver:
-    """Finds the address to be dialled by a proxy on our behalf, and checks it first.
+class CheckedAddresses:
+    """The addresses that a proxy dials on our behalf, checked first and kept for a minute.
 
     A proxy resolves names itself and libcurl's socket callback sees only the proxy, so the check must be made
     here and the checked address, not the name, must be what the proxy is asked for.
@@ -163,33 +162,46 @@ class Resolver:
         self._pinned = pinned
         self._known: dict[tuple[str, int], tuple[float, str]] = {}
 
-    async def checked(self, endpoint: Endpoint, seconds_max: float) -> str:
-        """``address:port`` for libcurl's ``CONNECT_TO``.
+    def known(self, endpoint: Endpoint, now: float) -> str | None:
+        """``address:port`` for libcurl's ``CONNECT_TO`` if no name must be looked up for it.
+
+        Args:
+            endpoint: where the request goes.
+            now: seconds that never step back.
 
         Raises:
-            Refused: none of the addresses is public.
-            OSError: the name cannot be resolved (``TimeoutError`` when not in time).
+            Refused: the host's addresses are pinned and none of them is public.
         """
-        loop = asyncio.get_running_loop()
-        key = (endpoint.host, endpoint.port)
-        found = self._known.get(key)
-        if found is not None and found[0] > loop.time() and endpoint.host not in self._pinned:
-            return found[1]
-        addresses = self._pinned.get(endpoint.host) or await self._look_up(endpoint, seconds_max)
+        pinned = self._pinned.get(endpoint.host)
+        if pinned:
+            return self._checked(endpoint, pinned)
+        found = self._known.get((endpoint.host, endpoint.port))
+        return found[1] if found is not None and found[0] > now else None
+
+    def learn(self, endpoint: Endpoint, addresses: Sequence[str], now: float) -> str:
+        """Choose among the addresses that the name was found to have, and keep the choice.
+
+        Raises:
+            Refused: none of them is public.
+        """
+        chosen = self._checked(endpoint, addresses)
+        if len(self._known) >= _RESOLVED_NAMES_MAX:
+            self._known.clear()
+        self._known[endpoint.host, endpoint.port] = (now + _RESOLVED_SECONDS_MAX, chosen)
+        return chosen
+
+    @staticmethod
+    def _checked(endpoint: Endpoint, addresses: Sequence[str]) -> str:
         reasons = [refusal_reason(address) for address in addresses]
         allowed = [address for address, reason in zip(addresses, reasons, strict=True) if reason is None]
         if not allowed:
             raise Refused(next((reason for reason in reasons if reason), "no address"))
-        chosen = _join(allowed[0], endpoint.port)
-        if len(self._known) >= _RESOLVED_NAMES_MAX:
-            self._known.clear()
-        self._known[key] = (loop.time() + _RESOLVED_SECONDS_MAX, chosen)
-        return chosen
+        return _join(allowed[0], endpoint.port)
 
-    async def _look_up(self, endpoint: Endpoint, seconds_max: float) -> Sequence[str]:
-        async with asyncio.timeout(seconds_max):
-            found = await asyncio.get_running_loop().getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+def addresses_of(found: Sequence[tuple[object, object, object, object, tuple[object, ...]]]) -> list[str]:
+    """The addresses in what ``getaddrinfo`` returned, each once and in its order."""
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _join(host: str, port: int) -> str:

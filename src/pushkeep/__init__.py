@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pushkeep.protocol.outcome import Explanation, Outcome
     from pushkeep.protocol.padding import no_padding, pad_to_multiple
     from pushkeep.protocol.request import Urgency
+    from pushkeep.protocol.signing_key import SigningKey
     from pushkeep.protocol.subscription import Subscription
-    from pushkeep.protocol.vapid import SigningKey
     from pushkeep.protocol.verdict import Verdict
 
 __version__ = "0.1.0"
@@ -51,7 +51,7 @@ _HOMES = {
     "PayloadTooLarge": "pushkeep.errors",
     "PushClient": "pushkeep.client",
     "PushkeepError": "pushkeep.errors",
-    "SigningKey": "pushkeep.protocol.vapid",
+    "SigningKey": "pushkeep.protocol.signing_key",
     "Subscription": "pushkeep.protocol.subscription",
     "TransportLimits": "pushkeep.adapters.http2",
     "Urgency": "pushkeep.protocol.request",

@@ -17,7 +17,8 @@ from pushkeep.errors import InvalidInput, PayloadTooLarge
 from pushkeep.protocol.answer import TransportFailure
 from pushkeep.protocol.ece import open_sealed
 from pushkeep.protocol.request import PushOptions, PushRequest
-from pushkeep.protocol.vapid import SigningKey, parse_authorization
+from pushkeep.protocol.signing_key import SigningKey
+from pushkeep.protocol.vapid import parse_authorization
 from pushkeep.protocol.verdict import Verdict
 from tests.app.conftest import World, answer
 from tests.store.doubles import SeededEntropy

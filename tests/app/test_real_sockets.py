@@ -19,7 +19,7 @@ from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.domain.subscription import Event, State
 from pushkeep.protocol.request import PushOptions
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.verdict import Verdict
 from pushkeep.pushservice import LocalSubscriber, PushService
 from tests.app.conftest import World

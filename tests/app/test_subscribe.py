@@ -17,7 +17,7 @@ from pushkeep.domain.subscription import Event, State
 from pushkeep.domain.sync_token import make_sync_token
 from pushkeep.errors import Conflict, Forbidden, InvalidInput, InvalidToken, NotFound
 from pushkeep.protocol.encoding import b64url_encode
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from tests.app.conftest import World
 from tests.store.samples import OTHER_BROWSER_KEY, subscription
 

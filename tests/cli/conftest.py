@@ -11,7 +11,7 @@ import pytest
 
 from pushkeep.compose import open_project
 from pushkeep.config import load_settings
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
 
 PUSHKEEP = str(Path(sys.executable).with_name("pushkeep"))

@@ -18,8 +18,8 @@ from pushkeep.cli import app
 from pushkeep.client import PushClient
 from pushkeep.domain.identity import verify_identity
 from pushkeep.protocol.encoding import b64_decode
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
-from pushkeep.protocol.vapid import SigningKey
 from tests.cli.conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli, Stored
 
 

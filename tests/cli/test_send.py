@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import PushService
 from tests.cli.conftest import Cli, OnDisk, Stored
 

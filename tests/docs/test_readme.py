@@ -14,7 +14,7 @@ from pushkeep.app.projects import current_signing_key
 from pushkeep.app.subscribe import register
 from pushkeep.compose import open_project
 from pushkeep.config import load_settings
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
 from tests.cli.conftest import COMMAND_SECONDS_MAX
 

@@ -13,7 +13,7 @@ from pushkeep.domain.project import (
     publishable_key,
 )
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 
 
 @given(st.binary(min_size=41, max_size=41))

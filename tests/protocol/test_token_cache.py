@@ -1,7 +1,8 @@
 import pytest
 
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.token_cache import TOKEN_LIFETIME_SECONDS, TokenCache
-from pushkeep.protocol.vapid import SigningKey, verify
+from pushkeep.protocol.vapid import verify
 
 A, B = "https://a.example.net", "https://b.example.net"
 KEY, OTHER = SigningKey.generate(), SigningKey.generate()

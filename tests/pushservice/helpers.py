@@ -18,8 +18,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from pushkeep.protocol.request import PushOptions, build_request
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
-from pushkeep.protocol.vapid import SigningKey, authorization_header, sign
+from pushkeep.protocol.vapid import authorization_header, sign
 from pushkeep.pushservice import PushService
 from pushkeep.pushservice.fcm import mcs_frames, protobuf
 

@@ -14,7 +14,7 @@ from pushkeep.domain.registration import SEEN_WRITE_SECONDS
 from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, EndReason, Event, State
 from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports import ResultUpdate, Store
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from tests.store.samples import (
     NOW,
     OTHER_BROWSER_KEY,

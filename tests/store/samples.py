@@ -10,8 +10,8 @@ from pushkeep.domain.ids import SHORT_ID_ALPHABET
 from pushkeep.domain.project import NewProject, Project
 from pushkeep.domain.registration import Registration
 from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
-from pushkeep.protocol.vapid import SigningKey
 from tests.store.doubles import SeededEntropy
 
 BROWSER_KEY = SigningKey(SeededEntropy(10).ephemeral_key()).public_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from pushkeep.protocol.encoding import b64url_encode
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 
 JsonObject = dict[str, object]
 

@@ -11,7 +11,7 @@ from pushkeep.app.projects import identity_secret
 from pushkeep.app.subscribe import find_subscription
 from pushkeep.domain.identity import sign_identity
 from pushkeep.protocol.encoding import b64url_encode
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from tests.web.conftest import Site, client_for, running_site, settings_for
 from tests.web.subscriptions import JsonObject, subscription_json, with_keys
 

@@ -20,8 +20,8 @@ from pushkeep.protocol.ece import OVERHEAD_BYTES, PLAINTEXT_BYTES_MAX
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.padding import no_padding
 from pushkeep.protocol.request import PushOptions
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
-from pushkeep.protocol.vapid import SigningKey
 from pushkeep.protocol.vendors import VENDORS
 
 RECIPIENTS_MAX = 1000

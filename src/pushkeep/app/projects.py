@@ -22,7 +22,7 @@ from pushkeep.domain.project import (
     publishable_key,
 )
 from pushkeep.errors import ConfigurationError, NotFound, Unauthorized
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 
 _NO_KEY_DIGEST = bytes(32)
 """Compared with when an API key's id is unknown, so that this takes as long as a wrong secret."""

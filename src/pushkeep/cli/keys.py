@@ -12,7 +12,7 @@ import typer
 
 from pushkeep.cli.common import AsJson, DataDir, example, load, print_json, read_file, run, say
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 
 app = typer.Typer(help="Make and show signing keys (VAPID).", no_args_is_help=True, rich_markup_mode="rich")
 

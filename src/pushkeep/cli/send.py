@@ -31,8 +31,8 @@ from pushkeep.domain.origin_map import OriginMap
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.request import TTL_SECONDS_DEFAULT, PushOptions, Urgency
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
-from pushkeep.protocol.vapid import SigningKey
 
 if TYPE_CHECKING:
     from pushkeep.app.notify import RecipientResult

@@ -12,7 +12,7 @@ from pushkeep.domain.site_url import SiteUrl
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.contact import check_contact
 from pushkeep.protocol.encoding import b64url_encode
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 
 NAME_CHARACTERS_MAX = 120
 """Fits a heading; nothing longer is a name."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from pushkeep.protocol.vapid import TOKEN_LIFETIME_SECONDS_MAX, SigningKey, authorization_header, sign
+from pushkeep.protocol.signing_key import SigningKey
+from pushkeep.protocol.vapid import TOKEN_LIFETIME_SECONDS_MAX, authorization_header, sign
 
 TOKEN_LIFETIME_SECONDS = 12 * 3600
 """Half the legal maximum, so that a clock hours off still makes valid tokens."""

@@ -2,97 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from pushkeep.errors import InvalidInput, InvalidToken
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
-from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
+from pushkeep.protocol.keys import POINT_BYTES, decode_point
+from pushkeep.protocol.signing_key import SigningKey
 
 TOKEN_LIFETIME_SECONDS_MAX = 86_400
 """A token must not expire more than 24 hours after the request (RFC 8292 section 2)."""
-
-PEM_BYTES_MAX = 8192
-"""A P-256 private key in PEM is about 240 octets; the rest is room for parameters and comments."""
 
 _AUTHORIZATION_CHARACTERS_MAX = 4096  # ours have about 400; the RFC asks to keep extra claims small
 _EPOCH_SECONDS_MAX = 2**53  # where floats stop counting seconds; infinities and NaN are out too
 _HEADER_B64 = b64url_encode(b'{"typ":"JWT","alg":"ES256"}')
 _SIGNATURE_HASH = ec.ECDSA(hashes.SHA256())
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class SigningKey:
-    """A VAPID key pair on P-256. ``repr()`` shows only the key id."""
-
-    private: ec.EllipticCurvePrivateKey
-
-    @classmethod
-    def generate(cls) -> SigningKey:
-        """Make a new key pair."""
-        return cls(ec.generate_private_key(ec.SECP256R1()))
-
-    @classmethod
-    def from_pem(cls, text: str | bytes) -> SigningKey:
-        """Load an unencrypted PEM private key: PKCS#8, or SEC 1 with or without its EC PARAMETERS block.
-
-        Raises:
-            InvalidInput: not such a file, over 8 KiB, protected by a password, a public key, or another curve.
-        """
-        data = text.encode() if isinstance(text, str) else text
-        if len(data) > PEM_BYTES_MAX:
-            raise InvalidInput(f"key is over {PEM_BYTES_MAX} octets; it is not a P-256 PEM file.", field="key")
-        try:
-            key = load_pem_private_key(_private_block(data), password=None)
-        except TypeError:
-            raise InvalidInput("key is protected by a password; store it without one.", field="key") from None
-        except Exception:  # the loader raises its own kinds for each broken encoding, none says more than this
-            raise InvalidInput("key is not a PEM private key.", field="key") from None
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise InvalidInput("key must be on the curve P-256 (prime256v1); others are not VAPID.", field="key")
-        return cls(key)
-
-    def to_pem(self) -> str:
-        """The private key as unencrypted PKCS#8 PEM; a secret."""
-        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-    @cached_property
-    def public_bytes(self) -> bytes:
-        """The public key, 65 octets: ``applicationServerKey``."""
-        return encode_point(self.private.public_key())
-
-    @cached_property
-    def public_b64(self) -> str:
-        """The public key as unpadded base64url, 87 characters."""
-        return b64url_encode(self.public_bytes)
-
-    @cached_property
-    def key_id(self) -> str:
-        """A name for logs and records: 12 characters of the public key's SHA-256."""
-        return b64url_encode(hashlib.sha256(self.public_bytes).digest()[:9])
-
-    def __repr__(self) -> str:
-        return f"<SigningKey {self.key_id}>"
-
-
-def _private_block(data: bytes) -> bytes:
-    """The private key's own block: ``openssl ecparam -genkey`` writes an EC PARAMETERS block before it."""
-    start = data.find(b"-----BEGIN EC PRIVATE KEY-----")
-    return data[start:] if start > 0 else data
 
 
 @dataclass(frozen=True, slots=True)

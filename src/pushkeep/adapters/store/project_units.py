@@ -14,7 +14,7 @@ from pushkeep.adapters.store.tables import api_keys, projects, signing_keys
 from pushkeep.domain.project import KeyState, NewProject, Project, ProjectSigningKey
 from pushkeep.errors import Conflict
 from pushkeep.ports import ProjectSecrets
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 
 KeyCache = dict[int, SigningKey]
 """Signing keys by row id. A row's key never changes, so it is unsealed and parsed once."""

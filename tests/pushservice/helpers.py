@@ -29,9 +29,16 @@ OTHER_KEY = SigningKey.generate()
 SUBPROTOCOL = Subprotocol("push-notification")
 
 
-def authorization(origin: str, *, key: SigningKey = KEY, expires_in: float = 3600, now: float | None = None) -> str:
+def authorization(
+    origin: str,
+    *,
+    key: SigningKey = KEY,
+    expires_in: float = 3600,
+    now: float | None = None,
+    contact: str | None = "mailto:a@example.com",
+) -> str:
     moment = time.time() if now is None else now
-    token = sign(key, audience=origin, contact="mailto:a@example.com", expires_at=int(moment + expires_in))
+    token = sign(key, audience=origin, contact=contact, expires_at=int(moment + expires_in))
     return authorization_header(token, key)
 
 

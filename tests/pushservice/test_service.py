@@ -142,13 +142,16 @@ def test_an_unwritable_state_directory_is_named(tmp_path: Path) -> None:
         PushService(state_dir=file / "state")
 
 
-async def test_the_origin_map_names_our_origin_and_googles(service: PushService) -> None:
+async def test_the_origin_map_names_our_origins_and_the_vendors(service: PushService) -> None:
     entries = service.origin_map_entries()
     assert [entry.partition("=")[0] for entry in entries] == [
         service.url,
         "https://jmt17.google.com",
         "https://fcm.googleapis.com",
         "https://fcm.google.com",
+        "https://web.push.apple.com",
+        "https://wns2-ln2p.notify.windows.com",
+        service.url.replace("localhost", "127.0.0.1"),
     ]
     for entry in entries:
         assert f"={service.url},ca={service.ca_file},vendor=" in entry

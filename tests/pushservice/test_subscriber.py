@@ -136,7 +136,9 @@ async def test_repr_holds_neither_payload_nor_endpoint(service: PushService, sen
         (None, "fcm", "application_server_key"),
         (b"x" * 65, "mozilla", "application_server_key"),
         (KEY.public_bytes[:-1], "mozilla", "application_server_key"),
-        (KEY.public_bytes, "apple", "vendor"),
+        (KEY.public_bytes, "apples", "vendor"),
+        (None, "apple", "application_server_key"),
+        (None, "wns", "application_server_key"),
     ],
 )
 async def test_bad_subscriptions_name_the_field(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from urllib.parse import quote, unquote, unquote_plus
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,10 @@ from pushkeep.pushservice.tokens import Tokens
 
 TOKENS = Tokens(b"s" * 32, random.Random(1).randbytes)
 KEY = b"\x04" + b"k" * 64
+VENDORS = ["mozilla", "fcm", "apple", "wns", "unifiedpush"]
 
 
-@pytest.mark.parametrize("vendor", ["mozilla", "fcm"])
+@pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("key", [None, KEY])
 def test_a_token_says_whose_it_is_and_which_key_it_is_bound_to(vendor: str, key: bytes | None) -> None:
     claims = TOKENS.open_endpoint_token(vendor, TOKENS.endpoint_token(vendor, key))
@@ -28,10 +30,10 @@ def test_a_token_is_for_one_vendor_and_one_secret() -> None:
     assert Tokens(b"t" * 32, random.Random(1).randbytes).open_endpoint_token("mozilla", token) is None
 
 
-@pytest.mark.parametrize("vendor", ["mozilla", "fcm"])
+@pytest.mark.parametrize("vendor", VENDORS)
 @given(data=st.data())
 def test_one_changed_character_makes_a_token_unknown(vendor: str, data: st.DataObject) -> None:
-    token = TOKENS.endpoint_token(vendor, KEY)
+    token = Tokens(b"s" * 32, random.Random(1).randbytes).endpoint_token(vendor, KEY)  # the same for every example
     # The last character of a base64 text may carry unused bits, which decode to the same octets.
     position = data.draw(st.integers(0, len(token) - 2))
     other = data.draw(st.characters(codec="ascii").filter(lambda character: character != token[position]))
@@ -41,10 +43,19 @@ def test_one_changed_character_makes_a_token_unknown(vendor: str, data: st.DataO
         assert TOKENS.open_endpoint_token(vendor, changed) is None
 
 
+def test_a_wns_token_is_recognised_in_its_own_spelling_only() -> None:
+    token = TOKENS.endpoint_token("wns", KEY)
+    assert "%2f" in token
+    assert "%2b" in token
+    assert "+" not in token
+    for mangled in (unquote(token), token.replace("%2f", "%2F"), quote(token), unquote_plus(token)):
+        assert TOKENS.open_endpoint_token("wns", mangled) is None
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_read_without_a_crash(text: str) -> None:
-    assert TOKENS.open_endpoint_token("mozilla", text) is None
-    assert TOKENS.open_endpoint_token("fcm", text) is None
+    for vendor in VENDORS:
+        assert TOKENS.open_endpoint_token(vendor, text) is None
     assert TOKENS.is_device(text, text) is False
     TOKENS.is_message_id(text)
 

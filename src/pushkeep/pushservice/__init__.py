@@ -12,6 +12,7 @@ is in memory; nothing leaves the machine.
 from pushkeep.pushservice.control import ClientInfo, Control, MessageInfo, SubscriptionInfo
 from pushkeep.pushservice.hub import Ack
 from pushkeep.pushservice.limits import Limits
+from pushkeep.pushservice.personalities import Quirks
 from pushkeep.pushservice.service import PushService
 from pushkeep.pushservice.subscriber import LocalSubscriber, ReceivedMessage
 
@@ -23,6 +24,7 @@ __all__ = [
     "LocalSubscriber",
     "MessageInfo",
     "PushService",
+    "Quirks",
     "ReceivedMessage",
     "SubscriptionInfo",
 ]

@@ -12,7 +12,7 @@ from pushkeep.pushservice.certificates import Certificates
 from pushkeep.pushservice.fcm.checkin import CHECKIN_PATH
 from pushkeep.pushservice.fcm.registration import REGISTRATION_PATH
 from pushkeep.pushservice.http.listener import Listener
-from pushkeep.pushservice.resources import GOOGLE_HOSTS
+from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -30,6 +30,13 @@ class Addresses:
     def url(self) -> str:
         """The https origin, of which Firefox's endpoints are."""
         return f"https://{self._url_host()}:{self._https.port}"
+
+    @property
+    def unifiedpush_url(self) -> str:
+        """The https origin by its address: UnifiedPush's endpoints are of it, so that a sender can tell them from
+        Mozilla's by their origin. On an address that is not loopback it is :attr:`url`."""
+        host = "127.0.0.1" if self._host == "localhost" else self._host
+        return f"https://{bracketed(host)}:{self._https.port}"
 
     @property
     def autopush_url(self) -> str:
@@ -73,11 +80,9 @@ class Addresses:
 
     def origin_map_entries(self) -> list[str]:
         """Entries for a sender's origin map: endpoints of these origins are dialled here, with our CA."""
-        google = [(f"https://{host}", "fcm") for host in GOOGLE_HOSTS]
-        return [
-            f"{origin}={self.url},ca={self.ca_file},vendor={vendor}"
-            for origin, vendor in [(self.url, "mozilla"), *google]
-        ]
+        vendors = {self.url: "mozilla"} | {f"https://{host}": vendor for host, vendor in VENDOR_HOSTS.items()}
+        vendors.setdefault(self.unifiedpush_url, "unifiedpush")
+        return [f"{origin}={self.url},ca={self.ca_file},vendor={vendor}" for origin, vendor in vendors.items()]
 
     def overview(self) -> Mapping[str, object]:
         """All addresses, as the admin interface shows them."""

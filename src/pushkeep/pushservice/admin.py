@@ -2,15 +2,18 @@
 
 ========  =====================================  ==============================================================
 GET       /admin/                                addresses and the origin map
-GET       /admin/clients                         list; likewise subscriptions, messages, acks
+GET       /admin/clients                         list; likewise subscriptions, messages, acks, faults
 GET       /admin/events?after=N&wait=SECONDS     events after serial N; waits up to 60 s for the first
 POST      /admin/clients/{id}/forget             forget it and its subscriptions
 POST      /admin/clients/{id}/drop               end its connection; body ``{"code": 4774, "refuse": true}``
 POST      /admin/clients/{id}/admit              let it connect again
 POST      /admin/subscriptions/{id}/expire       end it
+POST      /admin/faults                          add one; body ``{"fault": "apple status=429 times=3"}``
+POST      /admin/faults/{id}/remove              end it; ``/admin/faults/clear`` ends all
 ========  =====================================  ==============================================================
 
-Answers: 200 with the list under its name, 204 for a verb, or ``{"error": …, "message": …}``.
+Answers: 200 with the list under its name, 201 with the ``id`` of what was added, 204 for a verb, or
+``{"error": …, "message": …}``.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ ADMIN_PREFIX = "/admin/"
 
 _WAIT_SECONDS_MAX = 60.0
 _CLIENT_VERB = re.compile(r"/admin/clients/([A-Za-z0-9]{1,64})/(forget|drop|admit)")
+_FAULT_VERB = re.compile(r"/admin/faults/(?:clear|(f[0-9]{1,12})/remove)")
 _SUBSCRIPTION_VERB = re.compile(r"/admin/subscriptions/([A-Za-z0-9]{1,64})/expire")
 
 
@@ -55,8 +59,8 @@ class Admin:
             if request.method == "GET":
                 return await self._get(request)
             if request.method == "POST":
-                await self._post(request)
-                return Response(204)
+                added = await self._post(request)
+                return Response(204) if added is None else json_response(201, {"id": added})
         except NotFound as error:
             return json_response(404, _problem(error.code, error.message))
         except InvalidInput as error:
@@ -77,6 +81,8 @@ class Admin:
                 items = [as_json(item) for item in control.messages()]
             case "acks":
                 items = [as_json(item) for item in control.acks()]
+            case "faults":
+                items = [as_json(item) for item in control.faults.list()]
             case "events":
                 items = await self._events(request)
             case _:
@@ -91,7 +97,21 @@ class Admin:
                 await self._control.wait_for(Event, wait, after=after)
         return [event.to_dict() for event in self._control.events(after)]
 
-    async def _post(self, request: Request) -> None:
+    async def _post(self, request: Request) -> str | None:
+        """Do it; the id of what was added, if anything was."""
+        if request.path == ADMIN_PREFIX + "faults":
+            return self._control.faults.add(_fault(request.body))
+        await self._do(request)
+        return None
+
+    async def _do(self, request: Request) -> None:
+        on_fault = _FAULT_VERB.fullmatch(request.path)
+        if on_fault is not None:
+            if on_fault.group(1) is None:
+                self._control.faults.clear()
+            else:
+                self._control.faults.remove(on_fault.group(1))
+            return
         on_subscription = _SUBSCRIPTION_VERB.fullmatch(request.path)
         if on_subscription is not None:
             self._control.expire(on_subscription.group(1))
@@ -109,17 +129,29 @@ class Admin:
             await self._control.drop_connection(client_id, code=code, refuse=refuse)
 
 
-def _drop_options(body: bytes) -> tuple[int | None, bool]:
+def _options(body: bytes) -> dict[str, object]:
     try:
         options: object = json.loads(body) if body else {}
     except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict):
         raise InvalidInput("The body must be a JSON object.", field="body")
+    return options
+
+
+def _fault(body: bytes) -> str:
+    fault = _options(body).get("fault")
+    if not isinstance(fault, str):
+        raise InvalidInput("fault must be the fault's line, as text.", field="fault")
+    return fault
+
+
+def _drop_options(body: bytes) -> tuple[int | None, bool]:
+    options = _options(body)
     code, refuse = options.get("code"), options.get("refuse", False)
     # 1000 to 4999 without the codes RFC 6455 section 7.4 reserves: those must not be sent.
     sendable = isinstance(code, int) and (code in (1000, 1001, 1011, 1012, 1013) or 3000 <= code <= 4999)
-    if isinstance(code, bool) or not (code is None or sendable):
+    if isinstance(code, bool) or not (code is None or (isinstance(code, int) and sendable)):
         raise InvalidInput("code must be 1000, 1001, 1011 to 1013, or 3000 to 4999.", field="code")
     if not isinstance(refuse, bool):
         raise InvalidInput("refuse must be true or false.", field="refuse")

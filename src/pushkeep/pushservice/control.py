@@ -20,7 +20,9 @@ from pushkeep.pushservice.events import (
     Registered,
     Unregistered,
 )
+from pushkeep.pushservice.faults.control import FaultInfo, Faults
 from pushkeep.pushservice.hub import Ack, Hub
+from pushkeep.pushservice.personalities.routes import token_of
 
 E = TypeVar("E", bound=Event)
 
@@ -81,9 +83,14 @@ class MessageInfo:
 
 
 class Control:
-    """The admin verbs on one hub. The HTTP form of each is in :mod:`pushkeep.pushservice.admin`."""
+    """The admin verbs on one hub. The HTTP form of each is in :mod:`pushkeep.pushservice.admin`.
 
-    def __init__(self, hub: Hub, endpoint_of: Callable[[Subscription], str]) -> None:
+    Attributes:
+        faults: what goes wrong on purpose; add and remove at any time.
+    """
+
+    def __init__(self, hub: Hub, endpoint_of: Callable[[Subscription], str], faults: Faults) -> None:
+        self.faults = faults
         self._hub = hub
         self._endpoint_of = endpoint_of
 
@@ -110,8 +117,8 @@ class Control:
         return [self._info(subscription) for subscription in self._hub.core.subscriptions.values()]
 
     def subscription_for(self, endpoint: str) -> SubscriptionInfo | None:
-        """The living subscription behind an endpoint, found by the token at its end."""
-        found = self._hub.core.subscriptions.get(endpoint.rpartition("/")[2])
+        """The living subscription behind an endpoint of any vendor, found by its token."""
+        found = self._hub.core.subscriptions.get(token_of(endpoint))
         return self._info(found) if found is not None else None
 
     def messages(self) -> list[MessageInfo]:
@@ -301,6 +308,6 @@ class Control:
         )
 
 
-def as_json(info: ClientInfo | SubscriptionInfo | MessageInfo | Ack) -> dict[str, object]:
+def as_json(info: ClientInfo | SubscriptionInfo | MessageInfo | Ack | FaultInfo) -> dict[str, object]:
     """Its fields."""
     return asdict(info)

@@ -10,7 +10,7 @@ chance (RFC 8030 section 5.2), and those whose topic has been taken over meanwhi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pushkeep.errors import Conflict, RateLimited
@@ -51,10 +51,10 @@ class Subscription:
     Attributes:
         id: short id that opens nothing.
         token: the capability at the end of the endpoint's path; never to be logged.
-        vendor: "mozilla" or "fcm": who answers for it.
+        vendor: the name of a personality: who answers for it.
         channel: autopush channelID, or Chromium's X-subtype.
         key: the application server key it is bound to, 65 octets, or None.
-        app: Chromium's product category; empty for others.
+        app: Chromium's product category; "android" where Mozilla reaches the browser through Google; else empty.
         topics: the newest undelivered message of each topic.
     """
 
@@ -74,7 +74,10 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Draft:
-    """A checked message before it is taken. ``ttl`` in seconds, already capped; ``body`` still sealed."""
+    """A checked message before it is taken. ``ttl`` in seconds, already capped; ``body`` still sealed.
+
+    ``keeps_one``: it takes the place of whatever waits for the subscription (Apple).
+    """
 
     body: bytes
     ttl: int
@@ -83,6 +86,7 @@ class Draft:
     encoding: str | None
     crypto_key: str | None = None
     encryption: str | None = None
+    keeps_one: bool = False
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -111,8 +115,9 @@ class Loss:
 class Core:
     """All state of one push service. Methods return what was lost on the way, so that it can be announced."""
 
-    def __init__(self, tokens: Tokens, limits: Limits) -> None:
+    def __init__(self, tokens: Tokens, limits: Limits, *, subscription_id: Callable[[], str] | None = None) -> None:
         self.tokens = tokens
+        self._subscription_id = subscription_id or tokens.short_id
         self.limits = limits
         self.clients: dict[str, Client] = {}
         self.subscriptions: dict[str, Subscription] = {}
@@ -158,7 +163,7 @@ class Core:
         if len(self.subscriptions) >= self.limits.subscriptions_max:
             raise _full("subscriptions_max", self.limits.subscriptions_max)
         token = self.tokens.endpoint_token(vendor, key)
-        made = Subscription(self.tokens.short_id(), token, client, vendor, channel, key, app, now)
+        made = Subscription(self._subscription_id(), token, client, vendor, channel, key, app, now)
         client.subscriptions[channel, key] = self.subscriptions[token] = self._by_id[made.id] = made
         return made, True
 
@@ -207,7 +212,7 @@ class Core:
             raise _full("messages_max", self.limits.messages_max)
         if self._body_bytes + len(draft.body) > self.limits.message_bytes_max:
             raise _full("message_bytes_max", self.limits.message_bytes_max)
-        losses = self._make_room(subscription, draft.topic)
+        losses = self._make_room(subscription, draft)
         client = subscription.client
         client.waiting[message.id] = self.messages[message.id] = message
         self._body_bytes += len(draft.body)
@@ -215,9 +220,12 @@ class Core:
             subscription.topics[draft.topic] = message
         return message, losses
 
-    def _make_room(self, subscription: Subscription, topic: str | None) -> list[Loss]:
+    def _make_room(self, subscription: Subscription, draft: Draft) -> list[Loss]:
         client, losses = subscription.client, []
-        replaced = subscription.topics.get(topic) if topic is not None else None
+        if draft.keeps_one:
+            waiting = [message for message in client.waiting.values() if message.subscription is subscription]
+            losses += [self._lose(message, "replaced") for message in waiting]
+        replaced = subscription.topics.get(draft.topic) if draft.topic is not None else None
         # One that is on its way may still be acknowledged; it is dropped in release() if it is not.
         if replaced is not None and replaced.id in client.waiting:
             losses.append(self._lose(replaced, "replaced"))
@@ -273,6 +281,10 @@ class Core:
         if message is None or message_id in message.subscription.client.sent:
             return []
         return [self._lose(message, "withdrawn")]
+
+    def lose(self, message: Message, reason: str) -> list[Loss]:
+        """Drop a message, wherever it is; nothing if it is gone already."""
+        return [self._lose(message, reason)] if message.id in self.messages else []
 
     def expire(self, now: float) -> list[Loss]:
         """Drop every waiting message whose TTL has passed."""

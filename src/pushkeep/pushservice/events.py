@@ -143,12 +143,38 @@ class Dropped(Event):
 
     Attributes:
         reason: "expired" (TTL), "offline" (TTL 0 and no connection), "replaced" (same topic), "withdrawn"
-            (DELETE on the message), "unregistered", "queue_full".
+            (DELETE on the message), "unregistered", "queue_full", "lost" (a fault).
     """
 
     message_id: str
     subscription_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faulted(Event):
+    """A fault hit a request to a push resource.
+
+    Attributes:
+        fault_id: as ``faults.add`` gave it.
+        fault: the fault's line.
+        vendor: whose subscription, where the endpoint is one of ours.
+        subscription_id: whose turn it was; None when the endpoint leads to no living subscription.
+        number: which of the subscription's requests it was for this fault, from 1.
+    """
+
+    fault_id: str
+    fault: str
+    vendor: str | None
+    subscription_id: str | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed(Event):
+    """A sender followed a redirect that a fault answered with, which no sender should do (RFC 8030 section 5)."""
+
+    method: str
 
 
 E = TypeVar("E", bound=Event)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pushkeep.errors import NotFound
@@ -54,17 +55,40 @@ class Ack:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What a fault does with the request under way.
+
+    Attributes:
+        lost: its message is accepted and never delivered.
+        copies: how many times the message is delivered.
+        skew_seconds: how far off the clock is by which tokens are judged.
+    """
+
+    lost: bool = False
+    copies: int = 1
+    skew_seconds: float = 0.0
+
+
+FATE: ContextVar[Fate] = ContextVar("FATE", default=Fate())  # noqa: B039 - frozen
+"""Of the request under way; every request is answered in a task, or in a turn, of its own."""
+
+
 class Hub:
     """One push service's state with its connections."""
 
     def __init__(self, core: Core, events: EventLog, *, now: Callable[[], float], limits: Limits) -> None:
         self.core = core
         self.events = events
-        self.now = now
+        self._clock = now
         self.limits = limits
         self.links: dict[str, Link] = {}
         self.acks: deque[Ack] = deque(maxlen=limits.acks_kept)
         self._barred: dict[str, asyncio.Event] = {}
+
+    def now(self) -> float:
+        """Epoch seconds, by a wrong clock while a fault has it so."""
+        return self._clock() + FATE.get().skew_seconds
 
     # Clients and connections
 
@@ -72,7 +96,7 @@ class Hub:
         """Make ``link`` the client's connection; returns the one it replaces, for the caller to close."""
         replaced = self.links.get(client.id)
         if replaced is not None:
-            self._lost(self.core.release(client, self.now()))
+            self._lost(self.core.release(client, self._clock()))
         self.links[client.id] = link
         self.events.announce(Connected(client_id=client.id, via=link.via))
         link.wake()
@@ -85,7 +109,7 @@ class Hub:
         """
         if self.links.get(client.id) is link:
             del self.links[client.id]
-            self._lost(self.core.release(client, self.now()))
+            self._lost(self.core.release(client, self._clock()))
             self.events.announce(Disconnected(client_id=client.id))
         forgettable = not client.subscriptions and client.id not in self.links
         if forgettable and self.core.clients.get(client.id) is client:
@@ -124,7 +148,7 @@ class Hub:
             NotFound: the client was forgotten meanwhile.
             RateLimited, Conflict: as :meth:`Core.subscribe`.
         """
-        now = self.now()
+        now = self._clock()
         if self.core.clients.get(client.id) is not client:
             raise NotFound("This client was forgotten; it must say hello again.")
         subscription, is_new = self.core.subscribe(client, vendor=vendor, channel=channel, key=key, app=app, now=now)
@@ -158,12 +182,18 @@ class Hub:
 
     def submit(self, subscription: Subscription, draft: Draft) -> Message:
         """Take a message for delivery; raises what :meth:`Core.accept` raises."""
-        client = subscription.client
-        message, losses = self.core.accept(subscription, draft, online=self.is_online(client), now=self.now())
+        client, fate = subscription.client, FATE.get()
+        message, losses = self.core.accept(subscription, draft, online=self.is_online(client), now=self._clock())
         self.events.announce(
             Accepted(message_id=message.id, subscription_id=subscription.id, ttl=draft.ttl, topic=draft.topic)
         )
         self._lost(losses)
+        if fate.lost:
+            self._lost(self.core.lose(message, "lost"))
+        for _ in range(fate.copies - 1):
+            # Each copy would otherwise replace the one before.
+            copy = replace(draft, topic=None, keeps_one=False)
+            self._lost(self.core.accept(subscription, copy, online=self.is_online(client), now=self._clock())[1])
         link = self.links.get(client.id)
         if link is not None:
             link.wake()
@@ -174,7 +204,7 @@ class Hub:
         if self.links.get(client.id) is not link:
             return []
         room = self.limits.in_flight_per_client_max - len(client.sent)
-        ready, losses = self.core.take(client, count_max=room, now=self.now())
+        ready, losses = self.core.take(client, count_max=room, now=self._clock())
         self._lost(losses)
         return ready
 
@@ -189,7 +219,7 @@ class Hub:
         message = self.core.acknowledge(client, message_id, channel)
         if message is None:
             return False
-        ack = Ack(message.id, message.subscription.id, client.id, code, self.now())
+        ack = Ack(message.id, message.subscription.id, client.id, code, self._clock())
         self.acks.append(ack)
         self.events.announce(
             Acked(
@@ -214,7 +244,7 @@ class Hub:
 
     def expire(self) -> None:
         """Drop what is overdue."""
-        self._lost(self.core.expire(self.now()))
+        self._lost(self.core.expire(self._clock()))
 
     def _lost(self, losses: Iterable[Loss]) -> None:
         for loss in losses:

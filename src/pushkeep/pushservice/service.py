@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import itertools
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +27,8 @@ from pushkeep.pushservice.certificates import Certificates, write_private
 from pushkeep.pushservice.control import Control
 from pushkeep.pushservice.core import Core, Subscription
 from pushkeep.pushservice.events import EventLog
+from pushkeep.pushservice.faults import Fault, Faults
+from pushkeep.pushservice.faults.application import FaultLayer
 from pushkeep.pushservice.fcm.checkin import CHECKIN_PATH, answer_checkin
 from pushkeep.pushservice.fcm.mcs import Mcs
 from pushkeep.pushservice.fcm.registration import REGISTRATION_PATH, answer_registration
@@ -35,11 +39,12 @@ from pushkeep.pushservice.http.message import Request, Response, text_response
 from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.hub import Hub
 from pushkeep.pushservice.limits import Limits
-from pushkeep.pushservice.resources import GOOGLE_HOSTS, Resources
+from pushkeep.pushservice.personalities import PERSONALITIES, Quirks, personalities
+from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS, endpoint, own_endpoint
+from pushkeep.pushservice.resources import ANDROID, Resources
 from pushkeep.pushservice.subscriber import LocalSubscriber
 from pushkeep.pushservice.tokens import TokenBytes, Tokens
 
-_FCM_ENDPOINT = f"https://{GOOGLE_HOSTS[1]}/fcm/send/"
 _SECRET_BYTES = 32
 _SWEEP_SECONDS = 5.0  # only when an expired message leaves the lists; delivery looks at the TTL itself
 
@@ -61,10 +66,15 @@ class PushService(Addresses, Control):
             protection of its own.
         admin_token: for the admin interface; None makes one.
         limits: what is accepted from outside.
+        quirks: what real services do only at times.
+        http2: whether HTTP/2 is offered to senders, as every real service does; HTTP/1.1 always is.
+        faults: in force from the beginning; :attr:`faults` adds and removes them later.
+        seed: makes every chance of the faults, and the ids of subscriptions, the same in each run.
         now: epoch seconds; decides TTLs and token lifetimes.
         token_bytes: chance.
 
     Raises:
+        InvalidInput: one of ``faults`` cannot be read.
         ConfigurationError: from ``start()``; an address cannot be bound, or the state directory not written.
     """
 
@@ -79,6 +89,10 @@ class PushService(Addresses, Control):
         allow_remote: bool = False,
         admin_token: str | None = None,
         limits: Limits | None = None,
+        quirks: Quirks | None = None,
+        http2: bool = True,
+        faults: Iterable[Fault | str] = (),
+        seed: int | None = None,
         now: Callable[[], float] = time.time,
         token_bytes: TokenBytes = secrets.token_bytes,
     ) -> None:
@@ -89,6 +103,7 @@ class PushService(Addresses, Control):
             )
         self._host = host
         self._ports = (port, autopush_port, mcs_port)
+        self._protocols = ("h2", "http/1.1") if http2 else ("http/1.1",)
         self._state_dir = state_dir
         self._limits = limits or Limits()
         self._now = now
@@ -97,11 +112,15 @@ class PushService(Addresses, Control):
         self._certificates: Certificates | None = None
         self._https = self._plain = self._mcs = Listener(_serve_nothing, limits=self._limits)
         self.admin_token = admin_token or token_bytes(24).hex()
-        core = Core(Tokens(self._secret(), token_bytes), self._limits)
+        core = Core(Tokens(self._secret(), token_bytes), self._limits, subscription_id=_ids(seed))
+        in_force = Faults(seed=seed or 0, now=now, counters_max=self._limits.subscriptions_max)
         events = EventLog(now=now, kept=self._limits.events_kept)
-        super().__init__(Hub(core, events, now=now, limits=self._limits), self._endpoint_of)
+        super().__init__(Hub(core, events, now=now, limits=self._limits), self._endpoint_of, in_force)
         self._autopush = Autopush(self._hub, self._endpoint_of)
-        self._resources = Resources(self._hub, self._own_origins)
+        self._resources = Resources(self._hub, self._own_origins, quirks=quirks)
+        for fault in faults:
+            in_force.add(fault)
+        self._faulty = FaultLayer(in_force, self._hub, self._resources.handle, personalities(quirks or Quirks()))
         self._admin = Admin(self, self.admin_token, self.overview)
         self._observers: list[Observer] = []
 
@@ -122,10 +141,10 @@ class PushService(Addresses, Control):
     async def start(self) -> None:
         """Listen on all three ports; raises ConfigurationError and leaves nothing behind if that fails."""
         try:
-            names = dict.fromkeys((*LOOPBACK_NAMES, *GOOGLE_HOSTS, self._host))
+            names = dict.fromkeys((*LOOPBACK_NAMES, *VENDOR_HOSTS, self._host))
             certificates = Certificates.load_or_make(self._directory(), tuple(names))
             self._certificates = certificates
-            https = certificates.server_context(("h2", "http/1.1"))
+            https = certificates.server_context(self._protocols)
             self._https = Listener(self._serve_https, limits=self._limits, tls=https)
             self._plain = Listener(self._serve_plain, limits=self._limits)
             mcs = Mcs(self._hub)
@@ -174,10 +193,17 @@ class PushService(Addresses, Control):
             self._hub.expire()
 
     def _endpoint_of(self, subscription: Subscription) -> str:
-        if subscription.vendor == "fcm":
-            return _FCM_ENDPOINT + subscription.token
-        version = "v1" if subscription.key is None else "v2"
-        return f"{self.url}/wpush/{version}/{subscription.token}"
+        return endpoint(
+            subscription.vendor,
+            subscription.token,
+            restricted=subscription.key is not None,
+            own_origin=self.url,
+            unifiedpush_origin=self.unifiedpush_url,
+        )
+
+    def _own_endpoint_of(self, subscription: Subscription) -> str:
+        restricted = subscription.key is not None
+        return own_endpoint(subscription.vendor, subscription.token, restricted=restricted, own_origin=self.url)
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Show ``observer`` each request to a push resource with its answer; the returned function ends that.
@@ -191,7 +217,9 @@ class PushService(Addresses, Control):
 
     async def _serve_https(self, stream: Stream) -> None:
         if stream.alpn == "h2":
-            await Http2Connection(stream, self._answer_https, limits=self._limits).run()
+            await Http2Connection(
+                stream, self._answer_https, limits=self._limits, stream_limit=self.faults.stream_limit
+            ).run()
         else:
             await Http1Connection(stream, self._answer_https, limits=self._limits, upgrade=self._autopush.serve).run()
 
@@ -201,7 +229,7 @@ class PushService(Addresses, Control):
     async def _answer_https(self, request: Request) -> Response:
         if request.path.startswith(ADMIN_PREFIX):
             return await self._admin.handle(request)
-        response = await self._resources.handle(request)
+        response = await self._faulty.handle(request)
         for observer in tuple(self._observers):
             observer(request, response)
         return response
@@ -216,39 +244,66 @@ class PushService(Addresses, Control):
     # Subscribers without a browser
 
     async def subscribe(
-        self, application_server_key: bytes | None = None, *, vendor: str = "mozilla"
+        self,
+        application_server_key: bytes | None = None,
+        *,
+        vendor: str = "mozilla",
+        encodings: tuple[str, ...] = ("aes128gcm",),
+        device: str = "desktop",
     ) -> LocalSubscriber:
         """Make a subscription that is received here; it is connected at once.
 
         Args:
-            application_server_key: 65 octets; the subscription is bound to it. May be None for "mozilla" only.
-            vendor: "mozilla" or "fcm": whose endpoint, limits and answers.
+            application_server_key: 65 octets; the subscription is bound to it. May be None for "mozilla" and
+                "unifiedpush" only.
+            vendor: "mozilla", "fcm", "apple", "wns" or "unifiedpush": whose endpoint, limits and answers.
+            encodings: what the subscription says that its browser supports.
+            device: "android" for one that Mozilla reaches through Google's service, with its lower limit; it does
+                not show in the endpoint.
 
         Raises:
-            InvalidInput: another vendor, or a key that is not a P-256 point.
+            InvalidInput: another vendor or device, or a key that is not a P-256 point.
             RateLimited: a limit on subscriptions is reached.
         """
-        if vendor not in ("mozilla", "fcm"):
-            raise InvalidInput("vendor must be mozilla or fcm.", field="vendor")
-        if application_server_key is not None:
-            decode_point(application_server_key, field="application_server_key")
-        elif vendor == "fcm":
-            raise InvalidInput(
-                f"application_server_key must be {POINT_BYTES} octets; Chromium demands one.",
-                field="application_server_key",
-            )
+        _check_kind(application_server_key, vendor, device)
         hub, tokens = self._hub, self._hub.core.tokens
         client = hub.core.client(tokens.short_id(), "local", hub.now())
-        mailbox = hub.subscribe(client, vendor=vendor, channel=client.id, key=application_server_key)
+        app = ANDROID if device == ANDROID else ""
+        mailbox = hub.subscribe(client, vendor=vendor, channel=client.id, key=application_server_key, app=app)
         private = ec.generate_private_key(ec.SECP256R1())
         subscription = BrowserSubscription(
             Endpoint.parse(self._endpoint_of(mailbox)),
             encode_point(private.public_key()),
             self._token_bytes(AUTH_BYTES),
+            encodings=encodings,
         )
-        subscriber = LocalSubscriber(hub, client, mailbox, subscription=subscription, private=private)
+        subscriber = LocalSubscriber(
+            hub, client, mailbox, subscription=subscription, private=private, own_endpoint=self._own_endpoint_of
+        )
         subscriber.connect()
         return subscriber
+
+
+def _check_kind(key: bytes | None, vendor: str, device: str) -> None:
+    if vendor not in PERSONALITIES:
+        raise InvalidInput(f"vendor must be one of {', '.join(PERSONALITIES)}.", field="vendor")
+    if device not in ("desktop", ANDROID) or (device == ANDROID and vendor != "mozilla"):
+        raise InvalidInput("device must be desktop, or android for the vendor mozilla.", field="device")
+    if key is not None:
+        decode_point(key, field="application_server_key")
+    elif vendor not in ("mozilla", "unifiedpush"):
+        raise InvalidInput(
+            f"application_server_key must be {POINT_BYTES} octets; only mozilla and unifiedpush do without.",
+            field="application_server_key",
+        )
+
+
+def _ids(seed: int | None) -> Callable[[], str] | None:
+    """Ids of subscriptions by seed and order; None leaves them to chance."""
+    if seed is None:
+        return None
+    numbers = itertools.count(1)
+    return lambda: hashlib.blake2b(f"{seed} {next(numbers)}".encode(), digest_size=8).hexdigest()
 
 
 async def _serve_nothing(_stream: Stream) -> None:

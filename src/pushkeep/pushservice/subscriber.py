@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pushkeep.errors import Undecryptable
 from pushkeep.protocol.aesgcm import open_legacy
 from pushkeep.protocol.ece import open_sealed
+from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.pushservice.core import Client, Message
 from pushkeep.pushservice.core import Subscription as Mailbox
@@ -46,12 +48,26 @@ class LocalSubscriber:
     decrypted. No more arrive while ``in_flight_per_client_max`` of them have not been fetched.
 
     Attributes:
-        subscription: what a page would have sent to its server.
+        subscription: what a page would have sent to its server; its endpoint is on the vendor's own host.
         client_id: for the admin verbs.
         subscription_id: likewise.
     """
 
     via = "local"
+    __slots__ = (
+        "__weakref__",
+        "_arrival",
+        "_arrived",
+        "_client",
+        "_hub",
+        "_mailbox",
+        "_own_endpoint",
+        "_private",
+        "_scheduled",
+        "client_id",
+        "subscription",
+        "subscription_id",
+    )
 
     def __init__(
         self,
@@ -61,6 +77,7 @@ class LocalSubscriber:
         *,
         subscription: Subscription,
         private: ec.EllipticCurvePrivateKey,
+        own_endpoint: Callable[[Mailbox], str],
     ) -> None:
         self.subscription = subscription
         self.client_id = client.id
@@ -69,10 +86,19 @@ class LocalSubscriber:
         self._client = client
         self._mailbox = mailbox
         self._private = private
+        self._own_endpoint = own_endpoint
         # A list and no event of its own while nobody waits: there may be 100,000 of these.
         self._arrived: list[ReceivedMessage | Undecryptable] = []
         self._arrival: asyncio.Event | None = None
         self._scheduled = False
+
+    @property
+    def local_subscription(self) -> Subscription:
+        """The same subscription with an endpoint on the service's own origin, whoever the vendor is.
+
+        For senders that cannot be given an origin map: they need no more than to trust the service's CA.
+        """
+        return replace(self.subscription, endpoint=Endpoint.parse(self._own_endpoint(self._mailbox)))
 
     def __repr__(self) -> str:
         return f"<LocalSubscriber {self.subscription.endpoint.label}>"

@@ -7,11 +7,13 @@ order, after a restart and for ever, and nothing about ended subscriptions is ke
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
@@ -20,6 +22,8 @@ _IDENTITY_BYTES = 16  # RFC 8030 section 8.3 asks for 120 bits or more
 _MAC_BYTES = 16
 _TOKEN_CHARACTERS_MAX = 256
 _FCM_MARK = ":APA91b"  # real registration tokens look so; a sender that mangles a colon in a path shows up here
+_WNS_MARK = "BQYAAAD%2f%2b"  # real channel tokens begin and are encoded so; a sender that decodes the query shows up
+_PERCENT = {"+": "%2b", "/": "%2f", "=": "%3d"}
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 TokenBytes = Callable[[int], bytes]
@@ -30,7 +34,7 @@ class TokenClaims:
     """What an endpoint token issued here says about itself.
 
     Attributes:
-        vendor: "mozilla" or "fcm".
+        vendor: the name of a personality.
         key_hash: SHA-256 of the application server key it is bound to; None for an unrestricted one.
     """
 
@@ -52,10 +56,11 @@ class Tokens:
         return hmac.digest(self._secret, purpose + b"\0" + data, "sha256")[:_MAC_BYTES]
 
     def endpoint_token(self, vendor: str, key: bytes | None) -> str:
-        """A new token for an endpoint of ``vendor``, bound to ``key`` if one is given."""
+        """A new token for an endpoint of ``vendor``, bound to ``key`` if one is given, as it stands in the URL."""
         content = self._token_bytes(_IDENTITY_BYTES) + (hashlib.sha256(key).digest() if key else b"")
         prefix = b64url_encode(self._token_bytes(8)) + _FCM_MARK if vendor == "fcm" else ""
-        return prefix + b64url_encode(content + self._mac((vendor + prefix).encode(), content))
+        data = content + self._mac((vendor + prefix).encode(), content)
+        return _wns_text(data) if vendor == "wns" else prefix + b64url_encode(data)
 
     def open_endpoint_token(self, vendor: str, token: str) -> TokenClaims | None:
         """Read a token; None if it was not issued here, or not for ``vendor``."""
@@ -63,10 +68,14 @@ class Tokens:
             return None
         head, mark, rest = token.partition(_FCM_MARK)
         prefix, sealed = (head + mark, rest) if vendor == "fcm" else ("", token)
+        if vendor == "wns":
+            sealed = unquote(token.removeprefix(_WNS_MARK))
         try:
             data = b64_decode(sealed, field="token")
         except InvalidInput:
             return None
+        if vendor == "wns" and _wns_text(data) != token:
+            return None  # the same octets in another spelling: the sender has not kept the endpoint byte for byte
         content, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac((vendor + prefix).encode(), content)):
             return None
@@ -104,6 +113,12 @@ class Tokens:
             return False
         expected = str(self.security_token(int(android_id)))
         return hmac.compare_digest(expected.encode(), security_token.encode())
+
+
+def _wns_text(data: bytes) -> str:
+    """Standard base64 with padding, percent-encoded in small letters, as WNS does it."""
+    text = base64.b64encode(data).decode("ascii")
+    return _WNS_MARK + "".join(_PERCENT.get(character, character) for character in text)
 
 
 def _is_decimal(text: str) -> bool:

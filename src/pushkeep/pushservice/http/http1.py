@@ -6,6 +6,7 @@ import asyncio
 
 import h11
 
+from pushkeep.pushservice.http.http1_misconduct import misbehave
 from pushkeep.pushservice.http.message import (
     Handler,
     Request,
@@ -53,7 +54,11 @@ class Http1Connection:
             await self._upgrade(self._request(head, b"", 0), self._stream, trailing)
             return False
         request = await self._read_body(head)
-        await self._respond(await answer(self._handler, request))
+        response = await answer(self._handler, request)
+        if response.manner is not None:
+            await misbehave(self._stream, response)
+            return False
+        await self._respond(response)
         if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
             return False
         self._h11.start_next_cycle()

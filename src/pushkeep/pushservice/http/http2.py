@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import h2.config
@@ -14,6 +15,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from pushkeep.pushservice.http.http2_misconduct import goaway_frame, misbehave
 from pushkeep.pushservice.http.message import Handler, Request, Response, answer
 from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.limits import Limits
@@ -67,10 +69,25 @@ class FrameLengths:
 
 
 class Http2Connection:
-    """Serves one connection until it ends; streams are answered concurrently."""
+    """Serves one connection until it ends; streams are answered concurrently.
 
-    def __init__(self, stream: Stream, handler: Handler, *, limits: Limits) -> None:
-        self._stream = stream
+    Args:
+        stream: the connection.
+        handler: answers requests.
+        limits: what is accepted.
+        stream_limit: a lower limit on concurrent streams than that of ``limits``, or None; asked again whenever
+            the client says something.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        handler: Handler,
+        *,
+        limits: Limits,
+        stream_limit: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.stream = stream
         self._handler = handler
         self._limits = limits
         # latin-1 takes every octet, so that a hostile header value cannot fail to decode.
@@ -80,6 +97,10 @@ class Http2Connection:
         self._incoming: dict[int, _Incoming] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._windows_opened = asyncio.Event()
+        self._stream_limit = stream_limit
+        self._streams_max = self._wanted_streams_max()
+        self._last_stream_id = 0
+        self._leaving_after: int | None = None
         self._streams_opened = 0
         self._streams_reset = 0
         self._loop = asyncio.get_running_loop()
@@ -90,7 +111,7 @@ class Http2Connection:
         self._h2.local_settings = h2.settings.Settings(
             client=False,
             initial_values={
-                setting.MAX_CONCURRENT_STREAMS: self._limits.streams_max,
+                setting.MAX_CONCURRENT_STREAMS: self._streams_max,
                 setting.MAX_HEADER_LIST_SIZE: self._limits.request_line_and_header_bytes_max,
                 setting.ENABLE_PUSH: 0,
             },
@@ -98,9 +119,9 @@ class Http2Connection:
         self._h2.decoder.max_header_list_size = self._limits.request_line_and_header_bytes_max
         self._h2.initiate_connection()
         try:
-            await self._flush()
+            await self.flush()
             while await self._receive():
-                await self._flush()
+                await self.flush()
         except h2.exceptions.ProtocolError as error:
             self.goaway(error.error_code)  # unless h2 has put one into its buffer already
         finally:
@@ -111,7 +132,7 @@ class Http2Connection:
         waiting = bool(self._incoming)
         seconds = self._limits.request_seconds_max if waiting else self._limits.idle_seconds_max
         try:
-            data = await self._stream.receive(seconds=seconds)
+            data = await self.stream.receive(seconds=seconds)
         except TimeoutError:
             # Nothing for so long: what is being answered may go on, what is half received may not.
             self._reset_overdue()
@@ -119,6 +140,7 @@ class Http2Connection:
         if not data:
             return False
         self._lengths.watch(data)
+        self._follow_stream_limit()
         for event in self._h2.receive_data(data):
             if isinstance(event, h2.events.ConnectionTerminated):
                 return False
@@ -129,10 +151,22 @@ class Http2Connection:
             return False
         return True
 
+    def _wanted_streams_max(self) -> int:
+        return min(self._limits.streams_max, self._stream_limit() or self._limits.streams_max)
+
+    def _follow_stream_limit(self) -> None:
+        wanted = self._wanted_streams_max()
+        if wanted != self._streams_max:
+            self._streams_max = wanted
+            self._h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: wanted})
+
     def _take(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.RequestReceived(stream_id=int(stream_id), headers=headers):
                 self._streams_opened += 1
+                self._last_stream_id = stream_id
+                if self._leaving_after is not None:
+                    return  # sent before our GOAWAY was read, which says that we do not look at it
                 fields = [(str(name), str(value)) for name, value in headers or ()]
                 self._incoming[stream_id] = _Incoming(fields, self._loop.time())
             case h2.events.DataReceived(stream_id=int(stream_id), data=data):
@@ -175,42 +209,71 @@ class Http2Connection:
             return
         task = asyncio.create_task(self._answer(stream_id, _to_request(incoming)))
         self._tasks[stream_id] = task
-        task.add_done_callback(lambda _task: self._tasks.pop(stream_id, None))
+        task.add_done_callback(lambda _task: self._answered(stream_id))
+
+    def _answered(self, stream_id: int) -> None:
+        self._tasks.pop(stream_id, None)
+        self._end_if_left()
 
     async def _answer(self, stream_id: int, request: Request) -> None:
         response = await answer(self._handler, request)
         # The client may have gone, or reset this stream, while the handler ran.
         with contextlib.suppress(h2.exceptions.ProtocolError, ConnectionError, TimeoutError):
-            await self._respond(stream_id, response)
+            await misbehave(self, stream_id, response)
             if request.body_bytes > self._limits.request_discard_bytes_max:
                 self.reset(stream_id, h2.errors.ErrorCodes.NO_ERROR)  # RFC 9113 section 8.1
-                await self._flush()
+                await self.flush()
 
-    async def _respond(self, stream_id: int, response: Response) -> None:
+    async def respond(self, stream_id: int, response: Response) -> None:
+        """Give a whole answer. This and what follows raise ProtocolError when the client reset the stream."""
         body = b"" if response.status in _BODILESS else response.body
+        length = None if response.status in _BODILESS else len(body)
+        self._send_head(stream_id, response, length=length, end=not body)
+        await self.send_body(stream_id, body, end=True)
+
+    async def send_head(self, stream_id: int, response: Response, *, length: int | None) -> None:
+        """Send status and header of an answer that has a body."""
+        self._send_head(stream_id, response, length=length, end=False)
+        await self.flush()
+
+    def _send_head(self, stream_id: int, response: Response, *, length: int | None, end: bool) -> None:
         headers = [(":status", str(response.status)), *response.headers]
-        if response.status not in _BODILESS:
-            headers.append(("content-length", str(len(body))))
-        self._h2.send_headers(stream_id, headers, end_stream=not body)
+        if length is not None:
+            headers.append(("content-length", str(length)))
+        self._h2.send_headers(stream_id, headers, end_stream=end)
+
+    async def send_body(self, stream_id: int, body: bytes, *, end: bool) -> None:
+        """Send a piece of the body as the client's windows allow, the last one if ``end``."""
         while body:
             room = min(self._h2.local_flow_control_window(stream_id), self._h2.max_outbound_frame_size)
             if room <= 0:
-                await self._flush()
+                self._windows_opened.clear()  # before flushing: the window may open meanwhile
+                await self.flush()
                 await self._window(stream_id)
                 continue
-            self._h2.send_data(stream_id, body[:room], end_stream=len(body) <= room)
+            self._h2.send_data(stream_id, body[:room], end_stream=end and len(body) <= room)
             body = body[room:]
-        await self._flush()
+        await self.flush()
+
+    async def leave(self) -> None:
+        """Announce the end with a graceful GOAWAY: what is open is still answered, then the connection closes."""
+        if self._leaving_after is None:
+            self._leaving_after = self._last_stream_id
+            await self.flush()
+            await self.stream.send(goaway_frame(self._last_stream_id, h2.errors.ErrorCodes.NO_ERROR))
+
+    def _end_if_left(self) -> None:
+        if self._leaving_after is not None and not self._tasks and not self._incoming:
+            self.stream.finish()
 
     async def _window(self, stream_id: int) -> None:
         """Wait until the client may be sent more. Raises TimeoutError, after resetting the stream."""
-        self._windows_opened.clear()
         try:
             async with asyncio.timeout(self._limits.write_seconds_max):
                 await self._windows_opened.wait()
         except TimeoutError:
             self.reset(stream_id, h2.errors.ErrorCodes.CANCEL)
-            await self._flush()
+            await self.flush()
             raise
 
     def reset(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
@@ -223,8 +286,9 @@ class Http2Connection:
         with contextlib.suppress(h2.exceptions.ProtocolError):
             self._h2.close_connection(code)
 
-    async def _flush(self) -> None:
-        await self._stream.send(self._h2.data_to_send())
+    async def flush(self) -> None:
+        """Send what the buffer holds and wait until the client keeps up."""
+        await self.stream.send(self._h2.data_to_send())
 
     async def _finish(self) -> None:
         tasks = tuple(self._tasks.values())
@@ -234,7 +298,7 @@ class Http2Connection:
             await asyncio.wait(tasks)
         self.goaway(h2.errors.ErrorCodes.NO_ERROR)
         with contextlib.suppress(ConnectionError):
-            await self._flush()
+            await self.flush()
 
 
 def _to_request(incoming: _Incoming) -> Request:

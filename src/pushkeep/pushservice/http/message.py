@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -61,13 +62,37 @@ class Request:
         return f"<Request {self.method} HTTP/{self.version} {self.body_bytes} octets>"
 
 
+class Manner(StrEnum):
+    """A way to give an answer badly, on purpose. Where HTTP/1.1 has no such thing, the connection is closed."""
+
+    DRIP = "drip"
+    HANG = "hang"
+    RESET = "reset"
+    RESET_MIDDLE = "reset_middle"
+    RESET_STREAM = "reset_stream"
+    REFUSE_STREAM = "refuse_stream"
+    CLOSE = "close"
+    GOAWAY = "goaway"
+    GOAWAY_ABRUPT = "goaway_abrupt"
+    ENDLESS_BODY = "endless_body"
+    HUGE_HEADERS = "huge_headers"
+    GARBAGE = "garbage"
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response; ``content-length`` is added when it is sent."""
+    """A complete response; ``content-length`` is added when it is sent.
+
+    Attributes:
+        manner: how it is given; None: well.
+        seconds: how long DRIP and HANG take.
+    """
 
     status: int
     headers: Headers = ()
     body: bytes = field(default=b"", repr=False)
+    manner: Manner | None = None
+    seconds: float = 0.0
 
 
 Handler = Callable[[Request], Awaitable[Response]]

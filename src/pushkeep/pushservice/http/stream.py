@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
+import struct
 
 from pushkeep.pushservice.limits import Limits
 
@@ -75,6 +78,19 @@ class Stream:
     def abort(self) -> None:
         """Cut the connection without saying goodbye."""
         self._writer.transport.abort()
+
+    def reset(self) -> None:
+        """Cut the connection with a TCP RST: the peer reads "connection reset" and not an end."""
+        connection = self._writer.get_extra_info("socket")
+        if connection is not None:
+            # A second descriptor of the same connection, because not every event loop's own takes options.
+            with socket.socket(fileno=os.dup(connection.fileno())) as twin:
+                twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
+
+    def finish(self) -> None:
+        """Send what is buffered, then close; :meth:`receive` comes to its end."""
+        self._writer.close()
 
     async def close(self) -> None:
         """Flush, close, and wait a bounded time; cut what does not close."""

@@ -15,7 +15,6 @@ from pushkeep.protocol.aesgcm import (
     open_legacy,
     parse_crypto_key_header,
     parse_encryption_header,
-    parse_vapid_key,
     seal_legacy,
 )
 from pushkeep.protocol.encoding import b64url_encode
@@ -181,5 +180,6 @@ def test_a_bad_key_header_is_refused(value: str) -> None:
 
 
 def test_the_signing_key_travels_in_the_same_header() -> None:
-    assert parse_vapid_key(crypto_key_header(v.AS_PUBLIC, UA_PUBLIC)) == b64url_encode(UA_PUBLIC)
-    assert parse_vapid_key(KEY_HEADER) is None
+    value = crypto_key_header(v.AS_PUBLIC, UA_PUBLIC)
+    assert value == f"{KEY_HEADER};p256ecdsa={b64url_encode(UA_PUBLIC)}"
+    assert parse_crypto_key_header(value) == v.AS_PUBLIC

@@ -10,7 +10,6 @@ from pushkeep.errors import InvalidInput, PayloadTooLarge, Undecryptable
 from pushkeep.protocol import ece
 from pushkeep.protocol.ece import PLAINTEXT_BYTES_MAX, derive, open_sealed, seal
 from pushkeep.protocol.keys import encode_point
-from pushkeep.protocol.padding import no_padding, pad_to_multiple
 from tests.protocol import vectors as v
 
 
@@ -126,11 +125,3 @@ def test_only_the_delimiter_of_a_last_record_is_accepted(tail: bytes) -> None:
     record = AESGCM(v.CEK).encrypt(v.NONCE, b"x" + tail, None)
     with pytest.raises(Undecryptable, match="delimiter"):
         opened(v.BODY[:86] + record)
-
-
-def test_padding_policies() -> None:
-    assert no_padding(5, 100) == 0
-    policy = pad_to_multiple(256)
-    assert [policy(length, 3993 - length) for length in (1, 256, 257, 3990)] == [255, 0, 255, 3]
-    with pytest.raises(InvalidInput):
-        pad_to_multiple(0)

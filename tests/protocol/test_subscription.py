@@ -35,6 +35,22 @@ def test_unknown_fields_are_tolerated() -> None:
     assert Subscription.from_dict(value).encodings == ("aes128gcm", "aesgcm")
 
 
+@pytest.mark.parametrize(
+    ("fields", "encodings"),
+    [
+        ({"supportedContentEncodings": ["aes128gcm", "aesgcm"]}, ("aes128gcm", "aesgcm")),
+        ({"encodings": ["aesgcm"]}, ("aesgcm",)),
+        ({"contentEncoding": "aesgcm"}, ("aesgcm",)),
+        ({"contentEncoding": "aesgcm", "encodings": ["aes128gcm"]}, ("aes128gcm",)),
+        ({"supportedContentEncodings": None, "contentEncoding": None}, ("aes128gcm",)),
+    ],
+)
+def test_encodings_are_read_under_every_name_they_go_by(fields: dict[str, object], encodings: tuple[str, ...]) -> None:
+    subscription = Subscription.from_dict(as_dict(**fields))
+    assert subscription.encodings == encodings
+    assert Subscription.from_json(subscription.to_json()) == subscription
+
+
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("padded", [True, False])
 def test_keys_are_read_in_every_base64_spelling(encode: object, padded: bool) -> None:
@@ -73,6 +89,8 @@ def test_keys_are_read_in_every_base64_spelling(encode: object, padded: bool) ->
         (as_dict(encodings=["x" * 40]), "encodings"),
         (as_dict(encodings=[1]), "encodings"),
         (as_dict(encodings=["a"] * 9), "encodings"),
+        (as_dict(supportedContentEncodings="aesgcm"), "supportedContentEncodings"),
+        (as_dict(contentEncoding=7), "contentEncoding"),
     ],
 )
 def test_the_bad_field_is_named(value: object, field: str) -> None:

@@ -172,14 +172,6 @@ def parse_crypto_key_header(value: str) -> bytes:
     return b64_decode(_only(found, "dh", "Crypto-Key"), field="dh", length=POINT_BYTES)
 
 
-def parse_vapid_key(value: str) -> str | None:
-    """The signing key's public half in a ``Crypto-Key`` header (``p256ecdsa``, base64url), if it is there once."""
-    try:
-        return _only(list(_parameters(value, "Crypto-Key")), "p256ecdsa", "Crypto-Key")
-    except InvalidInput:
-        return None
-
-
 def _parameters(value: str, header: str) -> Iterator[tuple[str, str]]:
     """Every ``name=value``, whether commas or semicolons stand between them: senders differ, and both are read."""
     if len(value) > HEADER_CHARACTERS_MAX:

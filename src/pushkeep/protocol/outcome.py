@@ -35,7 +35,10 @@ _HEADER_CHARACTERS_MAX = 1024
 _TAG = re.compile(r"<[^<>]{0,1000}>")
 # One that never ends hides the rest: looking for the end of each of a thousand such openings would take 45 ms.
 _HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
-_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+# Controls, and what is invisible or turns the writing direction: a terminal or a log shows something else than it holds.
+_UNPRINTABLE = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]+"
+)
 _URL = re.compile(r"https?://[!-~]+")  # Mozilla still gives its link with http
 # An answer can quote the endpoint or the token it got. Neither may reach a log, so long unbroken runs are cut out.
 _SECRET = re.compile(r"[A-Za-z0-9_:%.~+/=-]{60,}")
@@ -79,6 +82,7 @@ class Outcome:
         remedy: what to change before sending once more, where the answer names it; see
             :func:`~pushkeep.protocol.remedy.apply_remedy`.
         warnings: what the sender should know about the message although it could be sent, a sentence each.
+        attempts: how often it was tried; this is what came of the last attempt.
     """
 
     verdict: Verdict
@@ -91,6 +95,7 @@ class Outcome:
     reference: object = None
     remedy: Remedy | None = None
     warnings: tuple[str, ...] = ()
+    attempts: int = 1
 
     @property
     def accepted(self) -> bool:
@@ -106,6 +111,7 @@ class Outcome:
             "explanation": self.explanation.to_dict() if self.explanation else None,
             "retry_after": self.retry_after,
             "duration_ms": round(self.duration_ms, 3),
+            "attempts": self.attempts,
             "remedy": self.remedy.value if self.remedy else None,
             "warnings": list(self.warnings),
         }

@@ -11,11 +11,15 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from pushkeep.errors import InvalidInput, PushkeepError
-from pushkeep.protocol.ece import OVERHEAD_BYTES, PLAINTEXT_BYTES_MAX, seal
+from pushkeep.protocol.aesgcm import crypto_key_header, encryption_header, seal_legacy
+from pushkeep.protocol.ece import OVERHEAD_BYTES, seal
 from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.keys import encode_point
 from pushkeep.protocol.padding import PaddingPolicy, no_padding
+from pushkeep.protocol.sizes import check_size, plaintext_bytes_max, size_warning
 from pushkeep.protocol.subscription import Subscription
+from pushkeep.protocol.vapid import draft_headers
 from pushkeep.protocol.vendors import UNKNOWN, Vendor
 
 TTL_SECONDS_MAX = 2**31
@@ -106,6 +110,9 @@ def build_request(
 ) -> PushRequest:
     """Encrypt and dress one message.
 
+    The encoding is negotiated from what the subscription lists. With the legacy one the VAPID header takes the form of
+    its time, draft-ietf-webpush-vapid-01.
+
     Args:
         subscription: whom to send to.
         payload: the plaintext; None or empty sends a message without payload, which wakes the worker.
@@ -114,34 +121,94 @@ def build_request(
         as_private: a key pair made for this message; may be None without payload.
         salt: 16 random octets made for this message.
         padding: decides how many zeros to add.
-        vendor: the push service's row, for what it wants spelled differently.
+        vendor: the push service's row, for what it wants spelled differently and for its limits.
 
     Raises:
-        PayloadTooLarge: the payload exceeds 3,993 octets.
+        PayloadTooLarge: the payload exceeds 3,993 octets, or what the push service takes.
+        InvalidInput: the subscription lists no encoding we know.
     """
-    headers = [("TTL", str(options.ttl))]
+    ttl = ttl_for(vendor, options.ttl)
+    headers = [("TTL", str(ttl))]
+    warnings: tuple[str, ...] = ()
+    if ttl < options.ttl:
+        warnings = (f"ttl was cut to {ttl} seconds, the longest that {vendor.title} keeps a message.",)
+    if vendor.cache_policy:
+        headers.append(("X-WNS-Cache-Policy", "cache" if ttl else "no-cache"))
     if options.urgency is not None:
         headers.append(("Urgency", options.urgency.value))
     if options.topic is not None:
         headers.append(("Topic", topic_for(vendor, options.topic)))
+    if not payload:
+        if authorization is not None:
+            headers.append(("Authorization", authorization))
+        return PushRequest(subscription.endpoint, tuple(headers), b"", warnings)
+    if as_private is None:
+        raise InvalidInput("as_private is needed to encrypt a payload.", field="as_private")
+    legacy = choose_encoding(subscription.encodings) == "aesgcm"
+    check_size(vendor, len(payload), legacy=legacy)
+    room = plaintext_bytes_max(vendor, legacy=legacy) - len(payload)
+    zeros = padding(len(payload), room) if room else 0
+    body = (seal_legacy if legacy else seal)(
+        payload,
+        ua_public=subscription.p256dh,
+        auth=subscription.auth,
+        as_private=as_private,
+        salt=salt,
+        padding=zeros,
+    )
+    if legacy:
+        headers += _legacy_headers(authorization, salt, encode_point(as_private.public_key()))
+    else:
+        if authorization is not None:
+            headers.append(("Authorization", authorization))
+        headers.append(("Content-Encoding", "aes128gcm"))
+    headers.append(("Content-Type", "application/octet-stream"))
+    warning = size_warning(vendor, len(payload) + zeros)
+    return PushRequest(
+        subscription.endpoint, tuple(headers), body, warnings if warning is None else (*warnings, warning)
+    )
+
+
+def _legacy_headers(authorization: str | None, salt: bytes, as_public: bytes) -> list[tuple[str, str]]:
+    """What stands in the body of ``aes128gcm`` and in the one header of RFC 8292, as the drafts before had it."""
+    headers, vapid_public = [], None
     if authorization is not None:
+        authorization, vapid_public = draft_headers(authorization)
         headers.append(("Authorization", authorization))
-    body = b""
-    if payload:
-        if as_private is None:
-            raise InvalidInput("as_private is needed to encrypt a payload.", field="as_private")
-        room = PLAINTEXT_BYTES_MAX - len(payload)
-        zeros = padding(len(payload), room) if room > 0 else 0
-        body = seal(
-            payload,
-            ua_public=subscription.p256dh,
-            auth=subscription.auth,
-            as_private=as_private,
-            salt=salt,
-            padding=zeros,
-        )
-        headers += [("Content-Encoding", "aes128gcm"), ("Content-Type", "application/octet-stream")]
-    return PushRequest(subscription.endpoint, tuple(headers), body)
+    return [
+        *headers,
+        ("Content-Encoding", "aesgcm"),
+        ("Encryption", encryption_header(salt)),
+        ("Crypto-Key", crypto_key_header(as_public, vapid_public)),
+    ]
+
+
+def choose_encoding(listed: Sequence[str]) -> str:
+    """The content encoding for a browser that lists these: ``aes128gcm`` wherever it can be.
+
+    Raises:
+        InvalidInput: it lists some, but none that is known.
+    """
+    if not listed or "aes128gcm" in listed:
+        return "aes128gcm"
+    if "aesgcm" in listed:
+        return "aesgcm"
+    raise InvalidInput(
+        "subscription lists no encoding that is known, which are aes128gcm and aesgcm; its browser must subscribe "
+        "again or get messages without payload.",
+        field="encodings",
+    )
+
+
+def ttl_for(vendor: Vendor, ttl: int) -> int:
+    """The TTL as this push service takes it.
+
+    A longer one than the service keeps is cut here: Mozilla would cut it itself, and what Google and Apple answer to it
+    is not documented. Apple's documentation wants a positive number, so 0 is sent as one second, which is as good as
+    now or never.
+    """
+    ttl = max(ttl, vendor.ttl_seconds_min)
+    return ttl if vendor.ttl_seconds_max is None else min(ttl, vendor.ttl_seconds_max)
 
 
 def topic_for(vendor: Vendor, topic: str) -> str:
@@ -150,9 +217,12 @@ def topic_for(vendor: Vendor, topic: str) -> str:
     Apple decodes the topic as base64url and refuses lengths that no encoded text has, one more than a multiple of 4.
     Such a topic is sent as a hash: the same for equal topics, which is all that a topic has to be.
     """
-    if not vendor.topic_must_decode or len(topic) % 4 != 1:
-        return topic
-    return b64url_encode(hashlib.sha256(topic.encode()).digest())[:32]
+    return derive_topic(topic) if vendor.topic_must_decode and len(topic) % 4 == 1 else topic
+
+
+def derive_topic(name: str) -> str:
+    """A topic for a name of any length and alphabet: 32 characters that every push service takes, always the same."""
+    return b64url_encode(hashlib.sha256(name.encode()).digest()[:24])
 
 
 class RequestProblem(PushkeepError):

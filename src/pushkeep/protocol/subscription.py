@@ -17,6 +17,7 @@ AUTH_BYTES = 16
 SUBSCRIPTION_JSON_BYTES_MAX = 16_384
 """A full 2,048-character endpoint with keys stays under 3 KB; the rest is room for fields we do not know."""
 
+_USUAL = ("aes128gcm",)
 _ENCODINGS_MAX = 8  # browsers list one or two
 _ENCODING_CHARACTERS_MAX = 32
 
@@ -30,14 +31,14 @@ class Subscription:
         p256dh: the browser's public key, 65 octets, checked to be on the curve.
         auth: the authentication secret, 16 octets.
         expiration_time: milliseconds since the epoch, or None; null in practice in every browser.
-        encodings: content encodings the browser lists; ``aes128gcm`` where it lists none.
+        encodings: content encodings the browser lists, in its order; ``aes128gcm`` where it lists none.
     """
 
     endpoint: Endpoint
     p256dh: bytes
     auth: bytes
     expiration_time: int | None = None
-    encodings: tuple[str, ...] = ("aes128gcm",)
+    encodings: tuple[str, ...] = _USUAL
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Subscription:
@@ -60,6 +61,9 @@ class Subscription:
     def from_dict(cls, value: object) -> Subscription:
         """Read the parsed JSON object; fields that are not known are ignored.
 
+        Encodings are read from ``supportedContentEncodings`` (as the browsers' API calls them), ``encodings``, or
+        ``contentEncoding`` (one name, as web-push-php has it), whichever is there first.
+
         Raises:
             InvalidInput: a field is missing, has another type or length, or ``keys.p256dh`` is not on the
                 curve; ``field`` names it.
@@ -78,16 +82,19 @@ class Subscription:
             p256dh,
             auth,
             _expiration(value.get("expirationTime")),
-            _encodings(value.get("encodings")),
+            _encodings(value),
         )
 
     def to_dict(self) -> dict[str, object]:
-        """The object of ``PushSubscription.toJSON()``; it holds secrets."""
-        return {
+        """The object of ``PushSubscription.toJSON()``, with the encodings if they are unusual; it holds secrets."""
+        fields: dict[str, object] = {
             "endpoint": self.endpoint.url,
             "expirationTime": self.expiration_time,
             "keys": {"p256dh": b64url_encode(self.p256dh), "auth": b64url_encode(self.auth)},
         }
+        if self.encodings != _USUAL:
+            fields["supportedContentEncodings"] = list(self.encodings)
+        return fields
 
     def to_json(self) -> str:
         """The text of :meth:`to_dict`."""
@@ -106,13 +113,18 @@ def _expiration(value: object) -> int | None:
     return int(value)
 
 
-def _encodings(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ("aes128gcm",)
+def _encodings(subscription: Mapping[str, object]) -> tuple[str, ...]:
+    names = ("supportedContentEncodings", "encodings", "contentEncoding")
+    name = next((name for name in names if subscription.get(name) is not None), None)
+    if name is None:
+        return _USUAL
+    value = subscription[name]
+    if name == "contentEncoding":
+        value = [value]
     if (
         not isinstance(value, list | tuple)
         or not 0 < len(value) <= _ENCODINGS_MAX
         or not all(isinstance(item, str) and 0 < len(item) <= _ENCODING_CHARACTERS_MAX for item in value)
     ):
-        raise InvalidInput(f"encodings must be a list of 1 to {_ENCODINGS_MAX} short names.", field="encodings")
+        raise InvalidInput(f"{name} must be 1 to {_ENCODINGS_MAX} short names of encodings.", field=name)
     return tuple(value)

@@ -67,6 +67,19 @@ def authorization_header(token: str, key: SigningKey) -> str:
     return f"vapid t={token}, k={key.public_b64}"
 
 
+def draft_headers(authorization: str) -> tuple[str, bytes]:
+    """Turn an ``Authorization`` header into the form of draft-ietf-webpush-vapid-01, which goes with ``aesgcm``.
+
+    Returns:
+        the header's new value, and the public key's 65 octets, which move to the ``Crypto-Key`` header.
+
+    Raises:
+        InvalidToken: as :func:`parse_authorization`.
+    """
+    token, public = parse_authorization(authorization)
+    return f"WebPush {token}", public
+
+
 def parse_authorization(header: str) -> tuple[str, bytes]:
     """Split an ``Authorization`` header into the token and the public key's 65 octets.
 

@@ -22,10 +22,12 @@ class Vendor:
         title: how people call it.
         hosts: patterns of host names; ``*`` stands for one or more labels, ``<n>`` for digits.
         body_bytes_max: largest encrypted body it takes; RFC 8030 section 7.2 promises at least 4,096.
-        ttl_seconds_max: longest storage; a larger TTL is cut or refused. None where nothing is documented.
+        ttl_seconds_max: longest storage; a larger TTL would be cut or refused. None where nothing is documented.
+        ttl_seconds_min: shortest TTL that its documentation allows.
         known: whether endpoints at these hosts are accepted without the operator's opt-in.
         origin_wide_throttle: whether a throttled answer speaks for the whole service and not for one endpoint.
         topic_must_decode: whether a Topic is refused when its length is none that base64url text can have.
+        relays_to_android: whether some of its messages go through a bridge with a lower size limit.
         cache_policy: whether it wants ``X-WNS-Cache-Policy`` to agree with the TTL.
     """
 
@@ -34,9 +36,11 @@ class Vendor:
     hosts: tuple[str, ...]
     body_bytes_max: int = 4096
     ttl_seconds_max: int | None = None
+    ttl_seconds_min: int = 0
     known: bool = True
     origin_wide_throttle: bool = False
     topic_must_decode: bool = False
+    relays_to_android: bool = False
     cache_policy: bool = False
 
     def serves(self, host: str) -> bool:
@@ -63,8 +67,16 @@ MOZILLA = Vendor(
     "Mozilla (autopush)",
     ("*.push.services.mozilla.com", "updates-autopush.stage.mozaws.net", "updates-autopush.dev.mozaws.net"),
     ttl_seconds_max=30 * _DAY_SECONDS,
+    relays_to_android=True,
 )
-APPLE = Vendor("apple", "Apple", ("*.push.apple.com",), ttl_seconds_max=30 * _DAY_SECONDS, topic_must_decode=True)
+APPLE = Vendor(
+    "apple",
+    "Apple",
+    ("*.push.apple.com",),
+    ttl_seconds_max=30 * _DAY_SECONDS,
+    ttl_seconds_min=1,
+    topic_must_decode=True,
+)
 WNS = Vendor(
     "wns",
     "Microsoft (WNS)",

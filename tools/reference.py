@@ -12,6 +12,9 @@ import typer
 from pushkeep.cli import app
 from pushkeep.cli.common import Exit
 from pushkeep.config import settings_reference
+from pushkeep.domain.action import ALERT_WORDS
+from pushkeep.domain.action_table import ACTION_TABLE
+from pushkeep.domain.circuit import TRANSITIONS
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import VERDICT_TABLE
 from pushkeep.web.problems import problems_reference
@@ -43,8 +46,8 @@ def verdicts() -> str:
     lines = [
         "# Verdicts\n",
         NOTE.rstrip("\n") + "\n",
-        "What a push service's answer means. The rows are read from the top, the first that matches wins. Nothing but",
-        "`gone` ever ends a subscription.\n",
+        "What a push service's answer means. The rows are read from the top, the first that matches wins. What is done",
+        "about it stands in [Actions](actions.md): nothing but `gone` ends a subscription at once.\n",
         "| verdict | push service | status | and | because |",
         "|---|---|---|---|---|",
     ]
@@ -77,6 +80,43 @@ def verdicts() -> str:
 
 def _words(pattern: str) -> str:
     return pattern.replace(" ?", " ").replace("|", "” or “")
+
+
+def actions() -> str:
+    lines = [
+        "# Actions\n",
+        NOTE.rstrip("\n") + "\n",
+        "What is done about a push service's answer. Its [verdict](verdicts.md) says what it means; this table adds",
+        "what is known of the subscription, the message and the push service. For each verdict the rows are read from",
+        "the top, and the first whose condition holds is taken. Nothing is sent again before `Retry-After` or after",
+        "the deadline, and nothing ends a subscription but `gone`, and doubt on three different days.\n",
+        "| verdict | if | action | that is | alert |",
+        "|---|---|---|---|---|",
+    ]
+    for row in ACTION_TABLE:
+        alert = f"`{row.alert}`" if row.alert else ""
+        lines.append(f"| `{row.verdict}` | {row.when or 'otherwise'} | `{row.action}` | {row.so} | {alert} |")
+    lines += [
+        "",
+        "## Alerts",
+        "",
+        "Once for a notification and push service, in the log.",
+        "",
+        "| alert | says |",
+        "|---|---|",
+    ]
+    lines += [f"| `{alert}` | {words} |" for alert, words in ALERT_WORDS.items()]
+    lines += [
+        "",
+        "## The circuit of a key at a push service",
+        "",
+        "A cool-down is 60 s, doubled each time a probe is refused, at most an hour. Then one message goes as a probe.",
+        "",
+        "| state | what happens | state after |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{before}` | `{event}` | `{after}` |" for (before, event), after in TRANSITIONS.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _phrases(pattern: str) -> list[str]:
@@ -145,6 +185,7 @@ def _option(parameter) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "verdicts.md": verdicts,
+    "actions.md": actions,
     "problems.md": problems,
     "cli.md": commands,
 }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.domain.retry import NO_RETRIES, RETRIED, RetryPolicy, wait_before_retry
+from pushkeep.domain.retry import CHANCE_BYTES, NO_RETRIES, RETRIED, RetryPolicy, chance_of, wait_before_retry
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.verdict import Verdict
 
@@ -119,3 +119,9 @@ def test_a_time_that_makes_no_sense_is_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidInput, match=f"{name} must be a number of seconds") as caught:
         RetryPolicy(**{name: value})  # type: ignore[arg-type]
     assert caught.value.field == name
+
+
+def test_a_chance_is_drawn_from_zero_up_to_one() -> None:
+    assert chance_of(bytes(CHANCE_BYTES)) == 0.0
+    assert chance_of(b"\x80" + bytes(6)) == 0.5
+    assert 0.999 < chance_of(b"\xff" * CHANCE_BYTES) < 1.0

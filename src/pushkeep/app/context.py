@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pushkeep.domain.circuit import Circuits
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.origin_statistics import OriginStatistics
 from pushkeep.ports import Clock, Entropy, Sleeper, Store, Transport
 from pushkeep.protocol.token_cache import TokenCache
 
@@ -21,6 +23,8 @@ class Services:
         sleeper: waits.
         tokens: VAPID tokens in use.
         policy: which push services are talked to.
+        statistics: what push services have answered to this process of late.
+        circuits: where our tokens are refused at the moment.
     """
 
     store: Store
@@ -30,3 +34,5 @@ class Services:
     sleeper: Sleeper
     tokens: TokenCache
     policy: EndpointPolicy
+    statistics: OriginStatistics = field(default_factory=OriginStatistics)
+    circuits: Circuits = field(default_factory=Circuits)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pushkeep.app.context import Services
-from pushkeep.app.send import send_one
-from pushkeep.domain.action import Action, decide, success_needs_write
+from pushkeep.app.deliver import Deliverer, HeldBack
+from pushkeep.domain.action import Action, success_needs_write
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
 from pushkeep.domain.notification import Content, Target, compile_payload
 from pushkeep.domain.project import Project
@@ -18,10 +18,8 @@ from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError, Unavai
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.ece import OVERHEAD_BYTES, PLAINTEXT_BYTES_MAX
 from pushkeep.protocol.outcome import Outcome
-from pushkeep.protocol.padding import no_padding
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
-from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.vendors import VENDORS
 
 RECIPIENTS_MAX = 1000
@@ -29,6 +27,9 @@ RECIPIENTS_MAX = 1000
 
 IN_FLIGHT_MAX = 100
 """What one HTTP/2 connection carries at Apple and most others (SETTINGS_MAX_CONCURRENT_STREAMS)."""
+
+_FAILURES = frozenset({Action.FAIL, Action.NEEDS_RENEWAL, Action.QUARANTINE})
+"""What is written down as a failure of the subscription."""
 
 _log = logging.getLogger("pushkeep.app")
 
@@ -175,12 +176,12 @@ class _Sending:
     ) -> None:
         self._services = services
         self._project = project
-        self._payload = payload
-        self._options = options
         self._keys = keys
-        self._own_keys = own_keys
-        self._in_flight = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._deliverer = Deliverer(
+            services, project, payload, options, keys, own_keys=own_keys, in_flight_max=IN_FLIGHT_MAX
+        )
         self._updates: list[ResultUpdate] = []
+        self._gone: list[tuple[SubscriptionRecord, ResultUpdate]] = []
 
     async def send_all(self, recipients: Sequence[Recipient]) -> list[RecipientResult]:
         applied: frozenset[int] = frozenset()
@@ -189,6 +190,7 @@ class _Sending:
                 tasks = [group.create_task(self._send_guarded(recipient)) for recipient in recipients]
         finally:
             # Also when the caller gives up half-way: what push services have already said stays true.
+            self._updates += [self._believed(record, update) for record, update in self._gone]
             if self._updates:
                 applied = await self._write_down()
         ended = {update.id for update in self._updates if update.action is Action.END} & applied
@@ -196,6 +198,12 @@ class _Sending:
             _settled(task.result(), recipient.record.id in ended)
             for task, recipient in zip(tasks, recipients, strict=True)
         ]
+
+    def _believed(self, record: SubscriptionRecord, update: ResultUpdate) -> ResultUpdate:
+        """The end of a subscription, unless by now too many have ended there to be true."""
+        if self._deliverer.unbelievable(record):
+            return ResultUpdate(update.id, update.version, Action.FAIL)
+        return update
 
     async def _write_down(self) -> frozenset[int]:
         """Store what changed; returns the rows it was stored for."""
@@ -222,43 +230,16 @@ class _Sending:
         record, subscription = recipient.record, recipient.subscription
         if record.state is not State.ACTIVE:
             return _skipped(record, f"no longer subscribed ({record.state.value})")
-        key = self._keys.get(record.signing_key_id)
-        if key is None:
+        if record.signing_key_id not in self._keys:
             return _skipped(record, "its signing key is retired")
         if subscription is None:
             return _skipped(record, "what is stored of it is damaged; remove it, and its browser brings it again")
-        age_seconds = self._services.clock.now() - record.created_at
-        attempt = 0
-        while True:
-            attempt += 1
-            outcome = await self._attempt(record, subscription, key)
-            decision = decide(outcome.verdict, vendor=record.vendor, age_seconds=age_seconds, attempt=attempt)
-            if decision.action is not Action.RETRY:
-                break
-            await self._services.sleeper.sleep(decision.wait_seconds)
-        action = decision.action
-        if action is Action.FAIL and not self._own_keys:
-            action = Action.FAIL_BLAMELESS  # what a service says to a foreign key is no failure of the subscription
+        try:
+            outcome, action = await self._deliverer.deliver(record, subscription)
+        except HeldBack as held:
+            return _skipped(record, str(held))
         self._note(record, outcome, action)
         return RecipientResult(record.public_id, record.short_id, record.contact_external_id, outcome, action, None)
-
-    async def _attempt(self, record: SubscriptionRecord, subscription: Subscription, key: SigningKey) -> Outcome:
-        services = self._services
-        async with self._in_flight:
-            return await send_one(
-                services.transport,
-                services.clock,
-                services.entropy,
-                services.tokens,
-                subscription=subscription,
-                key=key,
-                contact=self._project.contact,
-                payload=self._payload,
-                options=self._options,
-                vendor=services.policy.vendor_for(subscription.endpoint),
-                padding=no_padding,
-                reference=record.public_id,
-            )
 
     def _note(self, record: SubscriptionRecord, outcome: Outcome, action: Action) -> None:
         now = self._services.clock.now()
@@ -270,10 +251,10 @@ class _Sending:
             )
             if needed:
                 self._updates.append(ResultUpdate(record.id, record.version, action))
-        elif action is Action.FAIL:
-            self._updates.append(ResultUpdate(record.id, record.version, action))
+        elif action in _FAILURES:
+            self._updates.append(ResultUpdate(record.id, record.version, Action.FAIL))
         elif action is Action.END:
-            self._updates.append(ResultUpdate(record.id, record.version, action, _why(outcome, now)))
+            self._gone.append((record, ResultUpdate(record.id, record.version, action, _why(outcome, now))))
 
 
 def _why(outcome: Outcome, now: float) -> EndReason:
@@ -288,7 +269,7 @@ def _skipped(record: SubscriptionRecord, why: str) -> RecipientResult:
 
 
 def _settled(result: RecipientResult, ended: bool) -> RecipientResult:
-    """A verdict for a row that has changed since it was read is void: its browser came back meanwhile."""
+    """A verdict that was not applied is void: the row's browser came back meanwhile, or it was not believed."""
     if result.action is Action.END and not ended:
         return replace(result, action=Action.FAIL_BLAMELESS)
     return result

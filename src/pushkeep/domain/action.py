@@ -1,8 +1,6 @@
-"""From a verdict to an action: the second table.
+"""What can be done about an answer of a push service, in which words.
 
-The first table (:mod:`pushkeep.protocol.verdict`) says what one answer means; this one says what is done about it,
-with what is known of the subscription. Only ``gone`` can end a subscription. Everything else keeps it: a wrong
-contact in our token would otherwise wipe out every Apple user in one broadcast.
+Which of it is done when is the table in :mod:`pushkeep.domain.action_table`.
 """
 
 from __future__ import annotations
@@ -11,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-
-from pushkeep.protocol.verdict import Verdict
 
 
 class Action(StrEnum):
@@ -27,39 +23,79 @@ class Action(StrEnum):
     RETRY = "retry"
     """Try this message once more after a wait."""
 
+    HOLD = "hold"
+    """Keep this message until the circuit of its key and push service lets it go, or its deadline comes."""
+
     FAIL = "fail"
     """Give up this message, keep the subscription, count the failure against it."""
 
     FAIL_BLAMELESS = "fail_blameless"
     """Give up this message; the subscription is not to blame and is not touched."""
 
+    NEEDS_RENEWAL = "needs_renewal"
+    """Give up this message, and send no more until the subscription's browser has renewed it."""
 
-ACTIONS: Mapping[Verdict, Action] = MappingProxyType(
+    QUARANTINE = "quarantine"
+    """Give up this message, and never dial the endpoint again until the operator allows its origin."""
+
+
+class Change(StrEnum):
+    """What is different about the next attempt."""
+
+    OTHER_KEY = "other_key"
+    REMEDY = "remedy"
+
+
+class Alert(StrEnum):
+    """What the operator is told; once for a notification and a push service."""
+
+    GONE_STORM = "gone_storm"
+    BAD_TOKEN = "bad_token"  # noqa: S105 - a name, not a password
+    BAD_MESSAGE = "bad_message"
+    REFUSED_ENDPOINT = "refused_endpoint"
+
+
+ALERT_WORDS: Mapping[Alert, str] = MappingProxyType(
     {
-        Verdict.ACCEPTED: Action.DONE,
-        Verdict.GONE: Action.END,
-        Verdict.SUSPECT: Action.FAIL,
-        Verdict.KEY_MISMATCH: Action.FAIL,
-        Verdict.TRANSIENT: Action.FAIL,
-        Verdict.REFUSED_ENDPOINT: Action.FAIL,
-        # Ours to put right (key, contact, clock, size, form), or the service's own load: says nothing about a person.
-        Verdict.BAD_TOKEN: Action.FAIL_BLAMELESS,
-        Verdict.TOO_LARGE: Action.FAIL_BLAMELESS,
-        Verdict.BAD_REQUEST: Action.FAIL_BLAMELESS,
-        Verdict.THROTTLED: Action.FAIL_BLAMELESS,
+        Alert.GONE_STORM: (
+            "the push service calls unusually many subscriptions gone; they are kept for now, and ended if it still "
+            "says so when its share of them is no longer unusual, or on three different days"
+        ),
+        Alert.BAD_TOKEN: (
+            "the push service refuses our token, so messages to it are held back; check the contact, the signing key "
+            "and this machine's clock with `pushkeep doctor`"
+        ),
+        Alert.BAD_MESSAGE: (
+            "the push service refuses the message itself; `pushkeep doctor explain` says what its answer means"
+        ),
+        Alert.REFUSED_ENDPOINT: (
+            "an endpoint leads to an address that is not public, so it was not dialled; if the push service is "
+            "yours, add it to the origin map"
+        ),
     }
 )
-"""The action of each verdict, before history is looked at."""
+"""Each alert with its remedy, as a log says it after the push service's origin."""
 
-FRESH_VENDORS = frozenset({"fcm"})
-FRESH_SECONDS = 120.0
-"""A new FCM subscription can answer 410 for some seconds (seen by several senders); this is far past that."""
 
-FRESH_GONE_WAITS_SECONDS = (2.0, 10.0)
-"""Before attempts two and three of a message to such a subscription; a third ``gone`` is believed."""
+class Scope(StrEnum):
+    """What rests."""
 
-SUCCESS_WRITE_SECONDS = 3600.0
-"""An accepted message is written down at most once an hour: a broadcast must not rewrite the whole table."""
+    ENDPOINT = "endpoint"
+    ORIGIN = "origin"
+    KEY_AT_ORIGIN = "key_at_origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Something is not sent to for a while, whatever becomes of this message.
+
+    Attributes:
+        scope: what rests.
+        seconds: for how long.
+    """
+
+    scope: Scope
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +104,23 @@ class Decision:
 
     Attributes:
         action: what is done.
-        wait_seconds: before the next attempt, for ``retry``.
+        wait_seconds: before the next attempt, for ``retry`` and ``hold``.
+        change: what is different about it.
+        rest: what else is not sent to for a while.
+        counts_as_suspect: whether the day is added to the subscription's suspect days.
+        alert: what the operator is told.
     """
 
     action: Action
     wait_seconds: float = 0.0
+    change: Change | None = None
+    rest: Rest | None = None
+    counts_as_suspect: bool = False
+    alert: Alert | None = None
 
 
-def decide(verdict: Verdict, *, vendor: str, age_seconds: float, attempt: int) -> Decision:
-    """Decide on one answer.
-
-    Args:
-        verdict: what the answer means.
-        vendor: the vendor row's name.
-        age_seconds: since the subscription was first registered, at the first attempt of this message.
-        attempt: 1 for the first.
-    """
-    action = ACTIONS[verdict]
-    fresh = vendor in FRESH_VENDORS and age_seconds < FRESH_SECONDS
-    if action is Action.END and fresh and attempt <= len(FRESH_GONE_WAITS_SECONDS):
-        return Decision(Action.RETRY, FRESH_GONE_WAITS_SECONDS[attempt - 1])
-    return Decision(action)
+SUCCESS_WRITE_SECONDS = 3600.0
+"""An accepted message is written down at most once an hour: a broadcast must not rewrite the whole table."""
 
 
 def success_needs_write(*, now: float, last_accepted_at: float | None, consecutive_failures: int) -> bool:

@@ -104,3 +104,12 @@ def wait_before_retry(
 def _doubled(seconds: float, attempt: int, seconds_max: float) -> float:
     # Past 2^30 every wait is over its limit; the number itself must not overflow.
     return min(seconds * 2.0 ** min(max(attempt - 1, 0), 30), seconds_max)
+
+
+CHANCE_BYTES = 7
+"""Random octets for one drawing: 53 bits of them fill a float's precision."""
+
+
+def chance_of(octets: bytes) -> float:
+    """Make the ``chance`` of a wait, from 0 up to but not 1, of :data:`CHANCE_BYTES` random octets."""
+    return (int.from_bytes(octets[:CHANCE_BYTES], "big") >> 3) / 2.0**53

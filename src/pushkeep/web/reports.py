@@ -25,8 +25,11 @@ ACTION_WORDS: Mapping[Action, str] = MappingProxyType(
         Action.DONE: "done",
         Action.END: "dropped",
         Action.RETRY: "kept",
+        Action.HOLD: "kept",
         Action.FAIL: "kept",
         Action.FAIL_BLAMELESS: "kept",
+        Action.NEEDS_RENEWAL: "kept",
+        Action.QUARANTINE: "kept",
     }
 )
 """What was done, as a caller has to know it: whether the subscription is still there."""

@@ -1,0 +1,168 @@
+"""What each push service has answered of late: enough to tell one subscription's trouble from everybody's.
+
+Three questions are answered, each from a window of fixed size, so that memory stays bounded however much is sent:
+
+- Is there a storm of ``gone``? A push service that by mistake calls living subscriptions ended would otherwise empty
+  the database in one broadcast. It happened with FCM's 404 in 2019.
+- Is the whole origin throttling us, and not one mailbox?
+- Is the same signing key taken for others there, so that a refused token is this subscription's own trouble?
+
+Times are monotonic seconds, given by the caller. Endpoints are known by any stable token, never by their URL.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from pushkeep.protocol.verdict import Verdict
+
+WINDOW_SECONDS = 600
+"""How far back "of late" reaches."""
+
+GONE_SENDS_MIN = 200
+"""Fewer sends prove nothing: two dead browsers out of ten are an ordinary small list."""
+
+GONE_SHARE_MAX = 0.05
+"""A list that is sent to regularly loses well under 1 % between two broadcasts."""
+
+GONE_TIMES_HISTORY = 3.0
+"""What "far above its own history" means."""
+
+HISTORY_DAYS_MAX = 14
+"""Days of history an origin keeps. Today does not count: a storm must not become its own measure."""
+
+THROTTLED_ENDPOINTS = 10
+THROTTLED_SECONDS = 5.0
+"""So many different endpoints throttled within so many seconds mean the whole origin."""
+
+KEYS_MAX = 64
+"""Signing keys whose successes are remembered at one origin."""
+
+ORIGINS_MAX = 1000
+"""Push services in one process: four vendors and the self-hosted; the one unused for longest is forgotten."""
+
+_MINUTE_SECONDS = 60
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class OriginView:
+    """What the statistics say about an origin, as far as one message's answer is concerned.
+
+    Attributes:
+        gone_storm: so many subscriptions ended there that it is hard to believe.
+        throttled_widely: many different endpoints were throttled within seconds.
+        key_taken_for_others: the same signing key was accepted there for another endpoint of late.
+    """
+
+    gone_storm: bool = False
+    throttled_widely: bool = False
+    key_taken_for_others: bool = False
+
+
+@dataclass(slots=True)
+class _Count:
+    """Answers within one minute or one day."""
+
+    number: int
+    sends: int = 0
+    gone: int = 0
+
+
+@dataclass(slots=True)
+class _Origin:
+    minutes: deque[_Count] = field(default_factory=lambda: deque(maxlen=WINDOW_SECONDS // _MINUTE_SECONDS + 1))
+    # One more than is read: the last one is today.
+    days: deque[_Count] = field(default_factory=lambda: deque(maxlen=HISTORY_DAYS_MAX + 1))
+    throttled: OrderedDict[Hashable, float] = field(default_factory=OrderedDict)
+    # By key: the endpoint taken last and when, then another one before it.
+    taken: OrderedDict[Hashable, tuple[tuple[Hashable, float], ...]] = field(default_factory=OrderedDict)
+    held_until: float = 0.0
+
+
+class OriginStatistics:
+    """The windows of every origin that was sent to."""
+
+    def __init__(self) -> None:
+        self._origins: OrderedDict[str, _Origin] = OrderedDict()
+
+    def record(self, origin: str, verdict: Verdict, *, endpoint: Hashable, key: Hashable, now: float) -> None:
+        """Count one answer.
+
+        Args:
+            origin: of the endpoint.
+            verdict: what the answer meant.
+            endpoint: identifies the endpoint without being a secret, such as its row's number.
+            key: identifies the signing key of the token.
+            now: monotonic seconds.
+        """
+        found = self._of(origin)
+        for counts, unit in ((found.minutes, _MINUTE_SECONDS), (found.days, _DAY_SECONDS)):
+            number = int(now // unit)
+            if not counts or counts[-1].number != number:
+                counts.append(_Count(number))
+            counts[-1].sends += 1
+            counts[-1].gone += verdict is Verdict.GONE
+        if verdict is Verdict.THROTTLED:
+            found.throttled[endpoint] = now
+            found.throttled.move_to_end(endpoint)
+            if len(found.throttled) > THROTTLED_ENDPOINTS:
+                found.throttled.popitem(last=False)
+        elif verdict is Verdict.ACCEPTED:
+            before = next((entry for entry in found.taken.get(key, ()) if entry[0] != endpoint), None)
+            found.taken[key] = ((endpoint, now), before) if before else ((endpoint, now),)
+            found.taken.move_to_end(key)
+            if len(found.taken) > KEYS_MAX:
+                found.taken.popitem(last=False)
+
+    def view(self, origin: str, *, endpoint: Hashable, key: Hashable, now: float) -> OriginView:
+        """What is known of an origin at this moment, for an endpoint and a signing key."""
+        found = self._origins.get(origin)
+        if found is None:
+            return OriginView()
+        return OriginView(
+            gone_storm=_gone_storm(found, now),
+            throttled_widely=(
+                len(found.throttled) == THROTTLED_ENDPOINTS
+                and now - next(iter(found.throttled.values())) <= THROTTLED_SECONDS
+            ),
+            key_taken_for_others=any(
+                other != endpoint and now - at <= WINDOW_SECONDS for other, at in found.taken.get(key, ())
+            ),
+        )
+
+    def hold(self, origin: str, until: float) -> None:
+        """Let a whole origin rest until a moment; a shorter rest never cuts a longer one."""
+        found = self._of(origin)
+        found.held_until = max(found.held_until, until)
+
+    def held_seconds(self, origin: str, now: float) -> float:
+        """For how long the origin still rests; 0 when it does not."""
+        found = self._origins.get(origin)
+        return max(found.held_until - now, 0.0) if found else 0.0
+
+    def _of(self, origin: str) -> _Origin:
+        found = self._origins.setdefault(origin, _Origin())
+        self._origins.move_to_end(origin)
+        if len(self._origins) > ORIGINS_MAX:
+            self._origins.popitem(last=False)
+        return found
+
+    def __len__(self) -> int:
+        return len(self._origins)
+
+
+def _gone_storm(origin: _Origin, now: float) -> bool:
+    oldest = int((now - WINDOW_SECONDS) // _MINUTE_SECONDS)
+    recent = [count for count in origin.minutes if count.number > oldest]
+    sends, gone = sum(count.sends for count in recent), sum(count.gone for count in recent)
+    if sends < GONE_SENDS_MIN or gone <= GONE_SHARE_MAX * sends:
+        return False
+    today = int(now // _DAY_SECONDS)
+    days = [count for count in origin.days if today - HISTORY_DAYS_MAX <= count.number < today]
+    past_sends, past_gone = sum(count.sends for count in days), sum(count.gone for count in days)
+    if past_sends < GONE_SENDS_MIN:
+        return True
+    return gone / sends > GONE_TIMES_HISTORY * past_gone / past_sends

@@ -1,0 +1,77 @@
+"""What is known when a push service has answered: the input of the table of actions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from pushkeep.domain.circuit import COOL_DOWN_SECONDS
+from pushkeep.domain.origin_statistics import OriginView
+from pushkeep.domain.retry import RetryPolicy
+from pushkeep.protocol.remedy import Remedy
+from pushkeep.protocol.vendors import Vendor
+from pushkeep.protocol.verdict import Verdict
+
+DAY_SECONDS = 86_400
+
+SUSPECT_DAYS_TO_END = 3
+"""FCM doubts a living subscription for about a day at a time; three days of doubt are no flapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One answer, with everything that bears on what is done about it.
+
+    Attributes:
+        verdict: what the answer means.
+        vendor: the push service's row.
+        now: epoch seconds, UTC.
+        age_seconds: since the subscription was first registered, at the first attempt of this message.
+        before: the verdicts of this message's earlier attempts, in order.
+        remaining_seconds: until the message's deadline; infinity where there is none.
+        retry_after: what the push service asked for, in seconds.
+        chance: from 0 up to 1, drawn anew for each answer.
+        policy: how patient to be.
+        suspect_days: the UTC days (epoch days) of earlier suspect answers since the last accepted message; never
+            more than three are needed.
+        origin: what the origin's statistics say.
+        circuit_wait_seconds: until the circuit of this key and origin lets a probe through.
+        remedy: what the answer itself says to change.
+        remedies_tried: what was changed for this attempt.
+        other_key: whether another key is recorded for the project that this message was not yet tried with.
+    """
+
+    verdict: Verdict
+    vendor: Vendor
+    now: float
+    age_seconds: float = math.inf
+    before: tuple[Verdict, ...] = ()
+    remaining_seconds: float = math.inf
+    retry_after: float | None = None
+    chance: float = 0.5
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    suspect_days: frozenset[int] = frozenset()
+    origin: OriginView = field(default_factory=OriginView)
+    circuit_wait_seconds: float = COOL_DOWN_SECONDS
+    remedy: Remedy | None = None
+    remedies_tried: frozenset[Remedy] = frozenset()
+    other_key: bool = False
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that was answered, 1 for the first."""
+        return len(self.before) + 1
+
+    @property
+    def suspect_days_with_this(self) -> frozenset[int]:
+        """The days of suspect answers if this one is counted, too."""
+        return self.suspect_days | {int(self.now // DAY_SECONDS)}
+
+    @property
+    def suspected_long_enough(self) -> bool:
+        """Whether this is the third day on which the push service doubts the subscription."""
+        return len(self.suspect_days_with_this) >= SUSPECT_DAYS_TO_END
+
+    def times_before(self, verdict: Verdict) -> int:
+        """How often this message had that verdict already."""
+        return self.before.count(verdict)

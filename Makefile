@@ -4,9 +4,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMPS := .stamps
 ARGS ?=
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs coverage format clean
+.PHONY: help demo test check bench fuzz docs coverage format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1	\2/' | expand -t 18
@@ -31,6 +32,9 @@ coverage: $(STAMPS)/dev ## branch coverage of protocol/ by its own tests must be
 bench: $(STAMPS)/dev $(STAMPS)/bench $(STAMPS)/peers ## compare the sender with the floor and with its peers in one interleaved run
 	$(PY) -m bench $(ARGS)
 
+fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## feed every parser for SECONDS=60 each, guided by coverage
+	$(PY) -m tests.fuzz.atheris_main all --seconds $(SECONDS)
+
 docs: $(STAMPS)/dev ## write the reference pages from the code
 	$(PY) tools/reference.py
 
@@ -54,5 +58,8 @@ $(STAMPS)/system: tools/setup.sh
 $(STAMPS)/peers: tests/peers/package.json tools/setup.sh
 	@tools/setup.sh peers
 
-$(STAMPS)/bench: tools/setup.sh
+$(STAMPS)/fuzz: pyproject.toml constraints.txt tools/setup.sh
+	@tools/setup.sh fuzz
+
+$(STAMPS)/bench: pyproject.toml constraints.txt tools/setup.sh
 	@tools/setup.sh bench

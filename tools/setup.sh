@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets up one thing and leaves a stamp: run | dev | system | peers | bench. Called by the Makefile.
+# Sets up one thing and leaves a stamp: run | dev | system | peers | fuzz | bench. Called by the Makefile.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p .stamps
@@ -97,14 +97,23 @@ peers)
         exit 1
     fi
     ;;
+fuzz)
+    make_venv
+    say "installing the fuzzer"
+    pip_install --group fuzz
+    ;;
 bench)
-    need nghttpd nghttp2-server
-    need openssl openssl
+    PATH="$PATH:/usr/sbin" # where Debian keeps nginx, and only root looks
+    need nginx nginx-light
     # shellcheck disable=SC2086
     [ -z "$missing" ] || apt_install $missing
+    [ -z "$missing" ] || say "only the program is needed; if Debian made it a service too: systemctl disable --now nginx"
+    make_venv
+    say "installing what draws the benchmark's pictures"
+    pip_install --group bench
     ;;
 *)
-    say "usage: tools/setup.sh run|dev|system|peers|bench"
+    say "usage: tools/setup.sh run|dev|system|peers|fuzz|bench"
     exit 2
     ;;
 esac

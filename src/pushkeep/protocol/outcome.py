@@ -35,7 +35,7 @@ _HEADER_CHARACTERS_MAX = 1024
 _TAG = re.compile(r"<[^<>]{0,1000}>")
 # One that never ends hides the rest: looking for the end of each of a thousand such openings would take 45 ms.
 _HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
-# Controls, and what is invisible or turns the writing direction: a terminal or a log shows something else than it holds.
+# Controls, and what is invisible or turns the writing direction: a terminal or log would show something else.
 _UNPRINTABLE = re.compile(
     r"[\s\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]+"
 )

@@ -1,0 +1,71 @@
+"""Strangers' octets never crash, hang or fill the memory: hypothesis looks for some that do, in bounded time.
+
+``make fuzz SECONDS=600`` looks longer, guided by coverage. In CI the examples are always the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .mutation import FLOODS, NESTING, near
+from .target import Target
+from .targets import TARGETS
+
+settings.register_profile(
+    "fuzz", max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.register_profile("fuzz-ci", settings.get_profile("fuzz"), derandomize=True, database=None)
+PROFILE = settings.get_profile("fuzz-ci" if os.environ.get("CI") else "fuzz")
+FLOOD_BYTES = 100_000
+"""Six times the largest input that is taken anywhere, 16 KiB of subscription."""
+MEMORY_BYTES_MAX = 8_000_000
+"""Eighty times what is fed: a few copies, and room for what JSON makes of it before a limit is looked at."""
+
+every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+
+
+@every_target
+def test_the_seeds_are_well_formed_enough_to_start_from(target: Target) -> None:
+    for seed in target.seeds:
+        target.run(seed)
+
+
+@every_target
+@PROFILE
+@given(data=st.data())
+def test_nothing_but_our_own_errors(target: Target, data: st.DataObject) -> None:
+    target.run(data.draw(near(target.seeds)))
+
+
+def floods(target: Target, token: bytes) -> Iterator[bytes]:
+    first, flood = target.seeds[0], (token * (FLOOD_BYTES // len(token) + 1))[:FLOOD_BYTES]
+    yield flood
+    yield first[:-1] + flood + first[-1:]
+
+
+@every_target
+@pytest.mark.timeout(60)  # what is quadratic in the input takes far longer than that for all of these
+def test_floods_are_refused_in_little_time(target: Target) -> None:
+    for token in FLOODS:
+        for data in floods(target, token):
+            target.run(data)
+
+
+@every_target
+def test_floods_are_refused_in_little_memory(target: Target) -> None:
+    tracemalloc.start()
+    try:
+        for token in NESTING:
+            for data in floods(target, token):
+                tracemalloc.reset_peak()
+                before, _ = tracemalloc.get_traced_memory()
+                target.run(data)
+                assert tracemalloc.get_traced_memory()[1] - before < MEMORY_BYTES_MAX, token
+    finally:
+        tracemalloc.stop()

@@ -10,14 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pushkeep.adapters.http2 import TransportLimits
-    from pushkeep.client import PushClient
+    from pushkeep.adapters.http2_limits import TransportLimits
+    from pushkeep.client import Message, PushClient, SendResult
     from pushkeep.domain.identity import sign_identity
     from pushkeep.domain.origin_map import OriginMap
+    from pushkeep.domain.retry import RetryPolicy
     from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError
     from pushkeep.protocol.outcome import Explanation, Outcome
-    from pushkeep.protocol.padding import no_padding, pad_to_multiple
-    from pushkeep.protocol.request import Urgency
+    from pushkeep.protocol.padding import no_padding, pad_to_buckets, pad_to_multiple
+    from pushkeep.protocol.remedy import Remedy
+    from pushkeep.protocol.request import Urgency, derive_topic
     from pushkeep.protocol.signing_key import SigningKey
     from pushkeep.protocol.subscription import Subscription
     from pushkeep.protocol.verdict import Verdict
@@ -27,18 +29,24 @@ __version__ = "0.1.0"
 __all__ = [
     "Explanation",
     "InvalidInput",
+    "Message",
     "OriginMap",
     "Outcome",
     "PayloadTooLarge",
     "PushClient",
     "PushkeepError",
+    "Remedy",
+    "RetryPolicy",
+    "SendResult",
     "SigningKey",
     "Subscription",
     "TransportLimits",
     "Urgency",
     "Verdict",
     "__version__",
+    "derive_topic",
     "no_padding",
+    "pad_to_buckets",
     "pad_to_multiple",
     "sign_identity",
 ]
@@ -46,17 +54,23 @@ __all__ = [
 _HOMES = {
     "Explanation": "pushkeep.protocol.outcome",
     "InvalidInput": "pushkeep.errors",
+    "Message": "pushkeep.client",
     "OriginMap": "pushkeep.domain.origin_map",
     "Outcome": "pushkeep.protocol.outcome",
     "PayloadTooLarge": "pushkeep.errors",
     "PushClient": "pushkeep.client",
     "PushkeepError": "pushkeep.errors",
+    "Remedy": "pushkeep.protocol.remedy",
+    "RetryPolicy": "pushkeep.domain.retry",
+    "SendResult": "pushkeep.client",
     "SigningKey": "pushkeep.protocol.signing_key",
     "Subscription": "pushkeep.protocol.subscription",
-    "TransportLimits": "pushkeep.adapters.http2",
+    "TransportLimits": "pushkeep.adapters.http2_limits",
     "Urgency": "pushkeep.protocol.request",
     "Verdict": "pushkeep.protocol.verdict",
+    "derive_topic": "pushkeep.protocol.request",
     "no_padding": "pushkeep.protocol.padding",
+    "pad_to_buckets": "pushkeep.protocol.padding",
     "pad_to_multiple": "pushkeep.protocol.padding",
     "sign_identity": "pushkeep.domain.identity",
 }

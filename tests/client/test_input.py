@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from pushkeep import InvalidInput, OriginMap, PayloadTooLarge, PushClient, SigningKey, Subscription
 from pushkeep.client import encode_payload
+from pushkeep.client.given import KeyLike, read_key
 from pushkeep.protocol.endpoint import Endpoint
 from tests.protocol.vectors import AUTH, UA_PUBLIC
 from tests.transport.servers import HOST, ORIGIN, Authority, answer2, http2
@@ -86,18 +88,39 @@ def test_bad_keys_are_refused(tmp_path: Path) -> None:
     text.write_text("not a key")
     for key, words in (
         ("vapid.pem", "give a pathlib.Path"),
-        ("", "give a pathlib.Path"),
-        ("\ud800", "give a pathlib.Path"),
-        (b"\xff", "give a pathlib.Path"),
         (tmp_path / "missing.pem", "cannot be read: No such file"),
         (folder, "cannot be read: Is a directory"),
-        (text, "not a PEM private key"),
         (other_curve, "P-256"),
         (None, "must be a SigningKey"),
+        (5, "must be a SigningKey"),
+        ("", "."),
+        ("\ud800", "."),
+        (b"\xff", "."),
+        (text, "."),
+        ({}, "."),
     ):
         with pytest.raises(InvalidInput, match=words) as caught:
             PushClient(key=key, contact=CONTACT)  # type: ignore[arg-type]
         assert caught.value.field == "key"
+        assert len(caught.value.message.splitlines()) == 1
+
+
+def test_a_mistyped_path_makes_no_key(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput):
+        PushClient(key=tmp_path / "vapid.pem", contact=CONTACT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_is_taken_in_every_form(tmp_path: Path) -> None:
+    key = SigningKey.generate()
+    forms: list[KeyLike] = [key, key.to_pem(), key.to_pem().encode(), key.to_raw(), key.to_der(), key.to_jwk()]
+    forms.append(json.dumps(key.to_jwk()))
+    for number, form in enumerate((key.to_pem(), key.to_raw() + "\n", json.dumps(key.to_jwk()))):
+        forms.append(tmp_path / f"{number}.txt")
+        (tmp_path / f"{number}.txt").write_text(form)
+    forms.append(tmp_path / "key.der")
+    (tmp_path / "key.der").write_bytes(key.to_der())
+    assert {read_key(form).key_id for form in forms} == {key.key_id}
 
 
 @pytest.mark.parametrize("contact", ["", "ops@example.org", "mailto:a@localhost", "mailto:mailto:a@example.org"])

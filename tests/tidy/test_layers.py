@@ -44,7 +44,7 @@ def test_the_layers_hold(copy: Path) -> None:
         ("pushservice/core.py", "import pushkeep.domain.origin_map", "The local push service stands on"),
         ("adapters/http2.py", "import pushkeep.adapters.store", "Adapters are strangers"),
         ("domain/origin_map.py", "import socket", "Protocol and domain do no I/O"),
-        ("client.py", "import msgspec", "The library does not need the server"),
+        ("client/__init__.py", "import msgspec", "The library does not need the server"),
     ],
 )
 def test_a_planted_violation_is_found(copy: Path, module: str, planted: str, contract: str) -> None:

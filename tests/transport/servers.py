@@ -91,9 +91,10 @@ def answer2(status: int = 201, body: bytes = b"", *fields: tuple[str, str]) -> B
     async def behave(
         _seen: Seen, connection: h2.connection.H2Connection, stream: int, _writer: asyncio.StreamWriter
     ) -> None:
-        connection.send_headers(stream, [(":status", str(status)), *fields], end_stream=not body)
-        if body:
-            connection.send_data(stream, body, end_stream=True)
+        with contextlib.suppress(h2.exceptions.StreamClosedError):  # the other end has lost interest
+            connection.send_headers(stream, [(":status", str(status)), *fields], end_stream=not body)
+            if body:
+                connection.send_data(stream, body, end_stream=True)
 
     return behave
 

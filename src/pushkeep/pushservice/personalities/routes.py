@@ -25,6 +25,8 @@ VENDOR_HOSTS = {**dict.fromkeys(GOOGLE_HOSTS, "fcm"), APPLE_HOST: "apple", WNS_H
 
 _FCM = re.compile(r"/(?:fcm/send|wp|preprod/wp)/(?P<token>[^/]+)")
 _WNS = re.compile(r"/w/?")
+# Python's requests writes these in capitals, which means the same (RFC 3986 section 6.2.2.1), and WNS takes them.
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _MESSAGE = re.compile(r"/m/(?P<id>[^/]+)")
 _PATHS = {"fcm": _FCM, "wns": _WNS, "apple": re.compile(r"/(?P<token>[^/]+)")}
 _OWN_PATHS = {
@@ -60,7 +62,8 @@ class Route:
 def find_route(authority: str, target: str, own_origins: Collection[str]) -> Route | None:
     """Where ``target``, addressed to ``authority`` over https, leads; None if the host is not one of ours.
 
-    Path and query are taken as they are: a sender that decodes or orders them anew has another token.
+    Path and query are taken as they are, but for the case of ``%2F``: a sender that decodes or orders them anew has
+    another token.
     """
     host = authority.lower().removesuffix(":443")
     origin = f"https://{host}"
@@ -81,7 +84,8 @@ def find_route(authority: str, target: str, own_origins: Collection[str]) -> Rou
 
 def _route(vendor: str, origin: str, match: re.Match[str], query: str) -> Route:
     if vendor == "wns":
-        return Route(vendor, origin, query.removeprefix("token="), is_missing_query=not query.startswith("token="))
+        token = _ESCAPE.sub(lambda escape: escape[0].lower(), query.removeprefix("token="))
+        return Route(vendor, origin, token, is_missing_query=not query.startswith("token="))
     version = (match["version"] or "v1") if vendor == "mozilla" else None
     return Route(vendor, origin, match["token"], version=version)
 

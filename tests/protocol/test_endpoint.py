@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.endpoint import ENDPOINT_CHARACTERS_MAX, Endpoint, parse_origin
+from pushkeep.protocol.endpoint import ENDPOINT_CHARACTERS_MAX, Endpoint, is_loopback_host, parse_origin
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,28 @@ def test_origins_are_normalised_and_bare() -> None:
     ]:
         with pytest.raises(InvalidInput, match=said):
             parse_origin(text)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
+def test_this_machine(host: str) -> None:
+    assert is_loopback_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "example.com",
+        "localhost.",
+        "a.localhost.",
+        "localhost.example.com",
+        "xlocalhost",
+        "127.0.0.1.x",
+        "128.0.0.1",
+        "0.0.0.0",
+        "::",
+        "::ffff:127.0.0.1",
+    ],
+)
+def test_other_machines(host: str) -> None:
+    assert not is_loopback_host(host)

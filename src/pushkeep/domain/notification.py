@@ -14,9 +14,9 @@ from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 from pushkeep.domain.ids import AnyId
-from pushkeep.domain.site_url import is_loopback_host
 from pushkeep.domain.subscription import check_external_id
 from pushkeep.errors import InvalidInput
+from pushkeep.protocol.endpoint import is_loopback_host
 
 DECLARATIVE_MAGIC = 8030
 """The member ``web_push`` that marks a payload as declarative: the number of the RFC."""

@@ -7,12 +7,11 @@ only exemption from the address check.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.endpoint import Endpoint, parse_origin
+from pushkeep.protocol.endpoint import Endpoint, is_loopback_host, parse_origin
 from pushkeep.protocol.vendors import VENDORS, Vendor, vendor_for
 
 ENTRIES_MAX = 100
@@ -62,7 +61,7 @@ class MappedOrigin:
             raise InvalidInput(f"origin map's vendor must be one of {', '.join(VENDORS)}.", field="origin_map")
         base = parse_origin(base_text, field="origin_map", allow_http=True)
         scheme, host, port = _split_base(base)
-        if scheme == "http" and not _is_loopback(host):
+        if scheme == "http" and not is_loopback_host(host):
             raise InvalidInput("origin map's base may be plain http for loopback only.", field="origin_map")
         return cls(
             parse_origin(origin_text, field="origin_map"),
@@ -125,12 +124,3 @@ def _split_base(base: str) -> tuple[str, str, int]:
         return scheme, host, int(port[1:]) if port else default
     host, colon, port = authority.partition(":")
     return scheme, host, int(port) if colon else default
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

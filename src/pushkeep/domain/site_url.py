@@ -6,32 +6,14 @@ plain http on a loopback host. Everything that must not pretend otherwise asks t
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.endpoint import parse_origin
+from pushkeep.protocol.endpoint import is_loopback_host, parse_origin
 
 SITE_URL_CHARACTERS_MAX = 2048
 """What browsers and proxies commonly take in a URL."""
-
-
-def is_loopback_host(host: str) -> bool:
-    """Tell whether a host name or IP literal (an IPv6 one with or without brackets) is this machine itself.
-
-    Only ``localhost``, names below it, 127.0.0.0/8 and ::1 count: the list of Secure Contexts section 3.1.
-    """
-    name = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv4Address):
-        return address in ipaddress.IPv4Network("127.0.0.0/8")
-    return address == ipaddress.IPv6Address("::1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,24 @@ def parse_origin(text: object, *, field: str = "origin", allow_http: bool = Fals
     return _serialize_origin(scheme, host, port)
 
 
+def is_loopback_host(host: str) -> bool:
+    """Tell whether a host name or IP literal (an IPv6 one with or without brackets) is this machine itself.
+
+    Only ``localhost``, names below it, 127.0.0.0/8 and ::1 count: the list of Secure Contexts section 3.1. With a final
+    dot it is another host, as everywhere here: browsers, resolvers and certificates do not agree about it.
+    """
+    name = host.lower().removeprefix("[").removesuffix("]")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return address in ipaddress.IPv4Network("127.0.0.0/8")
+    return address == ipaddress.IPv6Address("::1")
+
+
 def _split(text: str, field: str) -> tuple[str, str, int, str]:
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 
 from pushkeep.errors import ConfigurationError
+from pushkeep.protocol.endpoint import is_loopback_host
 from pushkeep.pushservice.admin import ADMIN_PREFIX
 from pushkeep.pushservice.certificates import Certificates
 from pushkeep.pushservice.fcm.checkin import CHECKIN_PATH
@@ -104,21 +104,11 @@ class Addresses:
         return self._certificates
 
     def _url_host(self) -> str:
-        return "localhost" if is_loopback(self._host) else bracketed(self._host)
+        return "localhost" if is_loopback_host(self._host) else bracketed(self._host)
 
     def _own_origins(self) -> frozenset[str]:
-        names = {*LOOPBACK_NAMES, self._host} if is_loopback(self._host) else {self._host}
+        names = {*LOOPBACK_NAMES, self._host} if is_loopback_host(self._host) else {self._host}
         return frozenset(f"https://{bracketed(name)}:{self._https.port}".removesuffix(":443") for name in names)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on stays on this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def bracketed(host: str) -> str:

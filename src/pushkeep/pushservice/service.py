@@ -16,11 +16,11 @@ from types import TracebackType
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pushkeep.errors import ConfigurationError, InvalidInput
-from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.endpoint import Endpoint, is_loopback_host
 from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
 from pushkeep.protocol.subscription import AUTH_BYTES
 from pushkeep.protocol.subscription import Subscription as BrowserSubscription
-from pushkeep.pushservice.addresses import LOOPBACK_NAMES, Addresses, is_loopback
+from pushkeep.pushservice.addresses import LOOPBACK_NAMES, Addresses
 from pushkeep.pushservice.admin import ADMIN_PREFIX, Admin
 from pushkeep.pushservice.autopush import Autopush
 from pushkeep.pushservice.certificates import Certificates, write_private
@@ -96,7 +96,7 @@ class PushService(Addresses, Control):
         now: Callable[[], float] = time.time,
         token_bytes: TokenBytes = secrets.token_bytes,
     ) -> None:
-        if not (allow_remote or is_loopback(host)):
+        if not (allow_remote or is_loopback_host(host)):
             raise ConfigurationError(
                 f"The push service listens on loopback only, and {host} is not; allow_remote lifts this.",
                 field="host",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from pushkeep.domain.site_url import SiteUrl, is_loopback_host
+from pushkeep.domain.site_url import SiteUrl
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.endpoint import parse_origin
+from pushkeep.protocol.endpoint import is_loopback_host, parse_origin
 
 FORWARDED_HOPS_MAX = 32
 """Hops read from X-Forwarded-For, from the nearest on; real chains have one to three."""

@@ -15,7 +15,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from pushkeep.pushservice.http.http2_misconduct import goaway_frame, misbehave
+from pushkeep.pushservice.http.http2_misconduct import goaway_frame, misbehave, settings_frame
 from pushkeep.pushservice.http.message import Handler, Request, Response, answer
 from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.limits import Limits
@@ -98,7 +98,7 @@ class Http2Connection:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._windows_opened = asyncio.Event()
         self._stream_limit = stream_limit
-        self._streams_max = self._wanted_streams_max()
+        self._streams_max = limits.streams_max
         self._last_stream_id = 0
         self._leaving_after: int | None = None
         self._streams_opened = 0
@@ -111,7 +111,7 @@ class Http2Connection:
         self._h2.local_settings = h2.settings.Settings(
             client=False,
             initial_values={
-                setting.MAX_CONCURRENT_STREAMS: self._streams_max,
+                setting.MAX_CONCURRENT_STREAMS: self._limits.streams_max,
                 setting.MAX_HEADER_LIST_SIZE: self._limits.request_line_and_header_bytes_max,
                 setting.ENABLE_PUSH: 0,
             },
@@ -120,6 +120,7 @@ class Http2Connection:
         self._h2.initiate_connection()
         try:
             await self.flush()
+            await self._follow_stream_limit()
             while await self._receive():
                 await self.flush()
         except h2.exceptions.ProtocolError as error:
@@ -140,7 +141,7 @@ class Http2Connection:
         if not data:
             return False
         self._lengths.watch(data)
-        self._follow_stream_limit()
+        await self._follow_stream_limit()
         for event in self._h2.receive_data(data):
             if isinstance(event, h2.events.ConnectionTerminated):
                 return False
@@ -151,14 +152,17 @@ class Http2Connection:
             return False
         return True
 
-    def _wanted_streams_max(self) -> int:
-        return min(self._limits.streams_max, self._stream_limit() or self._limits.streams_max)
+    async def _follow_stream_limit(self) -> None:
+        """Announce a lower limit, or that it is over.
 
-    def _follow_stream_limit(self) -> None:
-        wanted = self._wanted_streams_max()
+        h2 is not told: it would end the connection for a stream too many, of which a client that has not read the
+        announcement yet is not guilty. Such streams are refused instead (RFC 9113 section 5.1.2).
+        """
+        wanted = min(self._limits.streams_max, self._stream_limit() or self._limits.streams_max)
         if wanted != self._streams_max:
             self._streams_max = wanted
-            self._h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: wanted})
+            await self.flush()
+            await self.stream.send(settings_frame(h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS, wanted))
 
     def _take(self, event: h2.events.Event) -> None:
         match event:
@@ -167,6 +171,9 @@ class Http2Connection:
                 self._last_stream_id = stream_id
                 if self._leaving_after is not None:
                     return  # sent before our GOAWAY was read, which says that we do not look at it
+                if len(self._incoming) + len(self._tasks) >= self._streams_max:
+                    self.reset(stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
+                    return
                 fields = [(str(name), str(value)) for name, value in headers or ()]
                 self._incoming[stream_id] = _Incoming(fields, self._loop.time())
             case h2.events.DataReceived(stream_id=int(stream_id), data=data):

@@ -1,7 +1,7 @@
 """Bad answers over HTTP/2, at the level of frames.
 
-GOAWAY is written by hand, because h2 takes a connection for ended once it has made one, and a graceful one still
-answers what is open.
+GOAWAY and SETTINGS are written by hand: h2 takes a connection for ended once it has made a GOAWAY, and after a graceful
+one what is open is still answered.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 def goaway_frame(last_stream_id: int, code: int) -> bytes:
     """A GOAWAY frame (RFC 9113 section 6.8)."""
     return (8).to_bytes(3) + b"\x07\x00" + bytes(4) + last_stream_id.to_bytes(4) + code.to_bytes(4)
+
+
+def settings_frame(setting: int, value: int) -> bytes:
+    """A SETTINGS frame with one setting (RFC 9113 section 6.5)."""
+    return (6).to_bytes(3) + b"\x04\x00" + bytes(4) + setting.to_bytes(2) + value.to_bytes(4)
 
 
 async def misbehave(connection: Http2Connection, stream_id: int, response: Response) -> None:

@@ -23,7 +23,6 @@ def test_the_least_there_can_be() -> None:
         "notification": {
             "title": "Hi",
             "navigate": "https://shop.example.com/blog/",
-            "body": "",
             "tag": ID,
             "mutable": True,
         },

@@ -1,25 +1,16 @@
-"""What a notification says and whom it is for, checked once; and the JSON that browsers get.
-
-The payload is Declarative Web Push (W3C Push API, "declarative push message"; webkit.org/blog/16535): Safari shows it
-without a worker, every other browser hands the same bytes to ours. ``mutable`` stands in two places because
-implementations disagree on where it belongs; both ignore what they do not know.
-"""
+"""What a notification says and whom it is for, checked once; and the payload that browsers get, a declarative one."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.subscription import check_external_id
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.endpoint import is_loopback_host
-
-DECLARATIVE_MAGIC = 8030
-"""The member ``web_push`` that marks a payload as declarative: the number of the RFC."""
+from pushkeep.protocol.payload import DeclarativeMessage, JsonValue, build_declarative, check_url
 
 TITLE_CHARACTERS_MAX = 200
 BODY_CHARACTERS_MAX = 2000
@@ -36,8 +27,6 @@ TARGETS_MAX = 10_000
 """A list longer than that wants an audience, not a list; it bounds what one request makes us look up."""
 
 _TEXT_CONTROLS = frozenset("\n\t")
-
-JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,32 +118,22 @@ def compile_payload(content: Content, *, notification_id: str, site_url: str) ->
         UTF-8 JSON without spaces. Whether it fits into a message is checked where the recipients are known.
     """
     base = site_url if site_url.endswith("/") else site_url + "/"
-    notification: dict[str, JsonValue] = {
-        "title": content.title,
-        "navigate": _absolute(base, content.url or "", "url"),
-        "body": content.body,
-        "tag": content.tag or notification_id,
-    }
-    for name, value in (("icon", content.icon), ("image", content.image), ("badge", content.badge)):
-        if value is not None:
-            notification[name] = _absolute(base, value, name)
-    optional: dict[str, JsonValue] = {
-        "lang": content.lang,
-        "dir": content.dir,
-        "silent": content.silent or None,
-        "requireInteraction": content.require_interaction or None,
-        "renotify": content.renotify or None,
-        "data": content.data,
-    }
-    notification.update({name: value for name, value in optional.items() if value is not None})
-    notification["mutable"] = True
-    message: dict[str, JsonValue] = {
-        "web_push": DECLARATIVE_MAGIC,
-        "notification": notification,
-        "mutable": True,
-        "pushkeep": {"id": notification_id},
-    }
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    message = DeclarativeMessage(
+        title=content.title,
+        navigate=_absolute(base, content.url or "", "url"),
+        body=content.body,
+        tag=content.tag or notification_id,
+        icon=_absolute(base, content.icon, "icon"),
+        image=_absolute(base, content.image, "image"),
+        badge=_absolute(base, content.badge, "badge"),
+        lang=content.lang or "",
+        dir=content.dir or "auto",
+        silent=content.silent,
+        require_interaction=content.require_interaction,
+        renotify=content.renotify,
+        data=content.data,
+    )
+    return build_declarative(message, extra={"pushkeep": {"id": notification_id}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,19 +214,15 @@ def _url(value: object, name: str) -> str | None:
     return value
 
 
-def _absolute(base: str, url: str, name: str) -> str:
-    """Resolve against the site, and let through only what a browser opens as an ordinary page."""
+def _absolute(base: str, url: str | None, name: str) -> str:
+    """Resolve against the site; the empty string for a picture that is not there."""
+    if url is None:
+        return ""
     try:
         whole = urljoin(base, url)
-        parts = urlsplit(whole)
-        host = parts.hostname
     except ValueError:
         raise InvalidInput(f"{name} is not a URL.", field=name) from None
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(host or ""))
-    if not host or not secure:
-        raise InvalidInput(
-            f"{name} must lead to https (or to http on localhost), or be relative to the site.", field=name
-        )
+    check_url(name, whole)
     return whole
 
 

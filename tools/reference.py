@@ -17,6 +17,7 @@ from pushkeep.domain.action_table import ACTION_TABLE
 from pushkeep.domain.circuit import TRANSITIONS
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import VERDICT_TABLE
+from pushkeep.pushservice.personalities.strict_rules import RULES
 from pushkeep.web.problems import problems_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -165,6 +166,23 @@ def commands() -> str:
     return "\n".join(lines) + "\n"
 
 
+def strict() -> str:
+    lines = [
+        "# The strict push service\n",
+        NOTE.rstrip("\n") + "\n",
+        "`pushkeep pushservice --strict`, `PushService(strict=True)` or `--push-strict` of the pytest plugin:",
+        "refused is also what only some vendor or RFC forbids, or what a good sender avoids. The first rule that a",
+        "request breaks is answered in one sentence, `strict: NAME: …`, with the header `X-Pushkeep-Rule: NAME`,",
+        "and stands in the `refused` event as `rule`. What only the vendor can know (signature, key, whether the",
+        'subscription lives) is still answered in its own words. `PushService(strict_except=("NAME",))` leaves',
+        "rules out.\n",
+        "| rule | status | what it says | source |",
+        "|---|---|---|---|",
+        *(f"| `{rule.name}` | {rule.status} | {rule.says} | {rule.source} |" for rule in RULES),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _walk(command, path):  # typer does not export the types of its commands
     children = getattr(command, "commands", None)
     if not children:
@@ -184,6 +202,7 @@ def _option(parameter) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "strict.md": strict,
     "verdicts.md": verdicts,
     "actions.md": actions,
     "problems.md": problems,

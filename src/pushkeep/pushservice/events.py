@@ -96,12 +96,14 @@ class Refused(Event):
         reason: the row of :class:`~pushkeep.pushservice.personalities.Refusal`.
         vendor: whose answer was given.
         subscription_id: where the token still led to one.
+        rule: the name of the rule that was broken, where a strict service refused what the vendor would have taken.
     """
 
     status: int
     reason: str
     vendor: str
     subscription_id: str | None = None
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

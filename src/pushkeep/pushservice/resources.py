@@ -12,8 +12,9 @@ import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
-from pushkeep.errors import InvalidToken, RateLimited
+from pushkeep.errors import InvalidToken, RateLimited, Undecryptable
 from pushkeep.protocol.request import ReceivedPush, RequestProblem, parse_request
 from pushkeep.protocol.vapid import TOKEN_LIFETIME_SECONDS_MAX, Claims, parse_authorization, verify
 from pushkeep.pushservice.core import Draft, Subscription
@@ -23,7 +24,11 @@ from pushkeep.pushservice.hub import Hub
 from pushkeep.pushservice.personalities import Personality, Quirks, Refusal, Taken, personalities
 from pushkeep.pushservice.personalities.mozilla import ANDROID_BODY_BYTES_MAX, ANDROID_TTL_SECONDS
 from pushkeep.pushservice.personalities.routes import Route, find_route
+from pushkeep.pushservice.personalities.strict import StrictService, refusal
+from pushkeep.pushservice.personalities.strict_facts import Facts
+from pushkeep.pushservice.personalities.strict_rules import Rule
 from pushkeep.pushservice.personalities.unifiedpush import TTL_SECONDS_DEFAULT, discovery
+from pushkeep.pushservice.subscriber import LocalSubscriber
 
 ANDROID = "android"
 """``Subscription.app`` of one that Mozilla reaches through Google's service for Android."""
@@ -50,12 +55,13 @@ _PROBLEMS = {
 
 
 class _RefusedError(Exception):
-    """Ends the checks with a refusal."""
+    """Ends the checks with a refusal; ``rule`` where it is the strict service's and not the vendor's."""
 
-    def __init__(self, refusal: Refusal, subscription: Subscription | None = None) -> None:
+    def __init__(self, refusal: Refusal, subscription: Subscription | None = None, *, rule: Rule | None = None) -> None:
         super().__init__(refusal.value)
         self.refusal = refusal
         self.subscription = subscription
+        self.rule = rule
 
 
 class VerifiedTokens:
@@ -87,14 +93,32 @@ class Resources:
     Args:
         own_origins: origins of this service itself, given late because the port is known only once it listens.
         quirks: what the personalities do besides.
+        strict: judges requests besides; None for what real services do.
+
+    Attributes:
+        personalities: by vendor name.
     """
 
-    def __init__(self, hub: Hub, own_origins: Callable[[], frozenset[str]], *, quirks: Quirks | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        own_origins: Callable[[], frozenset[str]],
+        *,
+        quirks: Quirks | None = None,
+        strict: StrictService | None = None,
+    ) -> None:
         self._hub = hub
         self._own_origins = own_origins
         self._verified = VerifiedTokens()
         self._quirks = quirks or Quirks()
+        self._strict = strict
         self.personalities = personalities(self._quirks)
+        self._readers: WeakValueDictionary[str, LocalSubscriber] = WeakValueDictionary()
+
+    def know(self, subscriber: LocalSubscriber) -> None:
+        """Let the strict service look into what is sent to this one; it is forgotten with its last user."""
+        if self._strict is not None:
+            self._readers[subscriber.subscription_id] = subscriber
 
     def route(self, request: Request) -> Route | None:
         """Where a request leads; None if its host is not one of ours."""
@@ -129,13 +153,17 @@ class Resources:
             except RateLimited:
                 raise _RefusedError(Refusal.OVERLOADED, subscription) from None
         except _RefusedError as refused:
-            response = personality.refuse(refused.refusal, self._hub.core.tokens.message_id())
+            if refused.rule is not None:
+                response = refusal(refused.rule)
+            else:
+                response = personality.refuse(refused.refusal, self._hub.core.tokens.message_id())
             self._hub.events.announce(
                 Refused(
                     status=response.status,
                     reason=refused.refusal.value,
                     vendor=personality.vendor,
                     subscription_id=refused.subscription.id if refused.subscription else None,
+                    rule=refused.rule.name if refused.rule else None,
                 )
             )
             return response
@@ -154,13 +182,32 @@ class Resources:
         if claims is None or route.version not in (None, "v2" if restricted else "v1"):
             raise _RefusedError(Refusal.UNKNOWN_ENDPOINT)
         subscription = self._hub.core.subscriptions.get(route.token)
+        strict, facts = self._strict, Facts(request, route, self._hub.now())
+        if strict is not None:
+            _object_strictly(strict.objection(facts), subscription)
         _object(personality.check_head(request), subscription)
         self._authorize(request, personality, route.origin, claims.key_hash, subscription)
         if subscription is None or self._is_settling(subscription):
             raise _RefusedError(Refusal.GONE, subscription)
         if personality.needs_listener and not self._hub.is_online(subscription.client):
             raise _RefusedError(Refusal.NO_SUBSCRIBER, subscription)
-        return subscription, _read_message(request, personality, subscription)
+        draft = _read_message(request, personality, subscription)
+        if strict is not None:
+            _object_strictly(self._objection_to_payload(strict, subscription, draft), subscription)
+            _object_strictly(strict.objection_to_repetition(facts), subscription)
+        return subscription, draft
+
+    def _objection_to_payload(self, strict: StrictService, subscription: Subscription, draft: Draft) -> Rule | None:
+        reader = self._readers.get(subscription.id)
+        if reader is None:
+            return None
+        try:
+            plaintext = reader.open(
+                draft.body, encoding=draft.encoding, encryption=draft.encryption, crypto_key=draft.crypto_key
+            )
+        except Undecryptable:
+            return None  # which is for the subscriber to say, as it is for a browser
+        return None if plaintext is None else strict.objection_to_payload(subscription.vendor, plaintext)
 
     def _is_settling(self, subscription: Subscription) -> bool:
         """Whether this is one of FCM's fresh subscriptions that it does not know everywhere yet."""
@@ -193,6 +240,11 @@ class Resources:
 def _object(objection: Refusal | None, subscription: Subscription | None) -> None:
     if objection is not None:
         raise _RefusedError(objection, subscription)
+
+
+def _object_strictly(rule: Rule | None, subscription: Subscription | None) -> None:
+    if rule is not None:
+        raise _RefusedError(Refusal.STRICT, subscription, rule=rule)
 
 
 def _reason(error: InvalidToken, header: str) -> Refusal:

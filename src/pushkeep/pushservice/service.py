@@ -9,7 +9,7 @@ import itertools
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -41,6 +41,7 @@ from pushkeep.pushservice.hub import Hub
 from pushkeep.pushservice.limits import Limits
 from pushkeep.pushservice.personalities import PERSONALITIES, Quirks, personalities
 from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS, endpoint, own_endpoint
+from pushkeep.pushservice.personalities.strict import StrictService
 from pushkeep.pushservice.resources import ANDROID, Resources
 from pushkeep.pushservice.subscriber import LocalSubscriber
 from pushkeep.pushservice.tokens import TokenBytes, Tokens
@@ -67,6 +68,8 @@ class PushService(Addresses, Control):
         admin_token: for the admin interface; None makes one.
         limits: what is accepted from outside.
         quirks: what real services do only at times.
+        strict: refuse also what some vendor or RFC forbids or a good sender avoids, with the rule's own sentence.
+        strict_except: names of rules that are left out.
         http2: whether HTTP/2 is offered to senders, as every real service does; HTTP/1.1 always is.
         faults: in force from the beginning; :attr:`faults` adds and removes them later.
         seed: makes every chance of the faults, and the ids of subscriptions, the same in each run.
@@ -74,7 +77,7 @@ class PushService(Addresses, Control):
         token_bytes: chance.
 
     Raises:
-        InvalidInput: one of ``faults`` cannot be read.
+        InvalidInput: one of ``faults`` cannot be read, or ``strict_except`` names no rule.
         ConfigurationError: from ``start()``; an address cannot be bound, or the state directory not written.
     """
 
@@ -90,6 +93,8 @@ class PushService(Addresses, Control):
         admin_token: str | None = None,
         limits: Limits | None = None,
         quirks: Quirks | None = None,
+        strict: bool = False,
+        strict_except: Collection[str] = (),
         http2: bool = True,
         faults: Iterable[Fault | str] = (),
         seed: int | None = None,
@@ -117,7 +122,8 @@ class PushService(Addresses, Control):
         events = EventLog(now=now, kept=self._limits.events_kept)
         super().__init__(Hub(core, events, now=now, limits=self._limits), self._endpoint_of, in_force)
         self._autopush = Autopush(self._hub, self._endpoint_of)
-        self._resources = Resources(self._hub, self._own_origins, quirks=quirks)
+        judge = StrictService(strict_except) if strict else None
+        self._resources = Resources(self._hub, self._own_origins, quirks=quirks, strict=judge)
         for fault in faults:
             in_force.add(fault)
         self._faulty = FaultLayer(in_force, self._hub, self._resources.handle, personalities(quirks or Quirks()))
@@ -280,6 +286,7 @@ class PushService(Addresses, Control):
         subscriber = LocalSubscriber(
             hub, client, mailbox, subscription=subscription, private=private, own_endpoint=self._own_endpoint_of
         )
+        self._resources.know(subscriber)
         subscriber.connect()
         return subscriber
 

@@ -1,0 +1,123 @@
+"""The strict service: the rules of :mod:`.strict_rules`, and the memory that some of them need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Collection
+
+from pushkeep.errors import InvalidInput
+from pushkeep.pushservice.http.message import Response, text_response
+from pushkeep.pushservice.personalities.strict_facts import Facts
+from pushkeep.pushservice.personalities.strict_rules import (
+    KEY_REUSED,
+    PAYLOAD_BLANK,
+    REQUEST_RULES,
+    RULES,
+    SALT_REUSED,
+    TOKEN_REFRESHED,
+    Rule,
+)
+
+REFRESH_SECONDS_MIN = 3600
+"""Apple: do not refresh tokens more than once per hour."""
+
+REMEMBERED_MAX = 50_000
+"""Salts and keys of so many messages are compared, about 15 MB; a generator that repeats itself does so sooner."""
+
+_TOKENS_MAX = 10_000  # pairs of key and origin; a test has a few
+
+
+class StrictService:
+    """Judges requests that the vendor itself would take, or refuse with fewer words.
+
+    Args:
+        excepted: names of rules that are left out.
+
+    Raises:
+        InvalidInput: there is no such rule.
+    """
+
+    def __init__(self, excepted: Collection[str] = ()) -> None:
+        unknown = set(excepted) - {rule.name for rule in RULES}
+        if unknown:
+            raise InvalidInput(
+                f"strict_except names {', '.join(sorted(unknown))}, which is no rule; docs/strict.md lists them.",
+                field="strict_except",
+            )
+        self._excepted = frozenset(excepted)
+        self._tokens: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self._salts: OrderedDict[bytes, bytes] = OrderedDict()
+        self._keys: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def objection(self, facts: Facts) -> Rule | None:
+        """The first rule that the request breaks by itself."""
+        broken = (rule for rule in REQUEST_RULES if rule.breaks is not None and rule.breaks(facts))
+        return next((rule for rule in broken if rule.name not in self._excepted), None)
+
+    def objection_to_repetition(self, facts: Facts) -> Rule | None:
+        """The first rule that the request breaks together with earlier ones.
+
+        To be asked once, of a request that is right otherwise: what it brings is remembered. The same body once more
+        is a retry, and no repetition.
+        """
+        broken = (
+            (TOKEN_REFRESHED, self._is_refreshed(facts)),
+            (SALT_REUSED, facts.is_sealed and _is_other(self._salts, facts.body[:16], facts.body)),
+            (KEY_REUSED, facts.is_sealed and _is_other(self._keys, facts.as_public, facts.body)),
+        )
+        return next((rule for rule, is_broken in broken if is_broken and rule.name not in self._excepted), None)
+
+    def objection_to_payload(self, vendor: str, plaintext: bytes) -> Rule | None:
+        """Whether Safari could show nothing for this payload, where a subscriber without a browser has opened it."""
+        if vendor != "apple" or PAYLOAD_BLANK.name in self._excepted or not _is_blank(plaintext):
+            return None
+        return PAYLOAD_BLANK
+
+    def _is_refreshed(self, facts: Facts) -> bool:
+        token = facts.parameters.get("t")
+        if token is None:
+            return False
+        digest = hashlib.sha256(token.encode()).digest()[:16]
+        owner = (facts.parameters.get("k", ""), facts.origin)
+        known, since = self._tokens.get(owner, (digest, facts.now))
+        is_new = known != digest
+        # A token that is refused still becomes the one to compare with, or one mistake would refuse all that follow.
+        self._tokens[owner] = (digest, facts.now if is_new else since)
+        self._tokens.move_to_end(owner)
+        if len(self._tokens) > _TOKENS_MAX:
+            self._tokens.popitem(last=False)
+        return is_new and facts.now - since < REFRESH_SECONDS_MIN
+
+
+def refusal(rule: Rule) -> Response:
+    """The answer to a request that breaks a rule, the same from every vendor."""
+    text = f"strict: {rule.name}: {rule.says} ({rule.source})\n"
+    return text_response(rule.status, text, {"x-pushkeep-rule": rule.name})
+
+
+def _is_other(seen: OrderedDict[bytes, bytes], part: bytes, body: bytes) -> bool:
+    """Whether ``part`` came with another body before; remembers it."""
+    key, digest = hashlib.sha256(part).digest()[:16], hashlib.sha256(body).digest()[:16]
+    known = seen.setdefault(key, digest)
+    if len(seen) > REMEMBERED_MAX:
+        seen.popitem(last=False)
+    return known != digest
+
+
+def _is_blank(plaintext: bytes) -> bool:
+    """Nothing but white space, an empty JSON value, or a declarative message without title or address."""
+    if not plaintext.strip():
+        return True
+    try:
+        content = json.loads(plaintext)
+    except (ValueError, RecursionError):
+        return False
+    if content in (None, "", [], {}):
+        return True
+    if not isinstance(content, dict) or content.get("web_push") != 8030:
+        return False
+    notification = content.get("notification")
+    shown = notification if isinstance(notification, dict) else {}
+    return not all(isinstance(shown.get(name), str) and shown[name] for name in ("title", "navigate"))

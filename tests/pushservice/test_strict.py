@@ -1,0 +1,315 @@
+"""The strict service: every rule is reached by a request, and a good sender breaks none."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from pywebpush import WebPushException
+
+from pushkeep import PushClient
+from pushkeep.errors import InvalidInput
+from pushkeep.protocol.ece import seal
+from pushkeep.protocol.subscription import Subscription
+from pushkeep.pushservice import LocalSubscriber, PushService
+from pushkeep.pushservice.events import Refused
+from pushkeep.pushservice.personalities import PERSONALITIES
+from pushkeep.pushservice.personalities.strict_rules import RULES
+
+from .helpers import KEY, Sender, authorization, origin_of, sealed
+from .test_subscriber import send_with_pywebpush
+
+CONTACT = "mailto:push@acme-news.org"
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[PushService]:
+    async with PushService(strict=True) as running:
+        yield running
+
+
+@pytest.fixture
+async def sender(service: PushService) -> AsyncIterator[Sender]:
+    made = Sender(service)
+    async with made.client:
+        yield made
+
+
+@dataclass
+class Case:
+    """How a right request is spoiled. ``claims`` go into the token; a header of None is left out."""
+
+    rule: str
+    vendor: str = "mozilla"
+    headers: dict[str, str | None] = field(default_factory=dict)
+    twice: tuple[str, str] | None = None
+    claims: dict[str, object] = field(default_factory=dict)
+    body: bytes | None = None
+    status: int = 400
+
+    def __str__(self) -> str:
+        return f"{self.rule}-{self.vendor}"
+
+
+AESGCM: dict[str, str | None] = {"content-encoding": "aesgcm", "encryption": "salt=AA", "crypto-key": "dh=AA"}
+CASES = [
+    Case("header_repeated", twice=("urgency", "low"), headers={"urgency": "low"}),
+    Case("expect_sent", headers={"expect": "100-continue"}),
+    Case("ttl_missing", headers={"ttl": None}),
+    Case("ttl_missing", "unifiedpush", headers={"ttl": None}),
+    Case("ttl_malformed", headers={"ttl": "+5"}),
+    Case("ttl_over_limit", "fcm", headers={"ttl": str(28 * 86_400 + 1)}),
+    Case("ttl_over_limit", "apple", headers={"ttl": str(30 * 86_400 + 1)}),
+    Case("ttl_zero", "apple", headers={"ttl": "0"}),
+    Case("ttl_cache_policy", "wns", headers={"ttl": "0"}),
+    Case("ttl_cache_policy", "wns", headers={"x-wns-cache-policy": "no-cache"}),
+    Case("urgency_unknown", "unifiedpush", headers={"urgency": "High"}),
+    Case("topic_malformed", headers={"topic": "YWJjZA=="}),
+    Case("topic_malformed", headers={"topic": "a" * 33}),
+    Case("topic_undecodable", "apple", headers={"topic": "frenz-ai-done"}),
+    Case("receipt_asked", headers={"prefer": "respond-async"}),
+    Case("token_missing", headers={"authorization": None}, status=401),
+    Case("token_scheme", headers={"authorization": "WebPush a.b.c"}, status=401),
+    Case("aud_not_origin", "apple", claims={"aud": "https://web.push.apple.com/"}, status=401),
+    Case("aud_not_origin", "fcm", claims={"aud": "https://fcm.googleapis.com:443"}, status=401),
+    Case("aud_not_origin", "fcm", claims={"aud": ["https://fcm.googleapis.com"]}, status=401),
+    Case("exp_malformed", claims={"exp": None}, status=401),
+    Case("exp_malformed", claims={"exp": time.time() + 3600.5}, status=401),
+    Case("exp_too_far", claims={"exp": int(time.time()) + 24 * 3600}, status=401),
+    Case("exp_too_near", claims={"exp": int(time.time()) + 30}, status=401),
+    Case("sub_missing", claims={"sub": None}, status=401),
+    Case("sub_malformed", claims={"sub": "mailto:a@localhost"}, status=401),
+    Case("sub_malformed", claims={"sub": "push@acme-news.org"}, status=401),
+    Case("sub_placeholder", claims={"sub": "mailto:sender@example.com"}, status=401),
+    Case("sub_placeholder", claims={"sub": "https://example.org/contact"}, status=401),
+    Case("encoding_without_body", headers={"content-encoding": "aes128gcm"}, body=b""),
+    Case("encoding_legacy", headers=AESGCM, body=b"x" * 40),
+    Case("encoding_missing", "unifiedpush", headers={"content-encoding": None}),
+    Case("legacy_headers", headers={"crypto-key": "p256ecdsa=AA"}),
+    Case("body_too_large", "wns", body=bytes(20) + b"A\x04" + bytes(4075), status=413),
+    Case("body_too_short", body=b"x" * 103),
+    Case("key_off_curve", body=bytes(16) + b"\0\0\x10\0A\x04" + bytes(100)),
+    Case("payload_missing", "apple", headers={"content-encoding": None}, body=b""),
+]
+TESTED_ALONE = {
+    "base64_padded",
+    "body_chunked",
+    "key_for_both",
+    "key_reused",
+    "length_missing",
+    "payload_blank",
+    "records_many",
+    "salt_reused",
+    "token_refreshed",
+}
+
+
+def test_every_rule_is_reached_by_a_case() -> None:
+    assert {case.rule for case in CASES} | TESTED_ALONE == {rule.name for rule in RULES}
+
+
+def jwt(claims: dict[str, object]) -> str:
+    """``Authorization`` with any claims; those of None are left out."""
+    good = authorization("https://x.example")
+    parts = good.split("t=")[1].split(",")[0].split(".")
+    text = json.dumps({name: value for name, value in claims.items() if value is not None}).encode()
+    middle = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+    # The signature does not hold; strictness looks before the vendor does.
+    return f"vapid t={parts[0]}.{middle}.{parts[2]}, k={KEY.public_b64}"
+
+
+async def subscribe(service: PushService, vendor: str = "mozilla") -> LocalSubscriber:
+    return await service.subscribe(KEY.public_bytes, vendor=vendor)
+
+
+async def right(sender: Sender, subscriber: LocalSubscriber, token: str | None = None, **changes: str | None) -> str:
+    """The headers of a right request's token, or the given one, sent with a fresh body; the answer's rule."""
+    url = subscriber.subscription.endpoint.url
+    header = token or authorization(origin_of(url), contact=CONTACT)
+    answer = await sender.post(url, body=sealed(subscriber.subscription, b"hello"), authorization=header, **changes)
+    return str(answer.headers.get("x-pushkeep-rule", answer.status_code))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_rule_refuses_with_its_sentence_and_names_itself(
+    service: PushService, sender: Sender, case: Case
+) -> None:
+    subscriber = await subscribe(service, case.vendor)
+    url = subscriber.subscription.endpoint.url
+    body = sealed(subscriber.subscription, b"x") if case.body is None else case.body
+    claims: dict[str, object] = {"aud": origin_of(url), "exp": int(time.time()) + 3600, "sub": CONTACT}
+    headers: dict[str, str | None] = {"ttl": "60", "authorization": jwt(claims | case.claims)}
+    headers |= {"content-encoding": "aes128gcm"} if body else {}
+    headers |= {"host": origin_of(url).removeprefix("https://")} | case.headers
+    pairs = [(name, value) for name, value in headers.items() if value is not None]
+    target = service.url + url.removeprefix(origin_of(url))
+    answer = await sender.client.post(target, headers=pairs + ([case.twice] if case.twice else []), content=body)
+    assert (answer.status_code, answer.headers.get("x-pushkeep-rule")) == (case.status, case.rule), answer.text
+    rule = next(rule for rule in RULES if rule.name == case.rule)
+    assert answer.text == f"strict: {rule.name}: {rule.says} ({rule.source})\n"
+    refused = await service.wait_for(Refused, 5)
+    assert (refused.reason, refused.rule, refused.status) == ("strict", case.rule, case.status)
+    assert (refused.vendor, refused.subscription_id) == (case.vendor, subscriber.subscription_id)
+    assert service.messages() == []
+
+
+async def test_padded_or_standard_base64_is_refused(service: PushService, sender: Sender) -> None:
+    subscriber = await subscribe(service)
+    token = authorization(service.url, contact=CONTACT)
+    assert await right(sender, subscriber, token + "=") == "base64_padded"
+    assert await right(sender, subscriber, token) == "201"
+
+
+async def test_a_chunked_body_and_a_missing_length_are_refused(service: PushService) -> None:
+    subscriber = await subscribe(service)
+    body = sealed(subscriber.subscription, b"x")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body
+
+    for http2, rule in ((False, "body_chunked"), (True, "length_missing")):
+        sender = Sender(service, http2=http2)
+        async with sender.client:
+            headers = {"ttl": "60", "content-encoding": "aes128gcm"}
+            answer = await sender.client.post(subscriber.subscription.endpoint.url, headers=headers, content=chunks())
+        assert answer.headers["x-pushkeep-rule"] == rule
+
+
+def seal_with(
+    subscription: Subscription, payload: bytes, *, key: ec.EllipticCurvePrivateKey | None = None, salt: bytes = b""
+) -> bytes:
+    return seal(
+        payload,
+        ua_public=subscription.p256dh,
+        auth=subscription.auth,
+        as_private=key or ec.generate_private_key(ec.SECP256R1()),
+        salt=salt or os.urandom(16),
+    )
+
+
+async def test_keys_and_salts_are_for_one_message(service: PushService, sender: Sender) -> None:
+    subscriber = await subscribe(service)
+    url, subscription = subscriber.subscription.endpoint.url, subscriber.subscription
+    token = authorization(service.url, contact=CONTACT)
+
+    async def post(body: bytes) -> str:
+        answer = await sender.post(url, body=body, authorization=token)
+        return str(answer.headers.get("x-pushkeep-rule", answer.status_code))
+
+    own, salt = ec.generate_private_key(ec.SECP256R1()), b"s" * 16
+    first = seal_with(subscription, b"1", key=own, salt=salt)
+    assert await post(first) == "201"
+    assert await post(first) == "201"  # the same message again is a retry
+    assert await post(seal_with(subscription, b"2", salt=salt)) == "salt_reused"
+    assert await post(seal_with(subscription, b"2", key=own)) == "key_reused"
+    assert await post(seal_with(subscription, b"2", key=KEY.private)) == "key_for_both"
+
+
+async def test_two_records_are_refused(service: PushService, sender: Sender) -> None:
+    subscriber = await subscribe(service)
+    body = bytearray(sealed(subscriber.subscription, b"x" * 100))
+    body[16:20] = (100).to_bytes(4, "big")
+    token = authorization(service.url, contact=CONTACT)
+    answer = await sender.post(subscriber.subscription.endpoint.url, body=bytes(body), authorization=token)
+    assert answer.headers["x-pushkeep-rule"] == "records_many"
+
+
+async def test_a_token_is_kept_for_an_hour_per_key_and_origin() -> None:
+    clock = [time.time()]
+    async with PushService(strict=True, now=lambda: clock[0]) as service:
+        sender = Sender(service)
+        async with sender.client:
+            here, there = await subscribe(service), await subscribe(service, "fcm")
+
+            def token(subscriber: LocalSubscriber) -> str:
+                origin = origin_of(subscriber.subscription.endpoint.url)
+                return authorization(origin, contact=CONTACT, now=clock[0], expires_in=12 * 3600)
+
+            first = token(here)
+            assert await right(sender, here, first) == "201"
+            assert await right(sender, there, token(there)) == "201"
+            assert await right(sender, here, first) == "201"
+            assert await right(sender, here, token(here)) == "token_refreshed"
+            clock[0] += 3600
+            assert await right(sender, here, token(here)) == "201"
+
+
+@pytest.mark.parametrize(
+    ("payload", "rule"),
+    [
+        (b"  ", "payload_blank"),
+        (b"{}", "payload_blank"),
+        (b'{"web_push":8030,"notification":{"title":"x"}}', "payload_blank"),
+        (b'{"web_push":8030,"notification":{"title":"","navigate":"https://a.example"}}', "payload_blank"),
+        (b'{"web_push":8030,"notification":{"title":"x","navigate":"https://a.example"}}', "201"),
+        (b'{"title":"x"}', "201"),
+        (b"hello", "201"),
+        (b"[" * 3000, "201"),
+    ],
+)
+async def test_a_payload_that_shows_nothing_is_refused_for_apple(
+    service: PushService, sender: Sender, payload: bytes, rule: str
+) -> None:
+    for vendor, expected in (("apple", rule), ("mozilla", "201")):
+        subscriber = await subscribe(service, vendor)
+        url = subscriber.subscription.endpoint.url
+        token = authorization(origin_of(url), contact=CONTACT)
+        answer = await sender.post(url, body=sealed(subscriber.subscription, payload), authorization=token)
+        assert str(answer.headers.get("x-pushkeep-rule", answer.status_code)) == expected
+
+
+async def test_what_only_the_vendor_knows_is_answered_by_the_vendor(service: PushService, sender: Sender) -> None:
+    subscriber = await subscribe(service, "apple")
+    token = authorization("https://web.push.apple.com", contact=CONTACT)
+    garbled = token.replace("k=B", "k=C")
+    url = subscriber.subscription.endpoint.url
+    assert (await sender.post(url, authorization=garbled, body=b"x" * 200)).status_code == 400
+    await subscriber.unsubscribe()
+    answer = await sender.post(url, body=sealed(subscriber.subscription, b"x"), authorization=token)
+    assert (answer.status_code, answer.json()) == (410, {"reason": "Unregistered"})
+
+
+async def test_rules_can_be_left_out_by_name() -> None:
+    async with PushService(strict=True, strict_except=("sub_placeholder", "token_refreshed")) as service:
+        sender = Sender(service)
+        async with sender.client:
+            subscriber = await subscribe(service)
+            for _ in range(3):
+                assert (await sender.send(subscriber.subscription, b"x")).status_code == 201
+    with pytest.raises(InvalidInput, match="no_such_rule, which is no rule"):
+        PushService(strict=True, strict_except=("no_such_rule",))
+
+
+async def test_without_strictness_nothing_of_it_is_looked_at() -> None:
+    async with PushService() as service:
+        sender = Sender(service)
+        async with sender.client:
+            subscriber = await subscribe(service)
+            for _ in range(2):
+                answer: httpx.Response = await sender.send(subscriber.subscription, b"x", urgency=None, ttl="99999999")
+                assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("vendor", sorted(PERSONALITIES))
+async def test_our_own_sender_breaks_no_rule(service: PushService, vendor: str) -> None:
+    subscriber = await subscribe(service, vendor)
+    async with PushClient(key=KEY, contact=CONTACT, origin_map=service.origin_map_entries()) as client:
+        for number, options in enumerate(({}, {"topic": "thirteen-char"}, {"urgency": "high"}, {"ttl": 40 * 86_400})):
+            outcome = await client.send(subscriber.subscription, b"message %d" % number, **options)  # type: ignore[arg-type]
+            assert outcome.verdict == "accepted", outcome
+            assert (await subscriber.receive(5)).data == b"message %d" % number
+
+
+async def test_another_library_is_told_what_to_do_better(service: PushService, tmp_path: Path) -> None:
+    subscriber = await subscribe(service)
+    with pytest.raises(WebPushException, match="strict: sub_placeholder: sub is the placeholder of an example"):
+        await asyncio.to_thread(send_with_pywebpush, subscriber, service.ca_file, tmp_path)

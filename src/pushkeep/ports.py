@@ -65,6 +65,14 @@ class Sleeper(Protocol):
         ...
 
 
+class BlockingSleeper(Protocol):
+    """As :class:`Sleeper`, for callers without an event loop."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after ``seconds``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSecrets:
     """What a project signs and verifies tokens with.

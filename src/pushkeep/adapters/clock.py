@@ -29,6 +29,14 @@ class SystemSleeper:
         await asyncio.sleep(seconds)
 
 
+class SystemBlockingSleeper:
+    """Really waits, and keeps the thread."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after ``seconds``."""
+        time.sleep(seconds)
+
+
 class SystemEntropy:
     """The operating system's random numbers."""
 

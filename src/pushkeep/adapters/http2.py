@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from pushkeep.adapters.http2_dial import CheckedAddresses, Refused, addresses_of
 from pushkeep.adapters.http2_engine import CLOSED_BEFORE_TURN, Engine
-from pushkeep.adapters.http2_handle import Done, refused
+from pushkeep.adapters.http2_handle import UNRESOLVED, Done, refused
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
 from pushkeep.adapters.http2_reactor import LoopReactor
 from pushkeep.domain.origin_map import OriginMap
@@ -168,6 +168,3 @@ class CurlTransport:
             return refused(str(reason))
         except OSError:
             return UNRESOLVED
-
-
-UNRESOLVED = TransportFailure("resolve", "The push service's name cannot be resolved.")

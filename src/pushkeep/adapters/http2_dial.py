@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from pushkeep.adapters.address import is_loopback_address, refusal_reason
+from pushkeep.adapters.http2_fork import Sockets
 from pushkeep.domain.origin_map import MappedOrigin
 from pushkeep.errors import ConfigurationError
 from pushkeep.protocol.endpoint import Endpoint
@@ -63,10 +64,11 @@ class Gate:
     would pass for a passing failure and be tried again.
     """
 
-    __slots__ = ("_rule", "opened", "refused")
+    __slots__ = ("_rule", "_sockets", "opened", "refused")
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, sockets: Sockets) -> None:
         self._rule = rule
+        self._sockets = sockets
         self.refused: str | None = None
         self.opened = 0
 
@@ -91,10 +93,10 @@ class Gate:
         self.opened += 1
         return opened
 
-    @staticmethod
-    def keep_from_children(descriptor: int, _purpose: int) -> int:
-        """``SOCKOPTFUNCTION``: pycurl's duplicate of our socket would survive an ``exec``; ours do not."""
+    def on_socket(self, descriptor: int, _purpose: int) -> int:
+        """``SOCKOPTFUNCTION``: pycurl's duplicate of our socket, which is to survive neither ``exec`` nor ``fork``."""
         os.set_inheritable(descriptor, False)
+        self._sockets.note(descriptor)
         return int(pycurl.SOCKOPT_OK)
 
 

@@ -5,7 +5,6 @@ The one engine of the asynchronous and the blocking transport: routes, connectio
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from types import MappingProxyType
 import pycurl
 
 from pushkeep.adapters.http2_dial import Route, direct_route, mapped_route, proxied_route
+from pushkeep.adapters.http2_fork import Sockets, generation
 from pushkeep.adapters.http2_handle import Done, Handle
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
 from pushkeep.adapters.http2_reactor import Reactor
@@ -23,15 +23,8 @@ from pushkeep.protocol.request import PushRequest
 CLOSED_BEFORE_TURN = TransportFailure("connect", "The transport was closed before the request's turn came.")
 CLOSED = TransportFailure("reset", "The transport was closed.", request_sent=True)
 
-_process_generation = 0
-
-
-def _count_fork() -> None:
-    global _process_generation
-    _process_generation += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)
+_LATE_SECONDS = 0.05
+"""How long after a time limit we look for what has passed it: libcurl counts in whole milliseconds."""
 
 
 class Exchange:
@@ -93,6 +86,14 @@ class _Pool:
         self.multi.remove_handle(handle.curl)
         handle.curl.close()
 
+    def extend(self, seconds: float, total_seconds_max: float) -> None:
+        """Give everything under way so much longer; none of it then has more than ``total_seconds_max`` left."""
+        for exchange in self.active.values():
+            if exchange.handle is not None:
+                exchange.handle.extend(seconds)
+        # libcurl's own timer still goes off at the old time, finds that there is more, and is not set again.
+        self._reactor.call_after(total_seconds_max + _LATE_SECONDS, self._look_at_all)
+
     def close(self) -> list[Exchange]:
         """Close every connection; the exchanges that were under way."""
         cut = list(self.active.values())
@@ -130,6 +131,11 @@ class _Pool:
         self._cancel_timer = None
         self._act(pycurl.SOCKET_TIMEOUT, 0)
 
+    def _look_at_all(self) -> None:
+        if not self.closed:
+            self.multi.perform()
+            self._collect()
+
     def _act(self, descriptor: int, mask: int) -> None:
         if self.closed:
             return
@@ -139,6 +145,10 @@ class _Pool:
             for curl in list(self.active):
                 self._end(curl, (int(error.args[0]), str(error.args[1])))
             return
+        self._collect()
+
+    def _collect(self) -> None:
+        """Find what has ended."""
         _, fine, failed = self.multi.info_read()
         for curl in fine:
             self._end(curl, None)
@@ -189,7 +199,8 @@ class Engine:
         self._in_flight = 0
         self._waiting: deque[Exchange] = deque()
         self._closed = False
-        self._generation = _process_generation
+        self._generation = generation()
+        self._sockets = Sockets()
 
     @property
     def idle(self) -> bool:
@@ -202,7 +213,7 @@ class Engine:
         Raises:
             RuntimeError: it is closed, or this process is a fork of the one it was made in.
         """
-        if self._generation != _process_generation:
+        if self._generation != generation():
             raise RuntimeError(
                 "This client was made before the process was forked, and its connections belong to the parent; make "
                 "the client after the fork."
@@ -236,13 +247,32 @@ class Engine:
             self._waiting.append(exchange)
         return exchange
 
+    def fail(self, request: PushRequest, done: Done, failure: TransportFailure) -> Exchange:
+        """As :meth:`start`, for a request that is known to fail before it can be posted."""
+        exchange = Exchange(self, self._pool_for(request.endpoint.origin), request, None, done)
+
+        def tell() -> None:
+            if exchange.request is not None:
+                exchange.request = None
+                done(failure)
+
+        self._reactor.call_after(0, tell)
+        return exchange
+
+    def extend(self, seconds: float) -> None:
+        """Give everything under way so much longer."""
+        for pool in self._pools.values():
+            if pool.active:
+                pool.extend(seconds, self.limits.total_seconds_max)
+
     def cancel(self, exchange: Exchange) -> None:
         """See :meth:`Exchange.cancel`."""
         if exchange.request is None:
             return
         exchange.request = None
         if exchange.handle is None:
-            self._waiting.remove(exchange)
+            if exchange in self._waiting:
+                self._waiting.remove(exchange)
             return
         self.statistics.connections_opened += exchange.handle.gate.opened
         exchange.pool.remove(exchange.handle)
@@ -284,7 +314,7 @@ class Engine:
         if pool.idle:
             handle = pool.idle.pop()
         else:
-            handle = Handle(pool.route, self.limits)
+            handle = Handle(pool.route, self.limits, self._sockets)
             self.statistics.handles_created += 1
         pinned = self.pinned.get(request.endpoint.host, ()) if self.pinned else None
         handle.load(request, connect_to=exchange.connect_to, pinned=pinned)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pycurl
 
 from pushkeep.adapters.http2_dial import Gate, Route
+from pushkeep.adapters.http2_fork import Sockets
 from pushkeep.adapters.http2_limits import TransportLimits
 from pushkeep.adapters.http2_reply import Reply
 from pushkeep.protocol.answer import Answer, FailureKind, TransportFailure
@@ -34,16 +35,29 @@ class Handle:
         reply: collects the answer.
     """
 
-    __slots__ = ("_connect_to", "_endpoint", "_headers", "_origin", "_route", "curl", "gate", "reply")
+    __slots__ = (
+        "_connect_to",
+        "_endpoint",
+        "_extended_ms",
+        "_headers",
+        "_limits_ms",
+        "_origin",
+        "_route",
+        "curl",
+        "gate",
+        "reply",
+    )
 
-    def __init__(self, route: Route, limits: TransportLimits) -> None:
+    def __init__(self, route: Route, limits: TransportLimits, sockets: Sockets) -> None:
         self._route = route
         self._origin: str | None = None
         self._headers: tuple[tuple[str, str], ...] | None = None
         self._connect_to: str | None = None
+        self._limits_ms = (milliseconds(limits.connect_seconds_max), milliseconds(limits.total_seconds_max))
+        self._extended_ms = 0
         self._endpoint: Endpoint | None = None
         self.curl = pycurl.Curl()
-        self.gate = Gate(route.rule)
+        self.gate = Gate(route.rule, sockets)
         self.reply = Reply(
             body_bytes_max=limits.response_body_bytes_max,
             header_bytes_max=limits.response_header_bytes_max,
@@ -51,7 +65,7 @@ class Handle:
         )
         _set_up(self.curl, route, limits)
         self.curl.setopt(pycurl.OPENSOCKETFUNCTION, self.gate.open_socket)
-        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self.gate.keep_from_children)
+        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self.gate.on_socket)
         self.curl.setopt(pycurl.HEADERFUNCTION, self.reply.on_header)
         self.curl.setopt(pycurl.WRITEFUNCTION, self.reply.on_body)
 
@@ -66,6 +80,9 @@ class Handle:
         self.reply.clear()
         self.gate.clear()
         curl, endpoint = self.curl, request.endpoint
+        if self._extended_ms:
+            self._extended_ms = 0
+            self._limit_time()
         self._endpoint = endpoint
         if self._origin != endpoint.origin:
             self._origin = endpoint.origin
@@ -83,6 +100,11 @@ class Handle:
             # Set even when empty: what a re-used handle still held would undo a later change of that name.
             curl.setopt(pycurl.RESOLVE, [f"{endpoint.host}:{endpoint.port}:{','.join(pinned)}"] if pinned else [])
 
+    def extend(self, seconds: float) -> None:
+        """Give the exchange under way so much longer."""
+        self._extended_ms += milliseconds(seconds)
+        self._limit_time()
+
     def answer(self, error: tuple[int, str] | None) -> Answer:
         """What came of the exchange, with libcurl's error if there was one.
 
@@ -92,6 +114,11 @@ class Handle:
         if error is None or self.reply.answered:
             return self.reply.response()
         return self._failure(*error)
+
+    def _limit_time(self) -> None:
+        connect_ms, total_ms = self._limits_ms
+        self.curl.setopt(pycurl.CONNECTTIMEOUT_MS, connect_ms + self._extended_ms)
+        self.curl.setopt(pycurl.TIMEOUT_MS, total_ms + self._extended_ms)
 
     def _failure(self, code: int, said: str) -> TransportFailure:
         """Put a libcurl error into our words; its own message may quote the host and is used for TLS only."""
@@ -105,9 +132,17 @@ class Handle:
         return TransportFailure(kind, detail, sent)
 
 
+UNRESOLVED = TransportFailure("resolve", "The push service's name cannot be resolved.")
+
+
 def refused(reason: str) -> TransportFailure:
     """The address check did not let us connect."""
     return TransportFailure("refused_address", f"The endpoint leads to an address that is not public: {reason}.")
+
+
+def milliseconds(seconds: float) -> int:
+    """A time limit for libcurl, to which 0 would mean its default or no limit at all."""
+    return max(1, int(seconds * 1000))
 
 
 def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[str]:
@@ -137,8 +172,8 @@ def _set_up(curl: pycurl.Curl, route: Route, limits: TransportLimits) -> None:
         (pycurl.PIPEWAIT, 1),  # wait for a connection that may carry many requests instead of opening another
         (pycurl.TCP_KEEPALIVE, 1),
         (pycurl.MAXLIFETIME_CONN, limits.connection_seconds_max),
-        (pycurl.CONNECTTIMEOUT_MS, max(1, int(limits.connect_seconds_max * 1000))),  # 0 would be libcurl's default
-        (pycurl.TIMEOUT_MS, max(1, int(limits.total_seconds_max * 1000))),  # and here no limit at all
+        (pycurl.CONNECTTIMEOUT_MS, milliseconds(limits.connect_seconds_max)),
+        (pycurl.TIMEOUT_MS, milliseconds(limits.total_seconds_max)),
         (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
         (pycurl.SSL_VERIFYPEER, 1),
         (pycurl.SSL_VERIFYHOST, 2),
@@ -158,7 +193,7 @@ def _set_up(curl: pycurl.Curl, route: Route, limits: TransportLimits) -> None:
 
 
 _KINDS: Mapping[int, tuple[FailureKind, str]] = {
-    pycurl.E_COULDNT_RESOLVE_HOST: ("resolve", "The push service's name cannot be resolved."),
+    pycurl.E_COULDNT_RESOLVE_HOST: (UNRESOLVED.kind, UNRESOLVED.detail),
     pycurl.E_COULDNT_RESOLVE_PROXY: ("resolve", "The proxy's name cannot be resolved."),
     pycurl.E_COULDNT_CONNECT: ("connect", "No connection to the push service could be made."),
     97: ("connect", "The proxy did not connect us."),  # CURLE_PROXY

@@ -12,7 +12,7 @@ from pushkeep.adapters.clock import SystemSleeper
 from pushkeep.adapters.http2 import CurlTransport
 from pushkeep.adapters.http2_limits import TransportLimits
 from pushkeep.app.send import Delivery
-from pushkeep.client.base import MessageFactory, file_name
+from pushkeep.client.base import LOOK_AHEAD_MAX, STARTS_MAX, MessageFactory, file_name
 from pushkeep.client.batch import Batch, BatchLimits, Cancellable
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
@@ -24,12 +24,6 @@ from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.padding import PaddingPolicy, no_padding
 from pushkeep.protocol.request import TTL_SECONDS_DEFAULT, PushRequest
 from pushkeep.protocol.token_cache import TokenCache
-
-LOOK_AHEAD_MAX = 4096
-"""About 6 MB of messages: much more than is in flight, so that one slow push service takes long to hold up others."""
-
-STARTS_MAX = 16
-"""Messages encrypted before the event loop gets its turn again: about 2 ms."""
 
 
 class PushClient:

@@ -30,6 +30,12 @@ from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.protocol.vendors import Vendor
 
+LOOK_AHEAD_MAX = 4096
+"""About 6 MB of messages: much more than is in flight, so that one slow push service takes long to hold up others."""
+
+STARTS_MAX = 16
+"""Messages encrypted before answers are looked at again: about 2 ms."""
+
 _ORIGINS_KEPT_MAX = 1024  # origins come from strangers; there are a dozen of any size
 
 

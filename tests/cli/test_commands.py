@@ -41,6 +41,7 @@ def test_the_commands_are_the_documented_ones() -> None:
         "demo",
         "identity secret",
         "identity sign",
+        "keys convert",
         "keys generate",
         "keys show",
         "pushservice",
@@ -83,12 +84,38 @@ async def test_a_new_key_is_private_and_never_overwrites(cli: Cli, tmp_path: Pat
 async def test_a_wrong_key_file_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("hello")
     ran = await cli("keys", "show", tmp_path / "x.pem")
-    assert (ran.status, ran.err.strip()) == (2, "key is not a PEM private key.")
+    assert ran.status == 2
+    assert ran.err.startswith("key is none of PEM, DER, JWK and base64url;")
     assert (await cli("keys", "generate", "--out", tmp_path / "no" / "such" / "x.pem")).status == 2
 
 
+async def test_a_key_is_shown_and_converted_in_every_form(cli: Cli, tmp_path: Path) -> None:
+    key = SigningKey.generate()
+    source = tmp_path / "key.pem"
+    source.write_text(key.to_pem())
+    forms = {"pem": "PKCS#8 PEM", "der": "PKCS#8 DER", "jwk": "JWK", "raw": "raw scalar"}
+    for to, form in forms.items():
+        target = tmp_path / f"key.{to}-copy"
+        assert (await cli("keys", "convert", source, "--to", to, "--out", target)).status == 0
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+        shown = json.loads((await cli("keys", "show", target, "--public", key.public_b64, "--json")).out)
+        assert shown == {"key_id": key.key_id, "application_server_key": key.public_b64, "format": form}
+        source = target
+    again = await cli("keys", "convert", "-", "--to", "pem", "--out", source, stdin=key.to_raw().encode())
+    assert (again.status, "not overwritten" in again.err) == (2, True)
+    pasted = await cli("keys", "show", "-", stdin=f'"{key.to_raw()}"\n'.encode())
+    assert pasted.out.startswith("Form: raw scalar\n")
+    other = await cli("keys", "show", source, "--public", SigningKey.generate().public_b64)
+    assert (other.status, "do not belong together" in other.err) == (2, True)
+    assert key.to_raw() not in pasted.text + again.text + other.text
+
+
 async def test_the_servers_own_key_is_shown(cli: Cli, stored: Stored) -> None:
-    assert len(json.loads((await cli("keys", "show", *stored.at, "--json")).out)["application_server_key"]) == 87
+    public = json.loads((await cli("keys", "show", *stored.at, "--json")).out)["application_server_key"]
+    assert len(public) == 87
+    assert (await cli("keys", "show", *stored.at, "--public", public)).status == 0
+    other = await cli("keys", "show", *stored.at, "--public", SigningKey.generate().public_b64)
+    assert (other.status, other.err.strip()) == (2, "public is not the server's public key.")
 
 
 async def test_subscriptions_are_listed_and_removed(cli: Cli, stored: Stored) -> None:

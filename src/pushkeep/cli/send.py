@@ -98,7 +98,7 @@ def send(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option("--key", metavar="FILE", help="VAPID private key (PEM); for a stored id, the server's."),
+        typer.Option("--key", metavar="FILE", help="VAPID private key, in any form; for a stored id, the server's."),
     ] = None,
     contact: Annotated[str | None, typer.Option("--contact", help="mailto: or https: contact for the token.")] = None,
     payload: Annotated[
@@ -125,7 +125,7 @@ def send(
     message.check()
     if (subscriber is None) == (subscription is None):
         raise InvalidInput("Name one recipient: a stored id, or --subscription FILE.", field="subscription")
-    signing_key = SigningKey.from_pem(read_file(key, field="key")) if key else None
+    signing_key = SigningKey.read(read_file(key, field="key")) if key else None
     if subscription is not None:
         if signing_key is None or contact is None:
             raise InvalidInput("--subscription needs --key and --contact.", field="key" if contact else "contact")

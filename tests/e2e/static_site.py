@@ -1,11 +1,8 @@
-"""A small site served from memory, with nothing of Pushkeep in it: for the drivers, the push service, the library."""
+"""A small page with nothing of Pushkeep in it: for the drivers, the push service, the library."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pushkeep.testing.static_site import Files
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Static</title>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
@@ -54,40 +51,10 @@ addEventListener("notificationclick", (event) => {
 addEventListener("notificationclose", (event) => event.waitUntil(tell({closed: event.notification.title})));
 """
 
-FILES: Mapping[str, tuple[str, str]] = {
+FILES: Files = {
     "/": ("text/html", PAGE),
     "/opened": ("text/html", "<!doctype html><link rel=icon href=data:,><title>Opened</title>"),
     "/page.js": ("text/javascript", PAGE_SCRIPT),
     "/worker.js": ("text/javascript", WORKER_SCRIPT),
     "/style.css": ("text/css", STYLE),
 }
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        found = FILES.get(self.path.partition("?")[0])
-        self.send_response(200 if found else 404)
-        kind, body = found or ("text/plain", "")
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        # As strict as a careful site's: a driver must not need eval().
-        self.send_header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'")
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextlib.contextmanager
-def static_site() -> Iterator[int]:
-    """Serve on a free loopback port; yields the port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from pushkeep.testing.browser import BrowserError, poll
+from pushkeep.testing.static_site import static_site
 
 from .desk import Desk
-from .static_site import static_site
+from .static_site import FILES
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
 def origin(desk: Desk) -> Iterator[str]:
-    with static_site() as port:
+    with static_site(FILES) as port:
         yield f"http://static-{desk.browser.name}.localhost:{port}"
 
 

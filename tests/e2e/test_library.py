@@ -9,12 +9,14 @@ import pytest
 import pytest_asyncio
 
 from pushkeep import PushClient, SigningKey
+from pushkeep.protocol.aesgcm import LEGACY_PLAINTEXT_BYTES_MAX
 from pushkeep.protocol.ece import PLAINTEXT_BYTES_MAX
 from pushkeep.protocol.verdict import Verdict
 from pushkeep.testing.browser import Page
+from pushkeep.testing.static_site import static_site
 
 from .desk import Desk
-from .static_site import static_site
+from .static_site import FILES
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +33,7 @@ class Subscribed:
 
 @pytest.fixture
 def origin(desk: Desk) -> Iterator[str]:
-    with static_site() as port:
+    with static_site(FILES) as port:
         yield f"http://library-{desk.browser.name}.localhost:{port}"
 
 
@@ -74,3 +76,18 @@ async def test_another_key_is_refused_and_nothing_is_shown(desk: Desk, subscribe
     assert outcome.verdict is Verdict.KEY_MISMATCH
     assert (await subscribed.client.send(subscribed.subscription, "mine", ttl=60)).accepted
     assert (await desk.notifications.next()).text == "mine"
+
+
+async def test_the_legacy_encoding_is_listed_by_no_browser_and_read_all_the_same(
+    desk: Desk, subscribed: Subscribed
+) -> None:
+    """So a subscription of today never gets it, and one that lists nothing else can be served."""
+    assert await subscribed.page.evaluate("PushManager.supportedContentEncodings") == ["aes128gcm"]
+    legacy = {**subscribed.subscription, "supportedContentEncodings": ["aesgcm"]}
+    for number, payload in enumerate(("Grüße", "x" * LEGACY_PLAINTEXT_BYTES_MAX)):
+        outcome = await subscribed.client.send(legacy, payload, ttl=60, urgency="high")
+        assert outcome.accepted, outcome
+        assert (await desk.notifications.next()).title == "pushed"
+        told = await subscribed.page.wait_for(f"window.told.filter(each => 'pushed' in each)[{number}]")
+        assert told == {"pushed": payload}
+    assert [one.encoding for one in desk.service.messages() if one.encoding] in ([], ["aesgcm"] * 2)

@@ -313,6 +313,46 @@ def test_it(push_service):
     result.assert_outcomes(passed=1)
 
 
+STRICT = """
+@pytest.mark.push_vendor("mozilla", "apple")
+def test_it(push_subscription, vapid_key, sent_messages):
+    with pytest.raises(WebPushException, match="strict: sub_placeholder"):
+        webpush(
+            push_subscription.to_dict(),
+            "Hello",
+            vapid_private_key=vapid_key.private,
+            vapid_claims={"sub": "mailto:me@example.com"},
+            ttl=60,
+        )
+    assert "docs/strict.md" in sent_messages.refused[0].remedy
+
+def test_not_met_before(push_subscription, vapid_key):
+    notify(push_subscription.to_dict(), "Hello", vapid_key.private)
+
+def test_nor_here(push_subscription, vapid_key):
+    notify(push_subscription.to_dict(), "Hello", vapid_key.private)
+    with pytest.raises(WebPushException, match="strict: token_refreshed"):
+        claims = {"sub": "mailto:me@my-site.org", "exp": 12 * 3600 + int(__import__("time").time())}
+        webpush(push_subscription.to_dict(), "Hi", vapid_private_key=vapid_key.private, vapid_claims=claims, ttl=60)
+"""
+
+
+@pytest.mark.parametrize("how", ["option", "ini"])
+def test_the_strict_service_is_an_option(user: pytest.Pytester, how: str) -> None:
+    if how == "ini":
+        user.makeini("[pytest]\npushkeep_strict = true\n")
+    run(user, STRICT, *(["--push-strict"] if how == "option" else [])).assert_outcomes(passed=4)
+
+
+def test_strict_rules_can_be_left_out(user: pytest.Pytester) -> None:
+    user.makeini("[pytest]\npushkeep_strict = true\npushkeep_strict_except = sub_placeholder token_refreshed\n")
+    run(user, STRICT).assert_outcomes(passed=1, failed=3)
+    user.makeini("[pytest]\npushkeep_strict = true\npushkeep_strict_except = no_such_rule\n")
+    result = run(user, STRICT)
+    result.assert_outcomes(errors=4)
+    result.stdout.fnmatch_lines(["*no_such_rule*docs/strict.md lists them*"])
+
+
 def test_a_proxy_of_the_environment_is_not_asked(user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "intranet.example")

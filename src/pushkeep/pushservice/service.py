@@ -122,7 +122,7 @@ class PushService(Addresses, Control):
         events = EventLog(now=now, kept=self._limits.events_kept)
         super().__init__(Hub(core, events, now=now, limits=self._limits), self._endpoint_of, in_force)
         self._autopush = Autopush(self._hub, self._endpoint_of)
-        judge = StrictService(strict_except) if strict else None
+        self._judge = judge = StrictService(strict_except) if strict else None
         self._resources = Resources(self._hub, self._own_origins, quirks=quirks, strict=judge)
         for fault in faults:
             in_force.add(fault)
@@ -218,6 +218,11 @@ class PushService(Addresses, Control):
         """
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
+
+    def forget_senders(self) -> None:
+        """A strict service compares no token, salt or key with those before; so that tests do not meet each other."""
+        if self._judge is not None:
+            self._judge.forget()
 
     # Connections
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,13 +38,14 @@ class LivePushService:
     """A push service that runs beside the test. Use it as a context manager, or the fixture ``push_service``.
 
     Args:
-        strict: refuse also what the real services let pass and should not.
+        strict: refuse also what only some vendor or RFC forbids or a good sender avoids (``docs/strict.md``).
+        strict_except: names of rules that are left out.
         seed: decides all chance of faults, so that a run can be repeated.
     """
 
-    def __init__(self, *, strict: bool = False, seed: int = 0) -> None:
+    def __init__(self, *, strict: bool = False, strict_except: Collection[str] = (), seed: int = 0) -> None:
         self.loop = BackgroundLoop("pushkeep-push-service")
-        self._strict, self._seed = strict, seed
+        self._strict, self._strict_except, self._seed = strict, tuple(strict_except), seed
         self._service: PushService | None = None
         self._record: Record | None = None
         self._ours: list[PushSubscription] = []
@@ -70,7 +71,8 @@ class LivePushService:
 
         Raises:
             Unavailable: the thread does not start.
-            ConfigurationError: nothing can be listened on, or no file written.
+            InvalidInput: ``strict_except`` names no rule.
+        ConfigurationError: nothing can be listened on, or no file written.
         """
         if self._service is not None:
             return
@@ -84,7 +86,7 @@ class LivePushService:
             raise
 
     async def _start(self) -> tuple[PushService, Record]:
-        service = PushService(strict=self._strict, seed=self._seed)
+        service = PushService(strict=self._strict, strict_except=self._strict_except, seed=self._seed)
         await service.start()
         return service, Record(service)
 
@@ -103,6 +105,7 @@ class LivePushService:
     def reset(self) -> None:
         """Leave nothing to the next test: faults are cleared, its subscriptions end, the record begins anew."""
         self.faults.clear()
+        self.loop.call(self.service.forget_senders)
         for subscription in self._ours:
             subscription.end()
         self._ours.clear()

@@ -27,10 +27,11 @@ _running = pytest.StashKey["LivePushService"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--push-strict`` and the ini option ``pushkeep_strict``."""
-    help_text = "refuse also what the real push services let pass and should not"
+    """``--push-strict`` and the ini options ``pushkeep_strict`` and ``pushkeep_strict_except``."""
+    help_text = "refuse also what only some push service or RFC forbids, or what a good sender avoids"
     parser.getgroup("pushkeep", "Web Push").addoption("--push-strict", action="store_true", help=help_text)
     parser.addini("pushkeep_strict", type="bool", default=False, help=help_text)
+    parser.addini("pushkeep_strict_except", type="args", default=[], help="names of strict rules that are left out")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,7 +80,8 @@ def _pushkeep_live(request: pytest.FixtureRequest) -> Iterator[LivePushService]:
             f"The local push service needs the Python package {error.name}; install pushkeep[testing].", pytrace=False
         )
     config = request.config
-    with LivePushService(strict=bool(config.getoption("--push-strict") or config.getini("pushkeep_strict"))) as live:
+    strict = bool(config.getoption("--push-strict") or config.getini("pushkeep_strict"))
+    with LivePushService(strict=strict, strict_except=config.getini("pushkeep_strict_except")) as live:
         yield live
 
 

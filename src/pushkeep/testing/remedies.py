@@ -42,7 +42,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         Refusal.NO_SUBSCRIBER: "Nobody listens there for now: send again later; keep the subscription.",
         Refusal.OVERLOADED: "Wait as long as Retry-After says and send again; keep the subscription.",
         Refusal.FAILED: "Send again later; keep the subscription.",
-        Refusal.STRICT: "The real services let this pass; it is refused because of --push-strict.",
+        Refusal.STRICT: "The vendor itself might let it pass; docs/strict.md says how a rule is left out.",
     }
 )
 

@@ -51,6 +51,11 @@ class StrictService:
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
         self._keys: OrderedDict[bytes, bytes] = OrderedDict()
 
+    def forget(self) -> None:
+        """Take the sender of the next request for one not met before: there is nothing that it could repeat."""
+        for seen in (self._tokens, self._salts, self._keys):
+            seen.clear()
+
     def objection(self, facts: Facts) -> Rule | None:
         """The first rule that the request breaks by itself."""
         broken = (rule for rule in REQUEST_RULES if rule.breaks is not None and rule.breaks(facts))

@@ -86,8 +86,8 @@ class CurlTransport:
         Raises:
             RuntimeError: the transport is closed, was made before a fork, or is used from another event loop.
         """
-        loop = self._reactor.bind()
         self._engine.check()
+        loop = self._reactor.bind()
         connect_to: str | None = None
         if self._engine.asks_proxy(request.endpoint.origin):
             found = await self._address(request.endpoint)
@@ -114,10 +114,10 @@ class CurlTransport:
         Raises:
             RuntimeError: as :meth:`post` does.
         """
+        self._engine.check()
         loop = self._reactor.bind()
         if not self._engine.asks_proxy(request.endpoint.origin):
             return self._engine.start(request, done)
-        self._engine.check()
 
         def tell(task: asyncio.Task[Answer]) -> None:
             if not task.cancelled():  # it raises only when the transport was closed before its first step
@@ -133,8 +133,8 @@ class CurlTransport:
         Raises:
             RuntimeError: as :meth:`post` does.
         """
-        self._reactor.bind()
         self._engine.check()
+        self._reactor.bind()
 
     def is_closing(self) -> bool:
         """Whether :meth:`aclose` has been called."""

@@ -151,7 +151,8 @@ class PushClient:
             if wait is None:
                 assert delivery.outcome is not None
                 return delivery.outcome
-            await self._sleeper.sleep(wait)
+            if wait > 0:  # the remedy of an answer is tried at once
+                await self._sleeper.sleep(wait)
 
     def send_many(
         self,

@@ -127,7 +127,8 @@ class SyncPushClient:
             if wait is None:
                 assert delivery.outcome is not None
                 return delivery.outcome
-            self._sleeper.sleep(wait)
+            if wait > 0:  # the remedy of an answer is tried at once
+                self._sleeper.sleep(wait)
 
     def send_many(
         self,

@@ -9,10 +9,12 @@ from pushkeep.errors import ConfigurationError
 from pushkeep.protocol.endpoint import is_loopback_host
 from pushkeep.pushservice.admin import ADMIN_PREFIX
 from pushkeep.pushservice.certificates import Certificates
+from pushkeep.pushservice.core import Subscription
 from pushkeep.pushservice.fcm.checkin import CHECKIN_PATH
 from pushkeep.pushservice.fcm.registration import REGISTRATION_PATH
 from pushkeep.pushservice.http.listener import Listener
-from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS
+from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS, endpoint, own_endpoint
+from pushkeep.pushservice.sink import Sink
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -22,7 +24,7 @@ class Addresses:
 
     _host: str
     _certificates: Certificates | None
-    _https: Listener
+    _https: Listener | Sink
     _plain: Listener
     _mcs: Listener
 
@@ -109,6 +111,19 @@ class Addresses:
     def _own_origins(self) -> frozenset[str]:
         names = {*LOOPBACK_NAMES, self._host} if is_loopback_host(self._host) else {self._host}
         return frozenset(f"https://{bracketed(name)}:{self._https.port}".removesuffix(":443") for name in names)
+
+    def _endpoint_of(self, subscription: Subscription) -> str:
+        return endpoint(
+            subscription.vendor,
+            subscription.token,
+            restricted=subscription.key is not None,
+            own_origin=self.url,
+            unifiedpush_origin=self.unifiedpush_url,
+        )
+
+    def _own_endpoint_of(self, subscription: Subscription) -> str:
+        restricted = subscription.key is not None
+        return own_endpoint(subscription.vendor, subscription.token, restricted=restricted, own_origin=self.url)
 
 
 def bracketed(host: str) -> str:

@@ -118,7 +118,7 @@ class Control:
 
     def subscription_for(self, endpoint: str) -> SubscriptionInfo | None:
         """The living subscription behind an endpoint of any vendor, found by its token."""
-        found = self._hub.core.subscriptions.get(token_of(endpoint))
+        found = self._hub.core.find(token_of(endpoint))
         return self._info(found) if found is not None else None
 
     def messages(self) -> list[MessageInfo]:

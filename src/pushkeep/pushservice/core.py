@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pushkeep.errors import Conflict, RateLimited
 from pushkeep.pushservice.limits import Limits
@@ -112,6 +113,22 @@ class Loss:
     reason: str
 
 
+class Crowd(Protocol):
+    """Subscriptions that are not remembered one by one; all of them are of one client."""
+
+    def find(self, token: str) -> Subscription | None:
+        """The living subscription behind an endpoint's token."""
+
+    def find_by_id(self, subscription_id: str) -> Subscription | None:
+        """The living subscription with this short id."""
+
+    def receive(self, message: Message, copies: int) -> None:
+        """A message is delivered so many times."""
+
+    def end(self, subscription: Subscription) -> None:
+        """The subscription ends."""
+
+
 class Core:
     """All state of one push service. Methods return what was lost on the way, so that it can be announced."""
 
@@ -122,6 +139,7 @@ class Core:
         self.clients: dict[str, Client] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.messages: dict[str, Message] = {}
+        self.crowds: dict[str, Crowd] = {}
         self._by_id: dict[str, Subscription] = {}
         self._body_bytes = 0
 
@@ -167,9 +185,19 @@ class Core:
         client.subscriptions[channel, key] = self.subscriptions[token] = self._by_id[made.id] = made
         return made, True
 
+    def find(self, token: str) -> Subscription | None:
+        """The living subscription behind an endpoint's token."""
+        found = self.subscriptions.get(token)
+        if found is None and self.crowds:
+            return next(filter(None, (crowd.find(token) for crowd in self.crowds.values())), None)
+        return found
+
     def subscription_by_id(self, subscription_id: str) -> Subscription | None:
         """Look a subscription up by its short id."""
-        return self._by_id.get(subscription_id)
+        found = self._by_id.get(subscription_id)
+        if found is None and self.crowds:
+            return next(filter(None, (crowd.find_by_id(subscription_id) for crowd in self.crowds.values())), None)
+        return found
 
     def channel(self, client: Client, channel: str, key: bytes | None = None) -> list[Subscription]:
         """A client's subscriptions of one channel, under ``key`` only if one is given."""
@@ -180,6 +208,8 @@ class Core:
     def end(self, subscription: Subscription) -> list[Loss]:
         """End a subscription with all its messages; its endpoint is gone from now on."""
         client = subscription.client
+        if client.id in self.crowds:
+            self.crowds[client.id].end(subscription)
         lost = [m for m in (*client.waiting.values(), *client.sent.values()) if m.subscription is subscription]
         for message in lost:
             self._remove(message)

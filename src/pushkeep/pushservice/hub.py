@@ -183,6 +183,8 @@ class Hub:
     def submit(self, subscription: Subscription, draft: Draft) -> Message:
         """Take a message for delivery; raises what :meth:`Core.accept` raises."""
         client, fate = subscription.client, FATE.get()
+        if client.id in self.core.crowds:
+            return self._submit_to_crowd(subscription, draft, fate)
         message, losses = self.core.accept(subscription, draft, online=self.is_online(client), now=self._clock())
         self.events.announce(
             Accepted(message_id=message.id, subscription_id=subscription.id, ttl=draft.ttl, topic=draft.topic)
@@ -197,6 +199,20 @@ class Hub:
         link = self.links.get(client.id)
         if link is not None:
             link.wake()
+        return message
+
+    def _submit_to_crowd(self, subscription: Subscription, draft: Draft, fate: Fate) -> Message:
+        """It is always connected, and takes every message at once."""
+        now = self._clock()
+        message = Message(self.core.tokens.message_id(), subscription, draft, now, now + draft.ttl, attempts=1)
+        self.events.announce(
+            Accepted(message_id=message.id, subscription_id=subscription.id, ttl=draft.ttl, topic=draft.topic)
+        )
+        if fate.lost:
+            self._lost([Loss(message, "lost")])
+            return message
+        self.core.crowds[subscription.client.id].receive(message, fate.copies)
+        self.written(message)
         return message
 
     def take(self, client: Client, link: Link) -> list[Message]:

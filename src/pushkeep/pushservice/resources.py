@@ -181,7 +181,7 @@ class Resources:
         restricted = claims is not None and claims.key_hash is not None
         if claims is None or route.version not in (None, "v2" if restricted else "v1"):
             raise _RefusedError(Refusal.UNKNOWN_ENDPOINT)
-        subscription = self._hub.core.subscriptions.get(route.token)
+        subscription = self._hub.core.find(route.token)
         strict, facts = self._strict, Facts(request, route, self._hub.now())
         if strict is not None:
             _object_strictly(strict.objection(facts), subscription)

@@ -13,19 +13,14 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from pushkeep.errors import ConfigurationError, InvalidInput
-from pushkeep.protocol.endpoint import Endpoint, is_loopback_host
-from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
-from pushkeep.protocol.subscription import AUTH_BYTES
-from pushkeep.protocol.subscription import Subscription as BrowserSubscription
-from pushkeep.pushservice.addresses import LOOPBACK_NAMES, Addresses
+from pushkeep.errors import ConfigurationError
+from pushkeep.protocol.endpoint import is_loopback_host
+from pushkeep.pushservice.addresses import LOOPBACK_NAMES
 from pushkeep.pushservice.admin import ADMIN_PREFIX, Admin
 from pushkeep.pushservice.autopush import Autopush
 from pushkeep.pushservice.certificates import Certificates, write_private
 from pushkeep.pushservice.control import Control
-from pushkeep.pushservice.core import Core, Subscription
+from pushkeep.pushservice.core import Core
 from pushkeep.pushservice.events import EventLog
 from pushkeep.pushservice.faults import Fault, Faults
 from pushkeep.pushservice.faults.application import FaultLayer
@@ -39,11 +34,12 @@ from pushkeep.pushservice.http.message import Request, Response, text_response
 from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.hub import Hub
 from pushkeep.pushservice.limits import Limits
-from pushkeep.pushservice.personalities import PERSONALITIES, Quirks, personalities
-from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS, endpoint, own_endpoint
+from pushkeep.pushservice.personalities import Quirks, personalities
+from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS
 from pushkeep.pushservice.personalities.strict import StrictService
-from pushkeep.pushservice.resources import ANDROID, Resources
-from pushkeep.pushservice.subscriber import LocalSubscriber
+from pushkeep.pushservice.resources import Resources
+from pushkeep.pushservice.sink import Sink
+from pushkeep.pushservice.subscribing import Subscribing
 from pushkeep.pushservice.tokens import TokenBytes, Tokens
 
 _SECRET_BYTES = 32
@@ -53,7 +49,7 @@ _SWEEP_SECONDS = 5.0  # only when an expired message leaves the lists; delivery 
 Observer = Callable[[Request, Response], None]
 
 
-class PushService(Addresses, Control):
+class PushService(Subscribing, Control):
     """A push service for stock browsers on this machine. Use it as an async context manager.
 
     Args:
@@ -71,6 +67,7 @@ class PushService(Addresses, Control):
         strict: refuse also what some vendor or RFC forbids or a good sender avoids, with the rule's own sentence.
         strict_except: names of rules that are left out.
         http2: whether HTTP/2 is offered to senders, as every real service does; HTTP/1.1 always is.
+        sink: take every POST on the https port with 201 and keep nothing, for benchmarks; :attr:`sink` counts.
         faults: in force from the beginning; :attr:`faults` adds and removes them later.
         seed: makes every chance of the faults, and the ids of subscriptions, the same in each run.
         now: epoch seconds; decides TTLs and token lifetimes.
@@ -96,6 +93,7 @@ class PushService(Addresses, Control):
         strict: bool = False,
         strict_except: Collection[str] = (),
         http2: bool = True,
+        sink: bool = False,
         faults: Iterable[Fault | str] = (),
         seed: int | None = None,
         now: Callable[[], float] = time.time,
@@ -108,14 +106,18 @@ class PushService(Addresses, Control):
             )
         self._host = host
         self._ports = (port, autopush_port, mcs_port)
+        self.sink: Sink | None = None
+        self._is_sink = sink
         self._protocols = ("h2", "http/1.1") if http2 else ("http/1.1",)
+        self._seed = seed
         self._state_dir = state_dir
         self._limits = limits or Limits()
         self._now = now
         self._token_bytes = token_bytes
         self._cleanup = contextlib.AsyncExitStack()
         self._certificates: Certificates | None = None
-        self._https = self._plain = self._mcs = Listener(_serve_nothing, limits=self._limits)
+        self._plain = self._mcs = Listener(_serve_nothing, limits=self._limits)
+        self._https = self._plain
         self.admin_token = admin_token or token_bytes(24).hex()
         core = Core(Tokens(self._secret(), token_bytes), self._limits, subscription_id=_ids(seed))
         in_force = Faults(seed=seed or 0, now=now, counters_max=self._limits.subscriptions_max)
@@ -151,7 +153,10 @@ class PushService(Addresses, Control):
             certificates = Certificates.load_or_make(self._directory(), tuple(names))
             self._certificates = certificates
             https = certificates.server_context(self._protocols)
-            self._https = Listener(self._serve_https, limits=self._limits, tls=https)
+            if self._is_sink:
+                self._https = self.sink = Sink(limits=self._limits, tls=https)
+            else:
+                self._https = Listener(self._serve_https, limits=self._limits, tls=https)
             self._plain = Listener(self._serve_plain, limits=self._limits)
             mcs = Mcs(self._hub)
             self._mcs = Listener(mcs.serve, limits=self._limits, tls=certificates.server_context(()))
@@ -197,19 +202,8 @@ class PushService(Addresses, Control):
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             self._hub.expire()
-
-    def _endpoint_of(self, subscription: Subscription) -> str:
-        return endpoint(
-            subscription.vendor,
-            subscription.token,
-            restricted=subscription.key is not None,
-            own_origin=self.url,
-            unifiedpush_origin=self.unifiedpush_url,
-        )
-
-    def _own_endpoint_of(self, subscription: Subscription) -> str:
-        restricted = subscription.key is not None
-        return own_endpoint(subscription.vendor, subscription.token, restricted=restricted, own_origin=self.url)
+            if self.sink is not None:
+                self.sink.sweep()
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Show ``observer`` each request to a push resource with its answer; the returned function ends that.
@@ -251,63 +245,6 @@ class PushService(Addresses, Control):
         if request.path == REGISTRATION_PATH:
             return answer_registration(request, self._hub)
         return text_response(404, "Here are check-in, registration and the autopush WebSocket.\n")
-
-    # Subscribers without a browser
-
-    async def subscribe(
-        self,
-        application_server_key: bytes | None = None,
-        *,
-        vendor: str = "mozilla",
-        encodings: tuple[str, ...] = ("aes128gcm",),
-        device: str = "desktop",
-    ) -> LocalSubscriber:
-        """Make a subscription that is received here; it is connected at once.
-
-        Args:
-            application_server_key: 65 octets; the subscription is bound to it. May be None for "mozilla" and
-                "unifiedpush" only.
-            vendor: "mozilla", "fcm", "apple", "wns" or "unifiedpush": whose endpoint, limits and answers.
-            encodings: what the subscription says that its browser supports.
-            device: "android" for one that Mozilla reaches through Google's service, with its lower limit; it does
-                not show in the endpoint.
-
-        Raises:
-            InvalidInput: another vendor or device, or a key that is not a P-256 point.
-            RateLimited: a limit on subscriptions is reached.
-        """
-        _check_kind(application_server_key, vendor, device)
-        hub, tokens = self._hub, self._hub.core.tokens
-        client = hub.core.client(tokens.short_id(), "local", hub.now())
-        app = ANDROID if device == ANDROID else ""
-        mailbox = hub.subscribe(client, vendor=vendor, channel=client.id, key=application_server_key, app=app)
-        private = ec.generate_private_key(ec.SECP256R1())
-        subscription = BrowserSubscription(
-            Endpoint.parse(self._endpoint_of(mailbox)),
-            encode_point(private.public_key()),
-            self._token_bytes(AUTH_BYTES),
-            encodings=encodings,
-        )
-        subscriber = LocalSubscriber(
-            hub, client, mailbox, subscription=subscription, private=private, own_endpoint=self._own_endpoint_of
-        )
-        self._resources.know(subscriber)
-        subscriber.connect()
-        return subscriber
-
-
-def _check_kind(key: bytes | None, vendor: str, device: str) -> None:
-    if vendor not in PERSONALITIES:
-        raise InvalidInput(f"vendor must be one of {', '.join(PERSONALITIES)}.", field="vendor")
-    if device not in ("desktop", ANDROID) or (device == ANDROID and vendor != "mozilla"):
-        raise InvalidInput("device must be desktop, or android for the vendor mozilla.", field="device")
-    if key is not None:
-        decode_point(key, field="application_server_key")
-    elif vendor not in ("mozilla", "unifiedpush"):
-        raise InvalidInput(
-            f"application_server_key must be {POINT_BYTES} octets; only mozilla and unifiedpush do without.",
-            field="application_server_key",
-        )
 
 
 def _ids(seed: int | None) -> Callable[[], str] | None:

@@ -154,7 +154,7 @@ class LocalSubscriber:
             return  # receive() wakes it again
         for message in self._hub.take(self._client, self):
             self._hub.written(message)
-            received = self._open(message)
+            received = read_message(message, private=self._private, auth=self.subscription.auth)
             code = 101 if isinstance(received, Undecryptable) else 100
             self._arrived.append(received)
             self._hub.acknowledge(self._client, message.id, code=code)
@@ -175,32 +175,52 @@ class LocalSubscriber:
         Raises:
             Undecryptable: another encoding, or not encrypted for this subscription.
         """
-        if not body:
-            return None
-        auth = self.subscription.auth
-        if encoding == "aesgcm":
-            return open_legacy(
-                body, encryption=encryption or "", crypto_key=crypto_key or "", ua_private=self._private, auth=auth
-            )
-        if encoding != "aes128gcm":
-            raise Undecryptable("Content-Encoding must be aes128gcm or aesgcm.")
-        return open_sealed(body, ua_private=self._private, auth=auth)
-
-    def _open(self, message: Message) -> ReceivedMessage | Undecryptable:
-        draft = message.draft
-        try:
-            data = self.open(
-                draft.body, encoding=draft.encoding, encryption=draft.encryption, crypto_key=draft.crypto_key
-            )
-        except Undecryptable as error:
-            return error
-        return ReceivedMessage(
-            data,
-            draft.ttl,
-            draft.urgency,
-            draft.topic,
-            message.id,
-            draft.encoding,
-            len(draft.body),
-            message.attempts,
+        return _open_body(
+            body,
+            encoding=encoding,
+            encryption=encryption,
+            crypto_key=crypto_key,
+            private=self._private,
+            auth=self.subscription.auth,
         )
+
+
+def read_message(
+    message: Message, *, private: ec.EllipticCurvePrivateKey, auth: bytes
+) -> ReceivedMessage | Undecryptable:
+    """Decrypt a message with a subscription's keys; what cannot be decrypted is returned as the error."""
+    draft = message.draft
+    try:
+        data = _open_body(
+            draft.body,
+            encoding=draft.encoding,
+            encryption=draft.encryption,
+            crypto_key=draft.crypto_key,
+            private=private,
+            auth=auth,
+        )
+    except Undecryptable as error:
+        return error
+    return ReceivedMessage(
+        data, draft.ttl, draft.urgency, draft.topic, message.id, draft.encoding, len(draft.body), message.attempts
+    )
+
+
+def _open_body(
+    body: bytes,
+    *,
+    encoding: str | None,
+    encryption: str | None,
+    crypto_key: str | None,
+    private: ec.EllipticCurvePrivateKey,
+    auth: bytes,
+) -> bytes | None:
+    if not body:
+        return None
+    if encoding == "aesgcm":
+        return open_legacy(
+            body, encryption=encryption or "", crypto_key=crypto_key or "", ua_private=private, auth=auth
+        )
+    if encoding != "aes128gcm":
+        raise Undecryptable("Content-Encoding must be aes128gcm or aesgcm.")
+    return open_sealed(body, ua_private=private, auth=auth)

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
 
-_IDENTITY_BYTES = 16  # RFC 8030 section 8.3 asks for 120 bits or more
+IDENTITY_BYTES = 16  # RFC 8030 section 8.3 asks for 120 bits or more
 _MAC_BYTES = 16
 _TOKEN_CHARACTERS_MAX = 256
 _FCM_MARK = ":APA91b"  # real registration tokens look so; a sender that mangles a colon in a path shows up here
@@ -55,15 +55,28 @@ class Tokens:
     def _mac(self, purpose: bytes, data: bytes) -> bytes:
         return hmac.digest(self._secret, purpose + b"\0" + data, "sha256")[:_MAC_BYTES]
 
-    def endpoint_token(self, vendor: str, key: bytes | None) -> str:
-        """A new token for an endpoint of ``vendor``, bound to ``key`` if one is given, as it stands in the URL."""
-        content = self._token_bytes(_IDENTITY_BYTES) + (hashlib.sha256(key).digest() if key else b"")
-        prefix = b64url_encode(self._token_bytes(8)) + _FCM_MARK if vendor == "fcm" else ""
+    def endpoint_token(self, vendor: str, key: bytes | None, *, identity: bytes | None = None) -> str:
+        """A token for an endpoint of ``vendor``, bound to ``key`` if one is given, as it stands in the URL.
+
+        It is a new one unless its ``identity``, 16 octets, is given; :meth:`identity` finds that again.
+        """
+        known = identity or self._token_bytes(IDENTITY_BYTES)
+        content = known + (hashlib.sha256(key).digest() if key else b"")
+        prefix = b64url_encode(self._mac(b"prefix", known)[:8]) + _FCM_MARK if vendor == "fcm" else ""
         data = content + self._mac((vendor + prefix).encode(), content)
         return _wns_text(data) if vendor == "wns" else prefix + b64url_encode(data)
 
     def open_endpoint_token(self, vendor: str, token: str) -> TokenClaims | None:
         """Read a token; None if it was not issued here, or not for ``vendor``."""
+        content = self._content(vendor, token)
+        return None if content is None else TokenClaims(vendor, content[IDENTITY_BYTES:] or None)
+
+    def identity(self, vendor: str, token: str) -> bytes | None:
+        """The identity in a token issued here for ``vendor``."""
+        content = self._content(vendor, token)
+        return None if content is None else content[:IDENTITY_BYTES]
+
+    def _content(self, vendor: str, token: str) -> bytes | None:
         if len(token) > _TOKEN_CHARACTERS_MAX:
             return None
         head, mark, rest = token.partition(_FCM_MARK)
@@ -79,11 +92,11 @@ class Tokens:
         content, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac((vendor + prefix).encode(), content)):
             return None
-        return TokenClaims(vendor, content[_IDENTITY_BYTES:] or None)
+        return content
 
     def message_id(self) -> str:
         """A new message id, 128 bits: whoever knows it may withdraw the message."""
-        return b64url_encode(self._token_bytes(_IDENTITY_BYTES))
+        return b64url_encode(self._token_bytes(IDENTITY_BYTES))
 
     @staticmethod
     def is_message_id(text: str) -> bool:

@@ -104,7 +104,7 @@ class FaultLayer:
         """Vendor and subscription of a request, and under what its requests are counted."""
         tokens = tuple(_possible_tokens(request))
         for token in tokens:
-            found = self._hub.core.subscriptions.get(token)
+            found = self._hub.core.find(token)
             if found is not None:
                 return found.vendor, found.id, found.id
         for token in tokens:

@@ -282,7 +282,7 @@ async def test_too_many_recipients_are_refused_before_anything_is_sent(world: Wo
 async def test_a_payload_that_does_not_fit_is_refused_by_how_much(world: World) -> None:
     await world.register()
     for content, excess in ((b"x" * 3994, 1), (b"x" * 5000, 1007)):
-        with pytest.raises(PayloadTooLarge, match=f"{excess} octets over") as caught:
+        with pytest.raises(PayloadTooLarge, match=f"{excess} octets too large") as caught:
             await send(world, content=content)
         assert caught.value.excess_bytes == excess
     with pytest.raises(PayloadTooLarge):

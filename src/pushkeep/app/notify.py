@@ -14,13 +14,13 @@ from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
 from pushkeep.domain.notification import Content, Target, compile_payload
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord
-from pushkeep.errors import InvalidInput, PayloadTooLarge, PushkeepError, Unavailable
+from pushkeep.errors import InvalidInput, PushkeepError, Unavailable
 from pushkeep.ports import ResultUpdate
-from pushkeep.protocol.ece import OVERHEAD_BYTES, PLAINTEXT_BYTES_MAX
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
-from pushkeep.protocol.vendors import VENDORS
+from pushkeep.protocol.sizes import check_size
+from pushkeep.protocol.vendors import UNKNOWN, VENDORS
 
 RECIPIENTS_MAX = 1000
 """The caller waits while it is sent: about a second of curve work. More wants a queue."""
@@ -101,7 +101,7 @@ async def notify(
         if isinstance(content, Content)
         else content
     )
-    _check_size(payload, ())
+    _check_size(payload, [UNKNOWN.name])
     recipients, missing = await _resolve(services, project, target, min(recipients_max, RECIPIENTS_MAX))
     _check_size(payload, {recipient.record.vendor for recipient in recipients})
     keys = {key.id: signing_key or key.key for key in await services.store.signing_keys(project)}
@@ -111,15 +111,9 @@ async def notify(
 
 
 def _check_size(payload: bytes | None, vendors: Iterable[str]) -> None:
-    """Refuse what no recipient's push service takes, before the first message leaves."""
-    limits = [VENDORS[name].body_bytes_max - OVERHEAD_BYTES for name in vendors if name in VENDORS]
-    limit = min([PLAINTEXT_BYTES_MAX, *limits])
-    excess = len(payload or b"") - limit
-    if excess > 0:
-        raise PayloadTooLarge(
-            f"payload is {excess} octets over the limit of {limit}; shorten the body or the data.",
-            excess_bytes=excess,
-        )
+    """Refuse what a recipient's push service does not take, before the first message leaves."""
+    for name in vendors:
+        check_size(VENDORS.get(name, UNKNOWN), len(payload or b""))
 
 
 async def _resolve(

@@ -15,9 +15,9 @@ from pushkeep.protocol.outcome import Outcome, read_answer
 from pushkeep.protocol.padding import PaddingPolicy, no_padding
 from pushkeep.protocol.remedy import apply_remedy
 from pushkeep.protocol.request import PushOptions, PushRequest, build_request
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.token_cache import TokenCache
-from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.vendors import Vendor
 
 DEADLINE_SECONDS_MIN = 60.0

@@ -7,16 +7,19 @@ ARGS ?=
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz docs coverage format clean
+.PHONY: help demo test test-live check bench fuzz docs coverage format clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1	\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1	\2/' | expand -t 18
 
 demo: $(STAMPS)/run ## run the demo at http://localhost:8200 (ARGS="--offline --browser firefox" for more)
 	$(VENV)/bin/pushkeep demo $(ARGS)
 
 test: $(STAMPS)/dev $(STAMPS)/system $(STAMPS)/peers ## set up everything and run all tests (ARGS="-k NAME" for some)
 	$(PY) -m pushkeep.testing.offline -- $(PY) -m pytest $(ARGS)
+
+test-live: $(STAMPS)/dev ## compare the real push services with the recordings (internet; says what else it needs)
+	@$(PY) -m tests.recorded.live
 
 check: $(STAMPS)/dev coverage ## lint, types, layers, docs in step, protocol coverage
 	$(VENV)/bin/ruff check .

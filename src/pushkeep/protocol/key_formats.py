@@ -34,9 +34,7 @@ _COMPRESSED_BYTES = 33
 _DER_FIRST_OCTET = 0x30
 _TEXT = re.compile(rb"(?:\xef\xbb\xbf)?[\t-\r -~]*")
 _AROUND = " \t\r\n\v\f\ufeff\"'`,;"
-_UNKNOWN = (
-    "key is none of PEM, DER, JWK and base64url; give the key itself, or the pathlib.Path of its file instead of a name"
-)
+_UNKNOWN = "key is none of PEM, DER, JWK and base64url; a file's name is no key"
 _MISMATCH = "key's private and public halves do not belong together; take both from one pair"
 
 

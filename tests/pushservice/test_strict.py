@@ -251,6 +251,7 @@ async def test_a_token_is_kept_for_an_hour_per_key_and_origin() -> None:
         (b'{"web_push":8030,"notification":{"title":"x"}}', "payload_blank"),
         (b'{"web_push":8030,"notification":{"title":"","navigate":"https://a.example"}}', "payload_blank"),
         (b'{"web_push":8030,"notification":{"title":"x","navigate":"https://a.example"}}', "201"),
+        (b'{"web_push":8030,"notification":{"title":"x","navigate":"/news"}}', "201"),
         (b'{"title":"x"}', "201"),
         (b"hello", "201"),
         (b"[" * 3000, "201"),

@@ -9,6 +9,7 @@ import uuid
 import httpx
 import pytest
 
+from pushkeep import PushClient
 from pushkeep.pushservice import LocalSubscriber, PushService, Quirks
 from pushkeep.pushservice.events import Dropped, Refused
 from pushkeep.pushservice.personalities import PERSONALITIES
@@ -116,6 +117,8 @@ async def test_apple_accepts_with_an_apns_id_and_nothing_else(service: PushServi
     assert "location" not in answer.headers
     identity = answer.headers["apns-id"]
     assert str(uuid.UUID(identity)).upper() == identity
+    message = await subscriber.receive(5)
+    assert (await service.wait_for_ack(identity, 5)).message_id == message.message_id
 
 
 @pytest.mark.parametrize(
@@ -292,6 +295,19 @@ async def test_wns_answers_200_where_asked_to() -> None:
         sender = Sender(service)
         async with sender.client:
             assert (await send(sender, await wns(service))).status_code == 200
+
+
+async def test_wns_may_be_without_http2() -> None:
+    async with PushService(quirks=Quirks(wns_http1_only=True)) as service:
+        versions: list[str] = []
+        service.observe(lambda request, _: versions.append(request.version))
+        subscriber, other = await wns(service), await apple(service)
+        async with PushClient(
+            key=KEY, contact="mailto:push@acme-news.org", origin_map=service.origin_map_entries()
+        ) as client:
+            for receiver in (subscriber, other):
+                assert (await client.send(receiver.subscription, b"x")).verdict == "accepted"
+        assert versions == ["1.1", "2"]
 
 
 # UnifiedPush

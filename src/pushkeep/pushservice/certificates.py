@@ -12,7 +12,7 @@ import hashlib
 import ipaddress
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,8 +59,25 @@ class Certificates:
                 field="state_dir",
             ) from None
 
-    def server_context(self, alpn: Sequence[str]) -> ssl.SSLContext:
-        """A context for listening, TLS 1.2 or newer."""
+    def server_context(self, alpn: Sequence[str], *, http1_hosts: Collection[str] = ()) -> ssl.SSLContext:
+        """A context for listening, TLS 1.2 or newer.
+
+        Args:
+            alpn: the protocols offered; none for connections that are not HTTP.
+            http1_hosts: names at which only HTTP/1.1 is offered, to clients that send the name (SNI).
+        """
+        context = self._context(alpn)
+        if http1_hosts:
+            old = self._context(("http/1.1",))
+
+            def choose(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+                if name in http1_hosts:
+                    connection.context = old
+
+            context.sni_callback = choose
+        return context
+
+    def _context(self, alpn: Sequence[str]) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self._leaf_file)

@@ -234,8 +234,8 @@ class Control:
         return await self._hub.events.wait(kind, seconds=timeout, matching=matching, after=after)
 
     async def wait_for_ack(self, message_id: str, timeout: float) -> Acked:
-        """The client's acknowledgement of a message; ``message_id`` may be the whole Location."""
-        wanted = message_id.rpartition("/")[2]
+        """The client's acknowledgement of a message; ``message_id`` may be the whole Location, or an ``apns-id``."""
+        wanted = self._hub.core.tokens.message_id_of(message_id)
         return await self._hub.events.wait(
             Acked, seconds=timeout, matching=lambda event: event.message_id == wanted, what="ack"
         )

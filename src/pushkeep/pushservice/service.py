@@ -35,7 +35,7 @@ from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.hub import Hub
 from pushkeep.pushservice.limits import Limits
 from pushkeep.pushservice.personalities import Quirks, personalities
-from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS
+from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS, WNS_HOST
 from pushkeep.pushservice.personalities.strict import StrictService
 from pushkeep.pushservice.resources import Resources
 from pushkeep.pushservice.sink import Sink
@@ -129,6 +129,7 @@ class PushService(Subscribing, Control):
         for fault in faults:
             in_force.add(fault)
         self._faulty = FaultLayer(in_force, self._hub, self._resources.handle, personalities(quirks or Quirks()))
+        self._http1_hosts = (WNS_HOST,) if quirks is not None and quirks.wns_http1_only else ()
         self._admin = Admin(self, self.admin_token, self.overview)
         self._observers: list[Observer] = []
 
@@ -152,7 +153,7 @@ class PushService(Subscribing, Control):
             names = dict.fromkeys((*LOOPBACK_NAMES, *VENDOR_HOSTS, self._host))
             certificates = Certificates.load_or_make(self._directory(), tuple(names))
             self._certificates = certificates
-            https = certificates.server_context(self._protocols)
+            https = certificates.server_context(self._protocols, http1_hosts=self._http1_hosts)
             if self._is_sink:
                 self._https = self.sink = Sink(limits=self._limits, tls=https)
             else:

@@ -24,6 +24,7 @@ _TOKEN_CHARACTERS_MAX = 256
 _FCM_MARK = ":APA91b"  # real registration tokens look so; a sender that mangles a colon in a path shows up here
 _WNS_MARK = "BQYAAAD%2f%2b"  # real channel tokens begin and are encoded so; a sender that decodes the query shows up
 _PERCENT = {"+": "%2b", "/": "%2f", "=": "%3d"}
+_APNS_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 TokenBytes = Callable[[int], bytes]
@@ -97,6 +98,12 @@ class Tokens:
     def message_id(self) -> str:
         """A new message id, 128 bits: whoever knows it may withdraw the message."""
         return b64url_encode(self._token_bytes(IDENTITY_BYTES))
+
+    @staticmethod
+    def message_id_of(text: str) -> str:
+        """The message id in a Location, an ``apns-id``, or a message id."""
+        name = text.rpartition("/")[2]
+        return b64url_encode(bytes.fromhex(name.replace("-", ""))) if _APNS_ID.fullmatch(name) else name
 
     @staticmethod
     def is_message_id(text: str) -> bool:

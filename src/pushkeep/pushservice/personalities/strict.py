@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 
 from pushkeep.errors import InvalidInput
+from pushkeep.protocol.payload import DECLARATIVE_MAGIC, parse_declarative
 from pushkeep.pushservice.http.message import Response, text_response
 from pushkeep.pushservice.personalities.strict_facts import Facts
 from pushkeep.pushservice.personalities.strict_rules import (
@@ -26,6 +27,7 @@ REFRESH_SECONDS_MIN = 3600
 REMEMBERED_MAX = 50_000
 """Salts and keys of so many messages are compared, about 15 MB; a generator that repeats itself does so sooner."""
 
+_SOME_SCOPE = "https://site.invalid/"  # the worker's is not known here, and a relative address is right in any
 _TOKENS_MAX = 10_000  # pairs of key and origin; a test has a few
 
 
@@ -112,7 +114,7 @@ def _is_other(seen: OrderedDict[bytes, bytes], part: bytes, body: bytes) -> bool
 
 
 def _is_blank(plaintext: bytes) -> bool:
-    """Nothing but white space, an empty JSON value, or a declarative message without title or address."""
+    """Nothing but white space, an empty JSON value, or a declarative message that browsers do not take for one."""
     if not plaintext.strip():
         return True
     try:
@@ -121,8 +123,5 @@ def _is_blank(plaintext: bytes) -> bool:
         return False
     if content in (None, "", [], {}):
         return True
-    if not isinstance(content, dict) or content.get("web_push") != 8030:
-        return False
-    notification = content.get("notification")
-    shown = notification if isinstance(notification, dict) else {}
-    return not all(isinstance(shown.get(name), str) and shown[name] for name in ("title", "navigate"))
+    is_meant = isinstance(content, dict) and content.get("web_push") == DECLARATIVE_MAGIC
+    return is_meant and parse_declarative(plaintext, base=_SOME_SCOPE) is None

@@ -136,7 +136,7 @@ def parse_response(
     answer = PushResponse(
         status,
         {name.lower(): value for name, value in pairs},
-        (body.encode() if isinstance(body, str) else bytes(body))[:RESPONSE_BODY_BYTES_MAX],
+        (body.encode(errors="replace") if isinstance(body, str) else bytes(body))[:RESPONSE_BODY_BYTES_MAX],
     )
     return read_answer(
         _vendor(request, vendor),

@@ -1,9 +1,11 @@
-"""``pushkeep send``: one message to one subscription, stored or in a file."""
+"""``pushkeep send``: one message to one subscription, stored or in a file, or to many in a file."""
 
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +30,7 @@ from pushkeep.cli.common import (
     stop,
 )
 from pushkeep.domain.origin_map import OriginMap
+from pushkeep.domain.retry import RetryPolicy
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.request import TTL_SECONDS_DEFAULT, PushOptions, Urgency
@@ -36,12 +39,14 @@ from pushkeep.protocol.subscription import Subscription
 
 if TYPE_CHECKING:
     from pushkeep.app.notify import RecipientResult
+    from pushkeep.client import PushClient
     from pushkeep.config import Settings
     from pushkeep.domain.notification import Content
 
 _EXAMPLE = example(
     "pushkeep send HMV192av --title Hello --body 'Your parcel has arrived' --url /parcels/7",
     "pushkeep send --subscription subscription.json --key vapid.pem --contact mailto:you@your-domain.org --payload hi",
+    "pushkeep send --recipients all.jsonl --key vapid.pem --contact mailto:you@your-domain.org --payload hi --json",
 )
 
 
@@ -96,6 +101,10 @@ def send(
         Path | None,
         typer.Option("--subscription", metavar="FILE", help="Instead: a file with the browser's subscription JSON."),
     ] = None,
+    recipients: Annotated[
+        Path | None,
+        typer.Option("--recipients", metavar="FILE", help="Or: a file of JSON Lines (see above), or - for stdin."),
+    ] = None,
     key: Annotated[
         Path | None,
         typer.Option("--key", metavar="FILE", help="VAPID private key, in any form; for a stored id, the server's."),
@@ -112,36 +121,71 @@ def send(
     ] = TTL_SECONDS_DEFAULT,
     urgency: Annotated[str | None, typer.Option("--urgency", help=", ".join(Urgency))] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="Replaces an undelivered message of this topic.")] = None,
+    attempts: Annotated[
+        int, typer.Option("--attempts", help="Try so often while it is throttled or fails in passing.")
+    ] = 1,
     map_origin: MapOrigin = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
-    """Send one message and say what the push service answered.
+    """Send one message, or one to each of many recipients, and say what the push services answered.
 
-    Exit status: 0 accepted, 2 usage, 3 gone, 4 key or token refused, 5 throttled or a passing fault, 6 anything else
-    that was not accepted.
+    Each line of a --recipients file is a browser's subscription JSON, or an object with a "subscription" and any of
+    "payload", "ttl", "urgency", "topic" and "reference" in place of the options. A bad line is reported by its number
+    and stops nobody.
+
+    Exit status: 0 accepted, 2 usage or a bad line, 3 gone, 4 key or token refused, 5 throttled or a passing fault,
+    6 anything else that was not accepted, or failures of several kinds.
     """
     message = Message(read_payload(payload), title, body, url, PushOptions.of(ttl=ttl, urgency=urgency, topic=topic))
     message.check()
-    if (subscriber is None) == (subscription is None):
-        raise InvalidInput("Name one recipient: a stored id, or --subscription FILE.", field="subscription")
+    if [subscriber, subscription, recipients].count(None) != 2:
+        raise InvalidInput(
+            "Name one recipient, a stored id or --subscription FILE, or many with --recipients FILE.",
+            field="subscription",
+        )
     signing_key = SigningKey.read(read_file(key, field="key")) if key else None
-    if subscription is not None:
-        if signing_key is None or contact is None:
-            raise InvalidInput("--subscription needs --key and --contact.", field="key" if contact else "contact")
-        _send_to_file(subscription, signing_key, contact, message, map_origin, json)
-    else:
-        assert subscriber is not None
-        if contact is not None:
-            raise InvalidInput("A stored subscription is sent to with the server's own contact.", field="contact")
+    retry = RetryPolicy(attempts_max=attempts)
+    if subscriber is not None:
+        if contact is not None or attempts != 1:
+            raise InvalidInput(
+                "A stored subscription is sent to with the server's own contact, and as often as the server does.",
+                field="contact" if contact is not None else "attempts",
+            )
         _send_to_stored(subscriber, signing_key, message, map_origin, data_dir, json)
+        return
+    if signing_key is None or contact is None:
+        option = "--recipients" if subscription is None else "--subscription"
+        raise InvalidInput(f"{option} needs --key and --contact.", field="key" if contact else "contact")
+    origins = OriginMap.parse(map_origin) if map_origin else None
+    open_client = partial(_client, key=signing_key, contact=contact, origin_map=origins, retry=retry)
+    if subscription is not None:
+        _send_to_file(subscription, message, open_client, json)
+    elif recipients is not None:
+        _send_to_recipients(recipients, message, open_client, json)
 
 
-def _send_to_file(
-    file: Path, key: SigningKey, contact: str, message: Message, map_origin: list[str] | None, json: bool
-) -> None:
+def _client(*, key: SigningKey, contact: str, origin_map: OriginMap | None, retry: RetryPolicy) -> PushClient:
+    from pushkeep.client import PushClient
+
+    return PushClient(key=key, contact=contact, origin_map=origin_map, retry=retry)
+
+
+def _send_to_file(file: Path, message: Message, open_client: Callable[[], PushClient], json: bool) -> None:
     subscription = Subscription.from_json(read_file(file, field="subscription"))
-    outcome = run(_post(subscription, key, contact, message, OriginMap.parse(map_origin) if map_origin else None))
+    options = message.options
+
+    async def post() -> Outcome:
+        async with open_client() as client:
+            return await client.send(
+                subscription,
+                message.plain_payload(),
+                ttl=options.ttl,
+                urgency=options.urgency,
+                topic=options.topic,
+            )
+
+    outcome = run(post())
     if json:
         print_json({"recipient": subscription.endpoint.label, **outcome.to_dict()})
     else:
@@ -149,20 +193,15 @@ def _send_to_file(
     stop(EXIT_BY_VERDICT[outcome.verdict])
 
 
-async def _post(
-    subscription: Subscription, key: SigningKey, contact: str, message: Message, origin_map: OriginMap | None
-) -> Outcome:
-    from pushkeep.client import PushClient
+def _send_to_recipients(file: Path, message: Message, open_client: Callable[[], PushClient], json: bool) -> None:
+    from pushkeep.cli.recipients import Tally, opened, send_to_all
 
-    options = message.options
-    async with PushClient(key=key, contact=contact, origin_map=origin_map) as client:
-        return await client.send(
-            subscription,
-            message.plain_payload(),
-            ttl=options.ttl,
-            urgency=options.urgency,
-            topic=options.topic,
-        )
+    async def post() -> Tally:
+        with opened(file, message.plain_payload(), message.options) as recipients:
+            async with open_client() as client:
+                return await send_to_all(client, recipients, as_json=json)
+
+    stop(run(post()).status)
 
 
 def _report(name: str, outcome: Outcome) -> None:

@@ -20,7 +20,7 @@ _edit = st.tuples(
 )
 
 
-def _apply(data: bytes, edit: tuple[str, float, bytes, int]) -> bytes:
+def damage(data: bytes, edit: tuple[str, float, bytes, int]) -> bytes:
     kind, place, token, count = edit
     at = int(place * len(data))
     if kind == "put":
@@ -38,7 +38,7 @@ def near(seeds: tuple[bytes, ...]) -> st.SearchStrategy[bytes]:
     def edited(pair: tuple[bytes, list[tuple[str, float, bytes, int]]]) -> bytes:
         data, edits = pair
         for edit in edits:
-            data = _apply(data, edit)
+            data = damage(data, edit)
         return data
 
     return st.one_of(

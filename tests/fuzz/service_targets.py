@@ -146,7 +146,7 @@ _LOGIN = (
     + protobuf.fixed64(7, 3)
     + protobuf.integer(16, 1)
 )
-_MCS = bytes([7, 2]) + protobuf.encode_varint(len(_LOGIN)) + _LOGIN + bytes([0, 2, 16, 5])
+MCS_LOGIN = bytes([7, 2]) + protobuf.encode_varint(len(_LOGIN)) + _LOGIN + bytes([0, 2, 16, 5])
 _HEADERS = b"ttl: 60\nurgency: high\ntopic: news\ncontent-encoding: aes128gcm\n\n" + BODY
 _LEGACY = encryption_header(Legacy.SALT).encode() + b";rs=4096\n" + crypto_key_header(Legacy.AS_PUBLIC).encode()
 
@@ -186,6 +186,6 @@ SERVICE_TARGETS = (
     Target("push_request", push_request, (_HEADERS, b"ttl: 0\ncontent-encoding: aesgcm\nencryption: salt=a\n\nx")),
     Target("base64", base64, (b"AAAA", b"-_-_AA==", b"+/+/AA")),
     Target("autopush", autopush, tuple(json.dumps(frame).encode() for frame in _FRAMES)),
-    Target("mcs", mcs, (_MCS, b"\x00" + _MCS[1:])),
+    Target("mcs", mcs, (MCS_LOGIN, b"\x00" + MCS_LOGIN[1:])),
     Target("protobuf", protobuf_message, (_LOGIN, protobuf.integer(2**29 - 1, 2**64 - 1))),
 )

@@ -1,8 +1,8 @@
-"""``python -m bench``: measure everything in one interleaved run and keep the results.
+"""``python -m bench``: measure everything in one interleaved run, keep the results and draw them.
 
-In each round every contender sends its share, one after the other, so that whatever the machine does meanwhile
-happens to all of them; the numbers are medians over the rounds. Counted is the processor time, user and system,
-of this process alone; the servers are other processes.
+In each round every contender sends its share at every distance, one after the other, so that whatever the machine
+does meanwhile happens to all of them; the numbers are medians over the rounds. Counted is the processor time, user
+and system, of the sender's process alone; the servers are other processes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
@@ -23,29 +24,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import contenders, report
-from bench.contenders import Contender, World
-from bench.report import Line
-from bench.sinks import running
+from bench import floor, memory, ours, page, peers, report
+from bench.report import Line, Results
+from bench.servers import Servers, Site, running
+from bench.world import Contender, World
 
 RESULTS = Path(__file__).parent / "results"
-NOTES = [
-    f"The floor is the sum of the first two lines, {contenders.CONCURRENCY} requests at a time. Every message has "
-    f"{len(contenders.PAYLOAD)} octets of payload and one of {contenders.RECIPIENTS} recipients' keys. Medians over "
-    "interleaved rounds; processor time is user and system time of the sending process.",
-    "",
-    "The HTTP/2 senders post to `nghttpd` (which answers 200), pywebpush, which speaks HTTP/1.1 only, to a small "
-    "server of the benchmark (201); both are processes of their own on the same machine, so the messages a second "
-    "are those of sender and server sharing it.",
-    "",
-    "*From JSON* reads and checks each subscription anew, as an application without our store does. *As documented* is "
-    "one blocking call after the other, each with a connection and a key file of its own; *async session* is pywebpush "
-    "at its best, key loaded once and connections kept.",
-]
+LATENCIES_MS = (0, 30, 100)
+WARM_UP_SHARE = 0.2
+"""The first round, which opens the connections, is smaller and not counted."""
 
 
 def spent() -> float:
-    """Processor seconds this process has used."""
+    """Processor seconds this process has used, all threads included."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
@@ -53,88 +44,142 @@ def spent() -> float:
 class Bench:
     """One run."""
 
-    def __init__(self, world: World, *, messages: int, rounds: int) -> None:
+    def __init__(self, world: World, servers: Servers, *, messages: int, rounds: int) -> None:
         self._world = world
+        self._servers = servers
         self._messages = messages
         self._rounds = rounds
-        self.lines: dict[str, Line] = {}
+        self._lines: dict[tuple[str, int], Line] = {}
+        self._busiest = dict.fromkeys(servers.processes, 0.0)
 
-    def run(self, progress: Progress) -> list[Line]:
-        """Measure every contender, round by round."""
-        with contextlib.closing(uvloop.new_event_loop()) as fast, contextlib.closing(asyncio.new_event_loop()) as plain:
-            loops = {"uvloop": fast, "asyncio": plain}
-            stacks = {name: contextlib.AsyncExitStack() for name in loops}
-            entered = [(loop, loop.run_until_complete(self._enter(name, stacks[name]))) for name, loop in loops.items()]
-            order = [(loop, contender) for loop, members in entered for contender in members]
-            order.sort(key=lambda pair: _ORDER.index(pair[1].name))
-            task = progress.add_task("", total=(self._rounds + 1) * len(order))
+    def run(self, progress: Progress) -> tuple[list[Line], dict[str, float]]:
+        """Measure every contender, round by round; the lines, and how busy each server was at most."""
+        with self._entered() as contenders:
+            task = progress.add_task("", total=(self._rounds + 1) * len(contenders))
             for number in range(self._rounds + 1):
-                for loop, contender in order:
-                    progress.update(task, description=f"{contender.title}"[:50])
-                    loop.run_until_complete(self._slice(contender, warm_up=number == 0))
+                for site, contender in contenders:
+                    progress.update(task, description=f"{site.latency_ms:>3} ms  {contender.title}"[:60])
+                    self._slice(site, contender, warm_up=number == 0)
                     progress.advance(task)
-            for name, loop in loops.items():
-                loop.run_until_complete(stacks[name].aclose())
-        return list(self.lines.values())
+        return list(self._lines.values()), self._busiest
 
-    async def _enter(self, loop: str, stack: contextlib.AsyncExitStack) -> list[Contender]:
+    @contextlib.contextmanager
+    def _entered(self) -> Iterator[list[tuple[Site, Contender]]]:
+        fast, plain = uvloop.new_event_loop(), asyncio.new_event_loop()
+        stacks = {loop: contextlib.AsyncExitStack() for loop in (fast, plain)}
+        with contextlib.ExitStack() as stack:
+            for loop, entered in stacks.items():
+                stack.callback(loop.close)
+                stack.callback(_leave, loop, entered)
+            found = []
+            for site in self._servers.sites:
+                near = site.latency_ms == 0
+                made = fast.run_until_complete(self._asynchronous(site, fast, stacks[fast]))
+                if near:
+                    made.insert(0, floor.curve(self._world))
+                    made.append(floor.libcurl_select(self._world, site))
+                    on_asyncio = plain.run_until_complete(ours.send(self._world, site, plain, stacks[plain]))
+                    made.append(Contender("send_asyncio", "PushClient.send, asyncio loop", on_asyncio.run))
+                made.append(ours.sync_send_many(self._world, site, stack))
+                made.append(peers.web_push(self._world, site, stack))
+                made.append(peers.pywebpush_documented(self._world, site))
+                found += [(site, contender) for contender in sorted(made, key=lambda one: _ORDER.index(one.name))]
+            yield found
+
+    async def _asynchronous(
+        self, site: Site, loop: asyncio.AbstractEventLoop, stack: contextlib.AsyncExitStack
+    ) -> list[Contender]:
         world = self._world
-        if loop == "asyncio":
-            return [await stack.enter_async_context(contenders.pushkeep(world, loop=loop))]
-        return [
-            contenders.curve(world),
-            await stack.enter_async_context(contenders.libcurl(world)),
-            await stack.enter_async_context(contenders.pushkeep(world)),
-            await stack.enter_async_context(contenders.pushkeep(world, as_json=True)),
-            await stack.enter_async_context(contenders.pywebpush_async(world)),
-            contenders.pywebpush_documented(world),
+        made = [
+            await floor.libcurl(world, site, loop, stack),
+            await ours.send_many(world, site, loop, stack),
+            await ours.send(world, site, loop, stack),
+            await peers.pywebpush_async(world, site, loop, stack),
         ]
+        if site.latency_ms == 0:
+            made.append(await ours.send(world, site, loop, stack, from_json=True))
+            made += await floor.Steps(world, site).contenders(loop, stack)
+        return made
 
-    async def _slice(self, contender: Contender, *, warm_up: bool) -> None:
-        count = max(1, int(self._messages * contender.weight * (0.2 if warm_up else 1)))
-        line = self.lines.setdefault(contender.name, Line(contender.name, contender.title))
+    def _slice(self, site: Site, contender: Contender, *, warm_up: bool) -> None:
+        count = max(2, round(self._messages * contender.share * (WARM_UP_SHARE if warm_up else 1)))
+        index = (contender.name, site.latency_ms)
+        line = self._lines.setdefault(index, Line(contender.name, contender.title, site.latency_ms))
         gc.collect()
-        started, cpu = time.perf_counter(), spent()
-        await contender.run(count)
+        others, started, cpu = self._servers.seconds(), time.perf_counter(), spent()
+        elsewhere = contender.run(count)
         cpu, wall = spent() - cpu, time.perf_counter() - started
-        if not warm_up:
-            line.messages = count
-            line.cpu_us.append(cpu / count * 1e6)
-            line.wall_us.append(wall / count * 1e6)
+        if warm_up:
+            return
+        line.messages = count
+        line.cpu_us.append((cpu if elsewhere is None else elsewhere) / count * 1e6)
+        line.wall_us.append(wall / count * 1e6)
+        for name, seconds in self._servers.seconds().items():
+            self._busiest[name] = max(self._busiest[name], (seconds - others[name]) / wall)
 
 
-_ORDER = ("curve", "libcurl", "pushkeep", "pushkeep_json", "pushkeep_asyncio", "pywebpush_async", "pywebpush")
+def _leave(loop: asyncio.AbstractEventLoop, entered: contextlib.AsyncExitStack) -> None:
+    loop.run_until_complete(entered.aclose())
+
+
+_ORDER = (
+    "curve",
+    "libcurl",
+    "libcurl_select",
+    *floor.STEPS,
+    "send_many",
+    "sync_send_many",
+    "send",
+    "send_json",
+    "send_asyncio",
+    "web_push",
+    "pywebpush_async",
+    "pywebpush",
+)
 
 
 def main() -> None:
     """Read the command line, run, print, write."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--messages", type=int, default=5000, help="in each round; slow contenders send fewer")
+    parser.add_argument("--messages", type=int, default=3000, help="in each round; slow contenders send fewer")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--long", type=int, default=100_000, help="messages of the run that watches memory")
     parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the results")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md and its pictures alone")
     arguments = parser.parse_args()
     console = Console()
     if not console.is_terminal:
-        console.width = 110  # a log has room
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as sinks:
-        os.environ["REQUESTS_CA_BUNDLE"] = str(sinks.ca_file)  # pywebpush has no other way to be told
-        columns = (TextColumn("{task.description:<50}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        console.width = 120  # a log has room
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), LATENCIES_MS) as servers:
+        os.environ["REQUESTS_CA_BUNDLE"] = str(servers.ca_file)  # pywebpush has no other way to be told
+        columns = (TextColumn("{task.description:<60}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:
-            bench = Bench(World(sinks, Path(folder)), messages=arguments.messages, rounds=arguments.rounds)
-            lines = bench.run(progress)
-    table = Table(*report.HEADINGS, title="Cost of one message")
-    for row in report.rows(lines):
-        table.add_row(*row)
-    console.print(table)
-    ours = next(line for line in lines if line.name == report.OURS)
-    reached = report.ratio(ours, lines)
-    console.print(f"PushClient costs {reached:.2f} times the floor; the aim is at most {report.TARGET_RATIO:.1f}.")
+            world = World(servers.ca_file, Path(folder))
+            bench = Bench(world, servers, messages=arguments.messages, rounds=arguments.rounds)
+            lines, busiest = bench.run(progress)
+        with console.status(f"send_many of {arguments.long:,} messages, watching memory"):
+            held = memory.measure(servers, arguments.long)
     date = datetime.datetime.now(datetime.UTC)
+    results = Results(lines, held, busiest, arguments.rounds, date)
+    _print(console, results)
     arguments.output.mkdir(parents=True, exist_ok=True)
     target = arguments.output / f"{date:%Y-%m-%d}"
-    target.with_suffix(".json").write_text(report.as_json(lines, date))
-    target.with_suffix(".md").write_text(report.as_markdown(lines, date, NOTES))
+    target.with_suffix(".json").write_text(report.as_json(results))
+    target.with_suffix(".md").write_text(page.results_page(results))
     console.print(f"Written to {target}.md and {target}.json.")
+    if not arguments.no_page:
+        page.update(results)
+        console.print("Drawn and written into docs/performance.md.")
+
+
+def _print(console: Console, results: Results) -> None:
+    for latency in LATENCIES_MS:
+        table = Table(*report.HEADINGS, title=f"One message, {latency} ms round trip")
+        for row in report.rows(results, latency):
+            table.add_row(*row)
+        console.print(table)
+    for sentence in page.findings(results):
+        console.print(f"- {sentence}")
 
 
 if __name__ == "__main__":

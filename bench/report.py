@@ -8,44 +8,113 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pycurl
+from cryptography.hazmat.backends.openssl import backend
 
 FLOOR = ("curve", "libcurl")
 """What cannot be avoided: the ratio of a sender is its cost to the sum of these two."""
 
-OURS = "pushkeep"
-TARGET_RATIO = 2.0
+OURS = "send_many"
 PACKAGES = ("pushkeep", "cryptography", "pycurl", "uvloop", "pywebpush", "aiohttp")
 
 
 @dataclass
 class Line:
-    """One contender's measurements, one number for each round.
+    """One contender's measurements at one distance, one number for each round.
 
     Attributes:
-        cpu_us: processor time of this process for a message, user and system, in microseconds.
+        latency_ms: round trip to the server.
+        cpu_us: processor time for a message, user and system, in microseconds.
         wall_us: time on the clock for a message, in microseconds.
         messages: sent in each round.
     """
 
     name: str
     title: str
+    latency_ms: int
     messages: int = 0
     cpu_us: list[float] = field(default_factory=list)
     wall_us: list[float] = field(default_factory=list)
 
+    @property
+    def cpu(self) -> float:
+        """Median processor time for a message, in microseconds."""
+        return statistics.median(self.cpu_us)
 
-def floors(lines: list[Line]) -> list[float]:
-    """The floor of each round."""
-    return [sum(pair) for pair in zip(*(line.cpu_us for line in lines if line.name in FLOOR), strict=True)]
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The quartiles."""
+        if len(self.cpu_us) < 2:
+            return self.cpu, self.cpu
+        low, _, high = statistics.quantiles(self.cpu_us, n=4, method="inclusive")
+        return low, high
+
+    @property
+    def per_second(self) -> float:
+        """Messages a second, by the median round."""
+        return 1e6 / statistics.median(self.wall_us)
 
 
-def ratio(line: Line, lines: list[Line]) -> float:
-    """The median over the rounds of cost to floor: both sides are from the same seconds of the same machine."""
-    return statistics.median(cost / floor for cost, floor in zip(line.cpu_us, floors(lines), strict=True))
+@dataclass
+class Memory:
+    """How much a ``send_many`` holds, whatever the number of its messages.
+
+    Attributes:
+        messages: sent so far.
+        peak_mb: the process's largest resident set until then, in megabytes.
+    """
+
+    messages: list[int] = field(default_factory=list)
+    peak_mb: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Results:
+    """One run.
+
+    Attributes:
+        lines: every contender at every distance, in the order of the table.
+        memory: of a long ``send_many``.
+        servers: by name, the largest share of one core that a server used while a contender ran.
+        rounds: how often each was measured.
+    """
+
+    lines: list[Line]
+    memory: Memory
+    servers: dict[str, float]
+    rounds: int
+    date: datetime.datetime
+
+    def line(self, name: str, latency_ms: int = 0) -> Line | None:
+        """The line of that name at that distance."""
+        return next((line for line in self.lines if (line.name, line.latency_ms) == (name, latency_ms)), None)
+
+    def at(self, latency_ms: int) -> list[Line]:
+        """The lines of one distance."""
+        return [line for line in self.lines if line.latency_ms == latency_ms]
+
+    def floor(self, latency_ms: int) -> list[float]:
+        """The floor at that distance, round by round. The curve work knows no distance."""
+        parts = [self.line("curve", 0), self.line("libcurl", latency_ms)]
+        return [sum(costs) for costs in zip(*(part.cpu_us for part in parts if part), strict=True)]
+
+    def of_floor(self, line: Line) -> float:
+        """The median over the rounds of cost to floor: both are from the same minute of the same machine."""
+        return _median_ratio(line.cpu_us, self.floor(line.latency_ms))
+
+    def of_ours(self, line: Line) -> float:
+        """The median over the rounds of cost to our own ``send_many`` at the same distance."""
+        ours = self.line(OURS, line.latency_ms)
+        return _median_ratio(line.cpu_us, ours.cpu_us) if ours else float("nan")
+
+
+def _median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def machine() -> dict[str, str]:
@@ -58,67 +127,60 @@ def machine() -> dict[str, str]:
         ),
         platform.processor(),
     )
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         "cpu": f"{model}, {os.cpu_count()} cores",
         "load": f"{os.getloadavg()[1]:.1f}",  # over five minutes; above the number of cores, others were at work
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
+        "node": node.removeprefix("v"),
+        "openssl": backend.openssl_version_text(),
         "libcurl": pycurl.version,
-        **versions,
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
 
-def as_json(lines: list[Line], date: datetime.datetime) -> str:
+def as_json(results: Results) -> str:
     """Everything, raw numbers included."""
     content = {
-        "date": date.isoformat(timespec="seconds"),
+        "date": results.date.isoformat(timespec="seconds"),
         "machine": machine(),
-        "floor_cpu_us": round(statistics.median(floors(lines)), 1),
+        "rounds": results.rounds,
+        "servers_busiest": {name: round(share, 3) for name, share in results.servers.items()},
+        "memory": asdict(results.memory),
         "lines": [
             {
                 **asdict(line),
-                "cpu_us_median": round(statistics.median(line.cpu_us), 1),
-                "ratio_to_floor": round(ratio(line, lines), 3),
+                "cpu_us_median": round(line.cpu, 1),
+                "messages_per_second": round(line.per_second, 1),
+                "of_floor": round(results.of_floor(line), 3),
+                "of_ours": round(results.of_ours(line), 3),
             }
-            for line in lines
+            for line in results.lines
         ],
     }
     return json.dumps(content, indent=1) + "\n"
 
 
-def rows(lines: list[Line]) -> list[tuple[str, str, str, str, str]]:
-    """Title, processor time, its spread, ratio to the floor, messages a second."""
-    found = []
-    for line in lines:
-        cpu = statistics.median(line.cpu_us)
-        per_second = 1e6 / statistics.median(line.wall_us)
-        spread = f"{min(line.cpu_us):,.0f} to {max(line.cpu_us):,.0f}"
-        found.append((line.title, f"{cpu:,.0f}", spread, f"{ratio(line, lines):.2f}", f"{per_second:,.0f}"))
+HEADINGS = ("", "CPU µs/message", "middle half", "of the floor", "times ours", "messages/s")
+
+
+def rows(results: Results, latency_ms: int) -> list[tuple[str, ...]]:
+    """The table of one distance; the steps of a message are not contenders and have a table of their own."""
+    found: list[tuple[str, ...]] = []
+    for line in results.at(latency_ms):
+        if line.name.startswith("step_"):
+            continue
+        low, high = line.spread
+        floor = latency_ms == 0 or line.name != "curve"
+        found.append(
+            (
+                line.title,
+                f"{line.cpu:,.0f}",
+                f"{low:,.0f} to {high:,.0f}",
+                f"{results.of_floor(line):.2f}" if floor else "",
+                "" if line.name in FLOOR or line.name == "libcurl_select" else f"{results.of_ours(line):.1f}",
+                f"{line.per_second:,.0f}",
+            )
+        )
     return found
-
-
-HEADINGS = ("", "CPU µs/message", "spread", "of the floor", "messages/s")
-
-
-def as_markdown(lines: list[Line], date: datetime.datetime, notes: list[str]) -> str:
-    """A page for the repository."""
-    facts = machine()
-    table = ["| " + " | ".join(HEADINGS) + " |", "|---|---|---|---|---|"]
-    table += ["| " + " | ".join(row) + " |" for row in rows(lines)]
-    return "\n".join(
-        [
-            f"# Benchmark of {date.date()}",
-            "",
-            f"{facts['cpu']}, load average {facts['load']}; {facts['system']}; Python {facts['python']}; "
-            + ", ".join(f"{name} {facts[name]}" for name in PACKAGES)
-            + ".",
-            "",
-            f"`{facts['libcurl']}`",
-            "",
-            *table,
-            "",
-            *notes,
-            "",
-        ]
-    )

@@ -71,7 +71,7 @@ def fuzz_all(seconds: int) -> int:
         )
         said = run.stdout + run.stderr
         executed = next((line for line in said.splitlines() if "number_of_executed_units" in line), "")
-        inputs = executed.partition(":")[2].strip()
+        inputs = executed.rpartition(" ")[2] or "no"
         print(f"{name}: {'found something' if run.returncode else 'nothing found'} in {inputs} inputs", flush=True)
         if run.returncode:
             failed.append(name)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pushkeep import PushClient, SigningKey
-from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.pushservice import LocalSubscriber, PushService
 
 CONTACT = "mailto:ops@example.org"
@@ -22,8 +21,8 @@ def key() -> SigningKey:
 
 @pytest.fixture(scope="session")
 def raw_key(key: SigningKey) -> str:
-    """The private key as web-push and py_vapid write it: base64url of the scalar's 32 octets."""
-    return b64url_encode(key.private.private_numbers().private_value.to_bytes(32, "big"))
+    """The private key as web-push and py_vapid write it."""
+    return key.to_raw()
 
 
 @pytest.fixture

@@ -94,3 +94,12 @@ async def test_we_verify_tokens_node_signs() -> None:
     for result in await run("crypto.cjs", [{"verb": "sign", "claims": claims}] * 20):
         found = verify(str(result["header"]), audience="https://push.example.net", now=now)
         assert (found.contact, found.expires_at) == (CONTACT, claims["exp"])
+
+
+async def test_a_key_that_node_made_is_read_in_every_form_it_writes() -> None:
+    for made in await run("crypto.cjs", [{"verb": "keys"}] * 5):
+        der, jwk = b64_decode(made["der"], field="der"), made["jwk"]
+        assert isinstance(jwk, dict)
+        forms: list[str | bytes | dict[str, object]] = [str(made["pkcs8"]), str(made["sec1"]), der, jwk, str(jwk["d"])]
+        for form in forms:
+            assert SigningKey.read(form, public=str(made["public"])).public_b64 == made["public"]

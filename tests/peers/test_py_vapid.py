@@ -53,3 +53,9 @@ def test_a_key_that_we_made_is_py_vapids_too(key: SigningKey) -> None:
     claims = {"aud": AUDIENCE, "sub": CONTACT, "exp": int(time.time()) + 3600}
     found = verify(theirs.sign(claims)["Authorization"], audience=AUDIENCE, now=time.time())
     assert found.public_bytes == key.public_bytes
+
+
+def test_and_in_the_raw_form_it_prefers(key: SigningKey) -> None:
+    claims = {"aud": AUDIENCE, "sub": CONTACT, "exp": int(time.time()) + 3600}
+    header = Vapid02.from_string(key.to_raw()).sign(claims)["Authorization"]
+    assert verify(header, audience=AUDIENCE, now=time.time()).public_bytes == key.public_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -84,3 +85,9 @@ async def test_refusals_reach_it_with_the_vendors_words(service: PushService, ke
     assert "No such subscription" in str(ended["body"])
     assert mismatch["statusCode"] == 401
     assert "VAPID public key mismatch" in str(mismatch["body"])
+
+
+async def test_its_key_pairs_are_read_as_they_are_printed() -> None:
+    for made in await run("web_push.cjs", [{"verb": "keys"}] * 20):
+        assert SigningKey.read(str(made["privateKey"]), public=str(made["publicKey"])).public_b64 == made["publicKey"]
+        assert SigningKey.read(json.dumps(made)).to_raw() == made["privateKey"]

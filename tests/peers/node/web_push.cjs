@@ -1,5 +1,5 @@
 // npm web-push, driven by JSON: an array of jobs on standard input, an array of results on standard output.
-// A job is {verb: "send" | "details", subscription, payload?, payloadBase64?, options?}.
+// A job is {verb: "send" | "details" | "keys", subscription, payload?, payloadBase64?, options?}.
 'use strict';
 
 const webPush = require('web-push');
@@ -7,6 +7,7 @@ const webPush = require('web-push');
 async function run(job) {
   const payload = job.payloadBase64 === undefined ? job.payload : Buffer.from(job.payloadBase64, 'base64');
   try {
+    if (job.verb === 'keys') return webPush.generateVAPIDKeys();
     if (job.verb === 'details') {
       const {endpoint, method, headers, body} = webPush.generateRequestDetails(job.subscription, payload, job.options);
       return {endpoint, method, headers, body: body === null ? null : Buffer.from(body).toString('base64')};

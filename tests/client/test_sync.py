@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,39 +24,13 @@ from pushkeep import (
 )
 from pushkeep.errors import ConfigurationError
 from pushkeep.pushservice import PushService
-from tests.transport.servers import Authority, Behaviour, Behaviour2, Server, answer, answer2, http1, http2
+from tests.transport.servers import Authority, Behaviour, Behaviour2, Serving, answer, answer2, http1, http2
 
 from .conftest import CONTACT
 from .test_send_many import OTHER, Counted, whom
 
 SECONDS = 10
 """Bound on waits for what takes milliseconds."""
-
-
-class Serving:
-    """A server of ``tests.transport.servers`` in a thread with a loop of its own, for callers that block."""
-
-    def __init__(self, make: Callable[[], contextlib.AbstractAsyncContextManager[Server]]) -> None:
-        self._make = make
-        self._loop = asyncio.new_event_loop()
-        self._end = asyncio.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
-
-    async def _serve(self) -> None:
-        async with self._make() as self._server:
-            self._ready.set()
-            await self._end.wait()
-
-    def __enter__(self) -> Server:
-        self._thread.start()
-        assert self._ready.wait(SECONDS)
-        return self._server
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(SECONDS)
-        self._loop.close()
 
 
 def serving2(authority: Authority, behave: Behaviour2, *names: str) -> Serving:
@@ -240,7 +213,7 @@ def test_closing_waits_for_other_threads_and_refuses_what_comes_after(authority:
         with pytest.raises(RuntimeError, match="closed"):
             client.send(whom(), "x")
         assert closing.is_alive()
-        serving._loop.call_soon_threadsafe(release.set)
+        serving.call_soon(release.set)
         closing.join(SECONDS)
         sending.join(SECONDS)
     assert outcomes[0].accepted

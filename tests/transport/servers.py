@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,3 +194,36 @@ async def http2(behave: Behaviour2, context: ssl.SSLContext, host: str = "127.0.
 
     async with listening(handle, context, host) as state:
         yield state
+
+
+READY_SECONDS_MAX = 10
+
+
+class Serving:
+    """A server in a thread with a loop of its own, for callers that block."""
+
+    def __init__(self, make: Callable[[], contextlib.AbstractAsyncContextManager[Server]]) -> None:
+        self._make = make
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
+
+    async def _serve(self) -> None:
+        async with self._make() as self._server:
+            self._ready.set()
+            await self._end.wait()
+
+    def call_soon(self, action: Callable[[], object]) -> None:
+        """Do something in the server's loop."""
+        self._loop.call_soon_threadsafe(action)
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        assert self._ready.wait(READY_SECONDS_MAX)
+        return self._server
+
+    def __exit__(self, *_: object) -> None:
+        self.call_soon(self._end.set)
+        self._thread.join(READY_SECONDS_MAX)
+        self._loop.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ import pytest
 
 from pushkeep.adapters.http2 import CurlTransport
 from pushkeep.domain.origin_map import OriginMap
+from pushkeep.errors import ConfigurationError
 from pushkeep.protocol.answer import PushResponse, TransportFailure
 
 from .requests import request
 from .servers import HOST, ORIGIN, Authority, Server, answer2, http2, listening
+from .test_guard import aimed_at
 
 PUBLIC = "198.41.0.4"
 
@@ -144,6 +147,42 @@ async def test_a_mapped_origin_is_dialled_past_the_proxy(authority: Authority) -
     ):
         assert isinstance(await transport.post(request()), PushResponse)
     assert proxy.targets == []
+
+
+@pytest.mark.parametrize("status", ["200 Connection established", "407 Proxy Authentication Required"])
+async def test_the_proxys_password_is_for_the_proxy_alone(
+    authority: Authority, status: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    async with (
+        http2(answer2(), authority.server_context(alpn=("h2",))) as server,
+        proxying(server.port, status) as proxy,
+        CurlTransport(
+            proxy=proxy.url.replace("http://", "http://ann:s%3Acret@"),
+            ca_file=str(authority.file),
+            pinned_addresses={HOST: [PUBLIC]},
+        ) as transport,
+    ):
+        got = await transport.post(request())
+        assert isinstance(got, PushResponse) is status.startswith("200")
+        assert "cret" not in f"{got!r} {transport!r} {vars(transport)!r} {caplog.text}"
+    expected = base64.b64encode(b"ann:s:cret").decode()
+    assert f"Proxy-Authorization: Basic {expected}" in proxy.heads[0]
+    for seen in server.requests:
+        assert seen.header("proxy-authorization") is None
+
+
+def test_a_wrong_proxy_is_refused_without_its_password() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        CurlTransport(proxy="socks5://ann:secret@proxy.example:1080")
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_name_that_cannot_be_resolved_for_the_proxy_is_said_so() -> None:
+    async with CurlTransport(proxy="http://127.0.0.1:9") as transport:
+        got = await transport.post(aimed_at("a" * 64 + ".example", 443))  # longer than any name server takes
+    assert isinstance(got, TransportFailure)
+    assert (got.kind, got.request_sent) == ("resolve", False)
 
 
 async def test_a_dead_proxy_is_a_failed_connect() -> None:

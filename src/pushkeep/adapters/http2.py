@@ -166,5 +166,5 @@ class CurlTransport:
             return self._addresses.learn(endpoint, addresses_of(found), loop.time())
         except Refused as reason:
             return refused(str(reason))
-        except OSError:
+        except (OSError, UnicodeError):  # the latter for a name that no name server could be asked for
             return UNRESOLVED

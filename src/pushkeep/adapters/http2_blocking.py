@@ -140,8 +140,8 @@ def _look_up(endpoint: Endpoint, seconds_max: float) -> Sequence[str]:
     def look_up() -> None:
         try:
             found.put(addresses_of(socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)))
-        except OSError as error:
-            found.put(error)
+        except (OSError, UnicodeError) as error:  # the latter for a name that no name server could be asked for
+            found.put(OSError(str(error)))
 
     # The system's resolver takes no time limit, so it is left behind when it does not answer.
     threading.Thread(target=look_up, name="pushkeep-resolver", daemon=True).start()

@@ -21,7 +21,6 @@ from tests.cli.conftest import COMMAND_SECONDS_MAX
 README = Path(__file__).parents[2] / "README.md"
 BIN = Path(sys.executable).parent
 MARKED = re.compile(r"<!-- tested: ([a-z-]+) -->\n```(?:[a-z]*)\n(.*?)```", re.DOTALL)
-PUSHSERVICE = README.parent / "docs" / "pushservice.md"
 EXAMPLES = dict(MARKED.findall(README.read_text()))
 
 
@@ -93,11 +92,6 @@ async def test_the_local_push_service(tmp_path: Path, environment: dict[str, str
     said = re.search(r"# (accepted .*)", EXAMPLES["pushservice"])
     assert said is not None
     assert (await python(EXAMPLES["pushservice"], tmp_path, environment)).strip() == said[1]
-
-
-async def test_the_push_service_page(tmp_path: Path, environment: dict[str, str]) -> None:
-    ((_, example),) = MARKED.findall(PUSHSERVICE.read_text())
-    assert (await python(example, tmp_path, environment)).split() == ["b'second'", "gone"]
 
 
 @asynccontextmanager

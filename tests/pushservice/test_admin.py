@@ -185,3 +185,45 @@ async def test_waits_find_what_came_before_and_what_comes_next(service: PushServ
     await asyncio.sleep(0)  # lets the wait begin
     await receiver.unsubscribe()
     assert (await ending).reason == "client"
+
+
+async def test_faults_are_added_listed_and_removed(admin: AdminClient) -> None:
+    subscriber = await admin.service.subscribe(KEY.public_bytes)
+    added = await admin.call("POST", "faults", body=b'{"fault": "mozilla   status=429 retry-after=10 after=1"}')
+    assert (added.status_code, added.json()) == (201, {"id": "f1"})
+    assert (await admin.call("POST", "faults", body=b'{"fault": "all slow=0"}')).json() == {"id": "f2"}
+    statuses = [(await admin.sender.send(subscriber.subscription, b"x")).status_code for _ in range(3)]
+    assert statuses == [201, 429, 429]
+    first, second = await admin.listing("faults")
+    assert (first["id"], first["fault"], first["hits"]) == ("f1", "mozilla status=429 retry-after=10 after=1", 2)
+    assert (second["id"], second["fault"], second["hits"]) == ("f2", "slow=0", 3)
+    assert (await admin.call("POST", "faults/f1/remove")).status_code == 204
+    assert [fault["id"] for fault in await admin.listing("faults")] == ["f2"]
+    assert (await admin.call("POST", "faults/clear")).status_code == 204
+    assert await admin.listing("faults") == []
+    assert admin.service.faults.list() == []
+    assert (await admin.sender.send(subscriber.subscription, b"x")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("faults", b'{"fault": "aple hang"}', 400, "'aple'"),
+        ("faults", b'{"fault": 3}', 400, "fault must be the fault's line, as text."),
+        ("faults", b"hang", 400, "The body must be a JSON object."),
+        ("faults", b"", 400, "fault must be the fault's line, as text."),
+        ("faults/f9/remove", b"", 404, "There is no fault f9"),
+        ("faults/x/remove", b"", 404, "no such admin verb"),
+    ],
+)
+async def test_a_bad_fault_is_told_apart(admin: AdminClient, path: str, body: bytes, status: int, said: str) -> None:
+    answer = await admin.call("POST", path, body=body)
+    assert answer.status_code == status
+    assert said in answer.json()["message"]
+
+
+async def test_there_are_not_more_faults_than_a_hundred(admin: AdminClient) -> None:
+    for _ in range(100):
+        admin.service.faults.add("slow=0 chance=0")
+    answer = await admin.call("POST", "faults", body=b'{"fault": "hang"}')
+    assert (answer.status_code, answer.json()["message"]) == (400, "There are 100 faults already; remove some.")

@@ -144,7 +144,9 @@ async def test_without_an_answer_the_outcome_is_transient_and_comes_in_time(
     assert await received(subscriber) == []
 
 
-@pytest.mark.parametrize("fault", ["hang taken", "reset taken", "reset=stream taken", "close taken"])
+@pytest.mark.parametrize(
+    "fault", ["hang taken", "reset taken", "reset=stream taken", "close taken", "goaway=abrupt taken"]
+)
 async def test_an_ambiguous_failure_may_have_been_delivered(
     service: PushService, client: PushClient, fault: str
 ) -> None:

@@ -4,59 +4,206 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from json import dumps as dump_json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pushkeep.cli.common import AsJson, example, print_json, run, say
+from pushkeep.cli.common import AsJson, example, print_json, read_file, run, say
+from pushkeep.errors import InvalidInput
+from pushkeep.protocol.signing_key import SigningKey
 
 if TYPE_CHECKING:
     from pushkeep.pushservice import PushService
+    from pushkeep.pushservice.synthetic import SyntheticSubscribers
+
+
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="https port of the push resources; 0: any free one.")
+]
+AutopushPort = Annotated[
+    int,
+    typer.Option("--autopush-port", min=0, max=65535, help="Port for Firefox's socket and Chromium's registration."),
+]
+McsPort = Annotated[int, typer.Option("--mcs-port", min=0, max=65535, help="Port of Chromium's message connection.")]
+StateDir = Annotated[
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", help="Keep certificates here, so that browsers go on trusting them."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse also what some vendor or RFC forbids or a good sender avoids.")
+]
+Faults = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="FAULT",
+        help="Something that goes wrong, such as 'apple status=429 retry-after=10 times=3'; may be repeated. "
+        "docs/pushservice.md has all the words.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", help="Makes the chances of faults and the synthetic subscribers' keys the same in each run."
+    ),
+]
+Synthetic = Annotated[
+    int,
+    typer.Option(
+        "--synthetic",
+        min=0,
+        max=10_000_000,
+        help="Make so many subscriptions without a browser; needs --subscriptions-out.",
+    ),
+]
+Vendor = Annotated[str, typer.Option("--vendor", help="Whose they are: mozilla, fcm, apple, wns or unifiedpush.")]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The sender's VAPID key (PEM), to which they are bound; only mozilla and unifiedpush do without.",
+    ),
+]
+SubscriptionsOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--subscriptions-out", metavar="FILE", help="Write them here, the browser's JSON of one on each line."
+    ),
+]
+IsSink = Annotated[
+    bool, typer.Option("--sink", help="Take everything with 201 and keep nothing, as fast as can be: for benchmarks.")
+]
+JsonEvents = Annotated[
+    bool, typer.Option("--json-events", help="Print the addresses, then every event, a JSON object on each line.")
+]
+ShowPayloads = Annotated[
+    bool, typer.Option("--show-payloads", help="With --json-events: what synthetic subscribers got, decrypted.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=example("pushkeep pushservice --port 8443 --state-dir ~/.cache/pushkeep-pushservice"))(
-        pushservice
-    )
+    app.command(
+        epilog=example(
+            "pushkeep pushservice --port 8443 --state-dir ~/.cache/pushkeep-pushservice",
+            "pushkeep pushservice --json-events --fault 'fcm status=503 chance=0.2' --seed 1",
+        )
+    )(pushservice)
 
 
 def pushservice(
     host: Annotated[str, typer.Option(help="Where to listen. It is a test tool: keep it on loopback.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="https port of the push resources; 0 takes a free one.")
-    ] = 0,
-    autopush_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port for Firefox's socket and Chromium's registration.")
-    ] = 0,
-    mcs_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Chromium's message connection.")] = 0,
-    state_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep certificates here, so that browsers go on trusting them.")
-    ] = None,
+    port: Port = 0,
+    autopush_port: AutopushPort = 0,
+    mcs_port: McsPort = 0,
+    state_dir: StateDir = None,
+    strict: Strict = False,
+    fault: Faults = None,
+    seed: Seed = None,
+    synthetic: Synthetic = 0,
+    vendor: Vendor = "mozilla",
+    key: Key = None,
+    subscriptions_out: SubscriptionsOut = None,
+    sink: IsSink = False,
     json: AsJson = False,
+    json_events: JsonEvents = False,
+    show_payloads: ShowPayloads = False,
 ) -> None:
     """Run a push service on this machine, for stock Firefox and Chromium and for your tests.
 
-    It checks and answers as Mozilla's and Google's do. Ends cleanly on Ctrl-C and SIGTERM.
+    It checks and answers as the vendors' do. Ends cleanly on Ctrl-C and SIGTERM.
     """
     from pushkeep.pushservice import PushService
 
-    service = PushService(host=host, port=port, autopush_port=autopush_port, mcs_port=mcs_port, state_dir=state_dir)
-    run(_serve(service, json))
+    if bool(synthetic) != (subscriptions_out is not None):
+        raise InvalidInput("--synthetic and --subscriptions-out go together.", field="synthetic")
+    if show_payloads and not (json_events and synthetic):
+        raise InvalidInput("--show-payloads goes with --json-events and --synthetic.", field="show_payloads")
+    crowd = None
+    if subscriptions_out is not None:
+        public = SigningKey.read(read_file(key, field="key")).public_bytes if key is not None else None
+        crowd = Crowd(synthetic, vendor, public, subscriptions_out)
+    service = PushService(
+        host=host,
+        port=port,
+        autopush_port=autopush_port,
+        mcs_port=mcs_port,
+        state_dir=state_dir,
+        strict=strict,
+        faults=fault or (),
+        seed=seed,
+        sink=sink,
+    )
+    output = Output.EVENTS if json_events else Output.ADDRESSES if json else Output.TEXT
+    run(_serve(service, output, crowd, show_payloads=show_payloads))
 
 
-async def _serve(service: PushService, json: bool) -> None:
+class Output(Enum):
+    """What is printed."""
+
+    TEXT = "for people"
+    ADDRESSES = "one line of JSON"
+    EVENTS = "a line of JSON for every event too"
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The subscriptions to make: how many, whose, bound to which public key, and where they are written."""
+
+    count: int
+    vendor: str
+    public_key: bytes | None
+    file: Path
+
+
+async def _serve(service: PushService, output: Output, crowd: Crowd | None, *, show_payloads: bool) -> None:
+    from pushkeep.pushservice.json_events import write_events
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
+
+    def write(line: str) -> None:
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read the events has gone
+            stopped.set()
+
     async with service:
-        if json:
-            print_json(addresses(service))
-        else:
+        # Written before the addresses are, so that who waits for these finds the file.
+        crowds = [await _subscribe(service, crowd)] if crowd is not None else []
+        if output is Output.TEXT:
             _show(service)
+        else:
+            print_json(addresses(service))
+        if output is Output.EVENTS:
+            write_events(service, write, crowds=crowds, show_payloads=show_payloads)
         await stopped.wait()
+        if service.sink is not None and output is Output.TEXT:
+            say(f"{service.sink.requests} requests were taken.")
+        elif service.sink is not None:
+            write(dump_json({"event": "sink", "requests": service.sink.requests}))
+
+
+async def _subscribe(service: PushService, crowd: Crowd) -> SyntheticSubscribers:
+    made = await service.subscribe_many(crowd.count, crowd.public_key, vendor=crowd.vendor)
+    try:
+        with crowd.file.open("w") as file:
+            file.writelines(subscription.to_json() + "\n" for subscription in made)
+    except OSError as error:
+        raise InvalidInput(
+            f"subscriptions_out: cannot write {crowd.file}: {error.strerror}.", field="subscriptions_out"
+        ) from None
+    return made
 
 
 def addresses(service: PushService) -> dict[str, object]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 
-from pushkeep.errors import ConfigurationError
+from pushkeep.errors import ConfigurationError, InvalidInput
 from pushkeep.protocol.endpoint import is_loopback_host
 from pushkeep.pushservice.addresses import LOOPBACK_NAMES
 from pushkeep.pushservice.admin import ADMIN_PREFIX, Admin
@@ -74,7 +74,8 @@ class PushService(Subscribing, Control):
         token_bytes: chance.
 
     Raises:
-        InvalidInput: one of ``faults`` cannot be read, or ``strict_except`` names no rule.
+        InvalidInput: one of ``faults`` cannot be read, or ``strict_except`` names no rule; or ``sink`` is
+            combined with either.
         ConfigurationError: from ``start()``; an address cannot be bound, or the state directory not written.
     """
 
@@ -104,6 +105,11 @@ class PushService(Subscribing, Control):
                 f"The push service listens on loopback only, and {host} is not; allow_remote lifts this.",
                 field="host",
             )
+        given = tuple(faults)
+        if sink and (given or strict):
+            raise InvalidInput(
+                "A sink takes every request with 201: it goes neither with faults nor with strict.", field="sink"
+            )
         self._host = host
         self._ports = (port, autopush_port, mcs_port)
         self.sink: Sink | None = None
@@ -126,7 +132,7 @@ class PushService(Subscribing, Control):
         self._autopush = Autopush(self._hub, self._endpoint_of)
         self._judge = judge = StrictService(strict_except) if strict else None
         self._resources = Resources(self._hub, self._own_origins, quirks=quirks, strict=judge)
-        for fault in faults:
+        for fault in given:
             in_force.add(fault)
         self._faulty = FaultLayer(in_force, self._hub, self._resources.handle, personalities(quirks or Quirks()))
         self._http1_hosts = (WNS_HOST,) if quirks is not None and quirks.wns_http1_only else ()

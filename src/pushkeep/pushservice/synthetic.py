@@ -66,7 +66,6 @@ class SyntheticSubscribers:
         key: bytes | None,
         seed: bytes,
         endpoint_of: Callable[[Subscription], str],
-        on_message: Callable[[SyntheticSubscribers, Message], None] = lambda _crowd, _message: None,
     ) -> None:
         if not 1 <= count <= COUNT_MAX:
             raise InvalidInput(f"count must be from 1 to {COUNT_MAX}.", field="count")
@@ -78,7 +77,6 @@ class SyntheticSubscribers:
         self._key = key
         self._seed = seed
         self._endpoint_of = endpoint_of
-        self._on_message = on_message
         self._deliveries = array("I", bytes(4 * count))
         self._ended = bytearray((count + 7) // 8)
         self._publics: dict[int, bytes] = {}
@@ -116,10 +114,14 @@ class SyntheticSubscribers:
 
     def messages(self) -> Iterator[CrowdMessage]:
         """The newest messages, oldest first, decrypted one by one as they are taken."""
-        return map(self.read, tuple(self._newest))
+        return map(self._read, tuple(self._newest))
 
-    def read(self, message: Message) -> CrowdMessage:
-        """Decrypt a message to one of them."""
+    def message(self, message_id: str) -> CrowdMessage | None:
+        """One of the newest messages, decrypted."""
+        found = next((message for message in reversed(self._newest) if message.id == message_id), None)
+        return None if found is None else self._read(found)
+
+    def _read(self, message: Message) -> CrowdMessage:
         number = self._number_of(message.subscription.id)
         assert number is not None
         return CrowdMessage(number, read_message(message, private=self._private(number), auth=self._auth(number)))
@@ -145,7 +147,6 @@ class SyntheticSubscribers:
         self._deliveries[number] += copies
         self.delivered += copies
         self._newest.append(message)
-        self._on_message(self, message)
 
     def end(self, subscription: Subscription) -> None:
         """The subscription ends."""

@@ -121,6 +121,8 @@ class FaultLayer:
             return self._refuse(request, fault)
         word = fault.value if isinstance(fault.value, str) else None
         manner = _MANNERS[fault.kind, word]
+        if manner is Manner.GOAWAY_ABRUPT and fault.taken:
+            manner = Manner.GOAWAY_TAKEN
         response = _NOTHING
         if fault.taken or manner in _ANSWERED:
             response = await self._handler(request)

@@ -43,7 +43,7 @@ async def misbehave(stream: Stream, response: Response) -> None:
             for _ in range(misconduct.ENDLESS_BYTES_MAX // len(misconduct.ENDLESS_CHUNK)):
                 await stream.send(misconduct.ENDLESS_CHUNK)
         case _:
-            pass  # REFUSE_STREAM, CLOSE, GOAWAY_ABRUPT: nothing is said
+            pass  # REFUSE_STREAM, CLOSE, both abrupt GOAWAYs: nothing is said
 
 
 def _head(response: Response, length: int | None) -> bytes:

@@ -53,8 +53,10 @@ async def misbehave(connection: Http2Connection, stream_id: int, response: Respo
         case Manner.GOAWAY:
             await connection.leave()
             await connection.respond(stream_id, response)
-        case Manner.GOAWAY_ABRUPT:
-            await stream.send(goaway_frame(max(0, stream_id - 2), code.NO_ERROR))
+        case Manner.GOAWAY_ABRUPT | Manner.GOAWAY_TAKEN:
+            # The last stream that may have been looked at: this one, or the one before, which makes a repeat safe.
+            taken = response.manner is Manner.GOAWAY_TAKEN
+            await stream.send(goaway_frame(stream_id if taken else max(0, stream_id - 2), code.NO_ERROR))
             stream.finish()
         case Manner.GARBAGE:
             await stream.send(misconduct.GARBAGE)

@@ -74,6 +74,7 @@ class Manner(StrEnum):
     CLOSE = "close"
     GOAWAY = "goaway"
     GOAWAY_ABRUPT = "goaway_abrupt"
+    GOAWAY_TAKEN = "goaway_taken"
     ENDLESS_BODY = "endless_body"
     HUGE_HEADERS = "huge_headers"
     GARBAGE = "garbage"

@@ -1,4 +1,7 @@
-"""The README's examples are run as they stand: library, command line, server, curl, local push service."""
+"""The README's examples are run as they stand: library, command line, server, curl, local push service.
+
+The ten-line test of a sender is run with its guide, in test_testing_page.py.
+"""
 
 import asyncio
 import re
@@ -25,8 +28,17 @@ EXAMPLES = dict(MARKED.findall(README.read_text()))
 
 
 def test_every_example_is_marked_and_run() -> None:
-    assert sorted(EXAMPLES) == ["api-key", "cli-file", "cli-list", "curl", "library", "pushservice", "serve"]
-    assert README.read_text().count("```python") == 2, "a Python example that no test runs"
+    assert sorted(EXAMPLES) == [
+        "api-key",
+        "cli-file",
+        "cli-list",
+        "curl",
+        "library",
+        "own-sender",
+        "pushservice",
+        "serve",
+    ]
+    assert README.read_text().count("```python") == 3, "a Python example that no test runs"
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         Refusal.NEGATIVE_TTL: "TTL must not be negative; 0 means now or never.",
         Refusal.TTL_CONFLICT: "`X-WNS-Cache-Policy` must be no-cache with TTL 0, or be left out.",
         Refusal.BAD_URGENCY: "Urgency must be very-low, low, normal or high.",
-        Refusal.BAD_TOPIC: "Topic must be at most 32 characters of the base64url alphabet.",
+        Refusal.BAD_TOPIC: "Topic must be 1 to 32 characters of base64url, and at Apple not 1, 5, 9, … 29.",
         Refusal.BAD_ENCODING: "Encrypt with aes128gcm and say so: `Content-Encoding: aes128gcm` (RFC 8291).",
         Refusal.LEGACY_HEADERS: "Encryption and Crypto-Key belong to aesgcm; leave them out with aes128gcm.",
         Refusal.BAD_BODY: "The body is not what its Content-Encoding says; encrypt it as RFC 8291 does, in one record.",

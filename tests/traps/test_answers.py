@@ -222,6 +222,10 @@ async def test_trap_19_neither_attempts_nor_time_are_without_end(key: SigningKey
         assert clock.now() - before <= 90
 
 
+def test_trap_19_a_date_in_the_past_is_no_negative_wait() -> None:
+    assert parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", Clock().now()) == 0
+
+
 @pytest.mark.parametrize("value", ["", "soon", "-1", "1e3", "Sun, 99 Nov 2094 08:49:37 GMT", "Mon", "²"])
 def test_trap_19_a_wait_that_cannot_be_read_is_none(value: str) -> None:
     assert parse_retry_after(value, 0) is None

@@ -82,6 +82,9 @@ async def test_the_sink_counts(environment: dict[str, str], tmp_path: Path) -> N
         ),
         (("--synthetic", "3", "--subscriptions-out", "x", "--vendor", "fmc"), "vendor must be one of"),
         (("--synthetic", "3", "--subscriptions-out", "x", "--key", "none.pem"), "key: cannot read none.pem"),
+        (("--quirk", "ntfi"), "'ntfi' is no quirk: there are ntfy,"),
+        (("--strict", "--strict-except", "sub"), "strict_except names sub, which is no rule"),
+        (("--strict-except", "sub_missing"), "strict_except goes with strict."),
         (("--json-events", "--show-payloads"), "--show-payloads goes with --json-events and --synthetic."),
     ],
 )

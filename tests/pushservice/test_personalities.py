@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from pushkeep.errors import InvalidInput
 from pushkeep.protocol.request import parse_request
-from pushkeep.pushservice.personalities import PERSONALITIES, Refusal, Taken
+from pushkeep.pushservice.personalities import PERSONALITIES, Quirks, Refusal, Taken
 from pushkeep.pushservice.personalities.refusal import ALWAYS_ANSWERED
 
 
@@ -20,6 +21,15 @@ def test_every_refusal_has_an_answer(vendor: str, refusal: Refusal) -> None:
         content = json.loads(answer.body)
         assert content["code"] == answer.status
         assert content["message"]
+
+
+def test_quirks_are_read_as_the_command_line_has_them() -> None:
+    assert Quirks.parse(()) == Quirks()
+    texts = ["ntfy", "wns-http1-only", "wns-status=200", "fcm-settling-seconds=3"]
+    assert Quirks.parse(texts) == Quirks(3.0, ntfy=True, wns_http1_only=True, wns_status=200)
+    for text in ("", "ntfy=1", "wns-status=404", "fcm-settling-seconds", "fcm-settling-seconds=-1", "x" * 1000):
+        with pytest.raises(InvalidInput, match="is no quirk"):
+            Quirks.parse([text])
 
 
 def test_limits_are_those_of_the_vendor_table() -> None:

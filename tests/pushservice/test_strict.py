@@ -286,6 +286,8 @@ async def test_rules_can_be_left_out_by_name() -> None:
             subscriber = await subscribe(service)
             for _ in range(3):
                 assert (await sender.send(subscriber.subscription, b"x")).status_code == 201
+    with pytest.raises(InvalidInput, match="strict_except goes with strict"):
+        PushService(strict_except=("sub_placeholder",))
     with pytest.raises(InvalidInput, match="no_such_rule, which is no rule"):
         PushService(strict=True, strict_except=("no_such_rule",))
 

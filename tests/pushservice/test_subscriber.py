@@ -9,27 +9,35 @@ import pytest
 from pywebpush import WebPushException, webpush
 from requests import Session
 
+from pushkeep import PushClient
 from pushkeep.errors import InvalidInput, Undecryptable
+from pushkeep.protocol.subscription import Subscription
 from pushkeep.pushservice import Limits, LocalSubscriber, PushService
 
-from .helpers import KEY, OTHER_KEY, Sender, origin_of, sealed
+from .helpers import KEY, OTHER_KEY, Sender, sealed
 
 
 def send_with_pywebpush(
-    subscriber: LocalSubscriber, ca_file: Path, tmp_path: Path, *, encoding: str = "aes128gcm", pem: str = ""
+    subscriber: LocalSubscriber,
+    ca_file: Path,
+    tmp_path: Path,
+    *,
+    encoding: str = "aes128gcm",
+    pem: str = "",
+    subscription: Subscription | None = None,
 ) -> int:
     """As its documentation shows it; returns the status."""
     key_file = tmp_path / "key.pem"
     key_file.write_text(pem or KEY.to_pem())
-    endpoint = subscriber.subscription.endpoint.url
+    subscription = subscription or subscriber.subscription
     with Session() as session:
         session.verify = str(ca_file)
         session.trust_env = False
         answer = webpush(
-            subscriber.subscription.to_dict(),
+            subscription.to_dict(),
             data="from pywebpush",
             vapid_private_key=str(key_file),
-            vapid_claims={"sub": "mailto:a@example.com", "aud": origin_of(endpoint)},
+            vapid_claims={"sub": "mailto:a@example.com", "aud": subscription.endpoint.origin},
             content_encoding=encoding,
             ttl=60,
             requests_session=session,
@@ -81,6 +89,29 @@ async def test_a_body_is_opened_wherever_it_came_from(service: PushService) -> N
         subscriber.open(body, encoding="gzip")
     with pytest.raises(Undecryptable):
         subscriber.open(body, encoding="aesgcm")
+
+
+@pytest.mark.parametrize("vendor", ["mozilla", "fcm", "wns"])
+async def test_a_subscription_that_lists_only_aesgcm_is_sent_it(service: PushService, vendor: str) -> None:
+    subscriber = await service.subscribe(KEY.public_bytes, vendor=vendor, encodings=("aesgcm",))
+    assert subscriber.subscription.to_dict()["supportedContentEncodings"] == ["aesgcm"]
+    origin_map = service.origin_map_entries()
+    async with PushClient(key=KEY, contact="mailto:a@acme-news.org", origin_map=origin_map) as client:
+        assert (await client.send(subscriber.subscription, b"legacy")).verdict == "accepted"
+    message = await subscriber.receive(5)
+    assert (message.data, message.encoding) == (b"legacy", "aesgcm")
+
+
+@pytest.mark.parametrize("vendor", ["mozilla", "fcm", "apple", "wns", "unifiedpush"])
+async def test_pywebpush_reaches_every_vendor_without_an_origin_map(
+    service: PushService, tmp_path: Path, vendor: str
+) -> None:
+    subscriber = await service.subscribe(KEY.public_bytes, vendor=vendor)
+    status = await asyncio.to_thread(
+        lambda: send_with_pywebpush(subscriber, service.ca_file, tmp_path, subscription=subscriber.local_subscription)
+    )
+    assert status == 201
+    assert (await subscriber.receive(5)).data == b"from pywebpush"
 
 
 async def test_what_cannot_be_decrypted_is_acked_so_and_raised(service: PushService, sender: Sender) -> None:

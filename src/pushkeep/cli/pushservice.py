@@ -37,6 +37,25 @@ StateDir = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse also what some vendor or RFC forbids or a good sender avoids.")
 ]
+StrictExcept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strict-except",
+        metavar="RULE",
+        help="A rule of docs/strict.md that --strict leaves out, such as token_refreshed; may be repeated.",
+        show_default=False,
+    ),
+]
+QuirkNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--quirk",
+        metavar="QUIRK",
+        help="What real services do only at times: ntfy, wns-http1-only, wns-status=200 or fcm-settling-seconds=3; "
+        "may be repeated.",
+        show_default=False,
+    ),
+]
 Faults = Annotated[
     list[str] | None,
     typer.Option(
@@ -105,6 +124,8 @@ def pushservice(
     mcs_port: McsPort = 0,
     state_dir: StateDir = None,
     strict: Strict = False,
+    strict_except: StrictExcept = None,
+    quirk: QuirkNames = None,
     fault: Faults = None,
     seed: Seed = None,
     synthetic: Synthetic = 0,
@@ -120,7 +141,7 @@ def pushservice(
 
     It checks and answers as the vendors' do. Ends cleanly on Ctrl-C and SIGTERM.
     """
-    from pushkeep.pushservice import PushService
+    from pushkeep.pushservice import PushService, Quirks
 
     if bool(synthetic) != (subscriptions_out is not None):
         raise InvalidInput("--synthetic and --subscriptions-out go together.", field="synthetic")
@@ -137,6 +158,8 @@ def pushservice(
         mcs_port=mcs_port,
         state_dir=state_dir,
         strict=strict,
+        strict_except=strict_except or (),
+        quirks=Quirks.parse(quirk or ()),
         faults=fault or (),
         seed=seed,
         sink=sink,

@@ -130,6 +130,8 @@ class PushService(Subscribing, Control):
         events = EventLog(now=now, kept=self._limits.events_kept)
         super().__init__(Hub(core, events, now=now, limits=self._limits), self._endpoint_of, in_force)
         self._autopush = Autopush(self._hub, self._endpoint_of)
+        if strict_except and not strict:
+            raise InvalidInput("strict_except goes with strict.", field="strict_except")
         self._judge = judge = StrictService(strict_except) if strict else None
         self._resources = Resources(self._hub, self._own_origins, quirks=quirks, strict=judge)
         for fault in given:

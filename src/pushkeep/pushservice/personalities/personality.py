@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from pushkeep.errors import InvalidInput
 from pushkeep.protocol.request import ReceivedPush
 from pushkeep.protocol.vapid import Claims
 from pushkeep.protocol.vendors import VENDORS
@@ -45,6 +46,31 @@ class Quirks:
     ntfy: bool = False
     wns_http1_only: bool = False
     wns_status: int = 201
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Quirks:
+        """Read quirks as the command line has them: ``ntfy``, ``wns-http1-only``, ``fcm-settling-seconds=3``, ….
+
+        Raises:
+            InvalidInput: another name, or a value that does not go with it.
+        """
+        found: dict[str, float | bool | int] = {}
+        for text in texts:
+            name, equals, value = text.partition("=")
+            match name, bool(equals):
+                case "ntfy" | "wns-http1-only", False:
+                    found[name.replace("-", "_")] = True
+                case "wns-status", True if value in ("200", "201"):
+                    found["wns_status"] = int(value)
+                case "fcm-settling-seconds", True if value.isascii() and value.isdigit() and len(value) < 6:
+                    found["fcm_settling_seconds"] = float(value)
+                case _:
+                    raise InvalidInput(
+                        f"{text[:40]!r} is no quirk: there are ntfy, wns-http1-only, wns-status=200 or 201, and "
+                        "fcm-settling-seconds=N.",
+                        field="quirk",
+                    )
+        return cls(**found)  # type: ignore[arg-type] # each name has its own type above
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,9 @@ def _walk(command, path):  # typer does not export the types of its commands
     children = getattr(command, "commands", None)
     if not children:
         return [(path, command)]
-    return [found for name, child in children.items() for found in _walk(child, f"{path} {name}")]
+    found = [found for name, child in children.items() for found in _walk(child, f"{path} {name}")]
+    # A group that does something when no command of it is named is a command, too.
+    return [(path, command), *found] if command.invoke_without_command and path != "pushkeep" else found
 
 
 def _option(parameter) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
@@ -15,6 +15,10 @@ from pushkeep.domain.registration import Registration
 from pushkeep.domain.subscription import EndReason, Recipient, State, SubscriptionRecord
 from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.request import PushRequest
+
+if TYPE_CHECKING:  # the library needs neither
+    from pushkeep.domain.doctor.identity import KeyFile
+    from pushkeep.domain.doctor.site import Fetched
 
 
 class Transport(Protocol):
@@ -70,6 +74,22 @@ class BlockingSleeper(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Return after ``seconds``."""
+        ...
+
+
+class Surroundings(Protocol):
+    """Looks at what lies around a sender: files, names, a site. Nothing it does fails; what it cannot see it says."""
+
+    async def secret_file(self, path: str) -> KeyFile:
+        """A file with a secret, its permissions, and what git has to do with it."""
+        ...
+
+    async def addresses(self, host: str, port: int) -> Sequence[tuple[str, str | None]]:
+        """The addresses of a name, each with the reason why no endpoint may lead there; none if it has none."""
+        ...
+
+    async def fetch(self, url: str) -> Fetched:
+        """GET a URL of the operator's own site, without following a redirect."""
         ...
 
 
@@ -194,6 +214,10 @@ class SubscriptionStore(Protocol):
         Returns:
             the record after it; one that had ended before is returned unchanged. None for an unknown id.
         """
+        ...
+
+    async def active_by_signing_key(self, project: Project) -> Mapping[int, int]:
+        """How many active subscriptions are bound to which signing key, by the key's number; none is left out."""
         ...
 
     async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:

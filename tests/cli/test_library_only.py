@@ -62,6 +62,21 @@ def test_keys_and_sending_to_a_file_need_nothing_more(tmp_path: Path) -> None:
     assert sent.returncode == 6, sent.stderr
 
 
+def test_the_doctor_looks_at_what_the_library_has(tmp_path: Path) -> None:
+    data_dir = tmp_path / ".local/share/pushkeep"
+    data_dir.mkdir(parents=True)
+    (data_dir / "pushkeep.db").touch()
+    assert without_extras("keys", "generate", "--out", "k.pem", home=tmp_path).returncode == 0
+    ran = without_extras(
+        "doctor", "--offline", "--key", "k.pem", "--contact", "mailto:a@b.dev", "--json", home=tmp_path
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = {item["check"]: item for item in json.loads(ran.stdout)["findings"]}
+    assert (found["database"]["level"], found["key_pair"]["level"]) == ("warning", "ok")
+    assert "pip install 'pushkeep[server]'" in found["database"]["remedy"]
+    assert without_extras("doctor", "explain", "--status", "410", home=tmp_path).returncode == 0
+
+
 def test_the_table_of_extras_is_the_projects() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra in ("server", "testing"):

@@ -278,6 +278,14 @@ class LookupContract:
         assert [record.id for record in active] == [records[0].id, records[2].id]
         assert [record.id for record in left] == [records[1].id]
 
+    async def test_active_subscriptions_are_counted_by_their_key(self, store: Store, project: Project) -> None:
+        assert await store.active_by_signing_key(project) == {}
+        records = [
+            (await store.register(project, registration(subscription(f"s{number}")))).record for number in range(3)
+        ]
+        await store.end_subscription(project, AnyId(records[0].public_id, None), EndReason(Event.LEFT, NOW))
+        assert await store.active_by_signing_key(project) == {records[1].signing_key_id: 2}
+
     async def test_recipients_are_active_and_complete(self, store: Store, project: Project) -> None:
         given = [subscription(f"s{number}") for number in range(4)]
         records = [(await store.register(project, registration(item))).record for item in given]

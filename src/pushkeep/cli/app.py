@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pushkeep import __version__
-from pushkeep.cli import api_keys, demo, identity, keys, pushservice, send, serve, subscriptions
+from pushkeep.cli import api_keys, demo, doctor, identity, keys, pushservice, send, serve, subscriptions
 
 app = typer.Typer(
     name="pushkeep",
@@ -37,6 +37,7 @@ def _root(
 demo.register(app)
 serve.register(app)
 send.register(app)
+app.add_typer(doctor.app, name="doctor")
 app.add_typer(keys.app, name="keys")
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(identity.app, name="identity")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -204,6 +204,10 @@ class SqliteStore:
     async def end_subscription(self, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:
         """See the port."""
         return await self.writer.run(partial(subscription_units.end, project=project, any_id=any_id, reason=reason))
+
+    async def active_by_signing_key(self, project: Project) -> Mapping[int, int]:
+        """See the port."""
+        return await self._read(partial(subscription_units.active_by_signing_key, project=project))
 
     async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:
         """See the port."""

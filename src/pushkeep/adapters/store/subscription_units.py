@@ -269,6 +269,16 @@ def page(
     return tuple(record_from(row) for row in connection.execute(query))
 
 
+def active_by_signing_key(connection: Connection, project: Project) -> Mapping[int, int]:
+    """See :meth:`pushkeep.ports.SubscriptionStore.active_by_signing_key`."""
+    rows = connection.execute(
+        select(subscriptions.c.signing_key_id, func.count())
+        .where(subscriptions.c.project_id == project.id, subscriptions.c.state == State.ACTIVE.value)
+        .group_by(subscriptions.c.signing_key_id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def recipients_of_all(
     connection: Connection, vault: Vault, project: Project, *, limit: int, after: int
 ) -> tuple[Recipient, ...]:

@@ -116,6 +116,7 @@ READABLE = {
     "raw base64": (base64.b64encode(scalar(KEY)).decode(), KeyFormat.RAW),
     "raw base64, unpadded": (base64.b64encode(scalar(KEY)).decode().rstrip("="), KeyFormat.RAW),
     "raw base64url, wrapped": (RAW[:20] + "\n" + RAW[20:], KeyFormat.RAW),
+    "raw base64url with a line end written out, in quotes": (f"'{RAW}\\r\\n'", KeyFormat.RAW),
     "raw octets": (scalar(KEY), KeyFormat.RAW),
     "raw octets without the zero": (scalar(KEY)[1:], KeyFormat.RAW),
     "raw octets as Java writes a number": (b"\0" + scalar(KEY), KeyFormat.RAW),
@@ -124,6 +125,7 @@ READABLE = {
         KeyFormat.PAIR,
     ),
     "a pair without its public half": ({"privateKey": RAW}, KeyFormat.PAIR),
+    "a pair with PEM in it": (json.dumps({"publicKey": KEY.public_b64, "privateKey": KEY.to_pem()}), KeyFormat.PAIR),
 }
 
 
@@ -180,6 +182,10 @@ UNREADABLE = {
     "broken JSON": ('{"kty":', "valid JSON"),
     "nested JSON": ('{"a":' * 1500, "valid JSON"),
     "a pair that is none": ({"privateKey": RAW, "publicKey": OTHER.public_b64}, "belong together"),
+    "a pair with PEM in it that is none": (
+        json.dumps({"privateKey": KEY.to_pem(), "publicKey": OTHER.public_b64}),
+        "belong together",
+    ),
     "a pair with half a public key": ({"privateKey": RAW, "publicKey": KEY.public_b64[:-1]}, "public key is none"),
     "a pair with an odd public key": ({"privateKey": RAW, "publicKey": 7}, "publicKey must be"),
     "a pair with an odd private key": ({"privateKey": None}, "privateKey must be"),
@@ -289,6 +295,7 @@ def test_the_public_key_is_compared_in_any_form(form: str | bytes) -> None:
     "form",
     [
         "",
+        7,
         "x" * 10_000,
         "!",
         b"\x04" + bytes(64),
@@ -301,9 +308,9 @@ def test_the_public_key_is_compared_in_any_form(form: str | bytes) -> None:
         .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     ],
 )
-def test_what_is_no_public_key_is_refused(form: str | bytes) -> None:
+def test_what_is_no_public_key_is_refused(form: object) -> None:
     with pytest.raises(InvalidInput):
-        read_public_key(form)
+        read_public_key(form)  # type: ignore[arg-type]
 
 
 def test_each_reader_takes_its_own_form_only() -> None:

@@ -77,8 +77,7 @@ def read_private_key(value: KeyLike, *, public: str | bytes | None = None) -> Fo
 
 def read_pem(value: str | bytes) -> FoundKey:
     """Read PEM: PKCS#8, or SEC 1 with or without its EC PARAMETERS block. Raises as :func:`read_private_key`."""
-    text = _limited(value).replace("\\n", "\n").replace("\\r", "\n")
-    parts = text.split("-----")
+    parts = _limited(value).split("-----")
     blocks = [
         (begin.removeprefix("BEGIN "), body)
         for begin, body, end in zip(parts, parts[1:], parts[2:], strict=False)
@@ -151,9 +150,11 @@ def read_public_key(value: str | bytes) -> bytes:
         InvalidInput: none of them, or not on P-256.
     """
     refusal = "public key is none of base64url, PEM and DER of a point on P-256"
+    if not isinstance(value, str | bytes):
+        raise bad_key(refusal)
     data = value
     if isinstance(data, str) or _TEXT.fullmatch(data):
-        text = _limited(data).replace("\\n", "\n")
+        text = _limited(data)
         parts = text.split("-----")
         data = _octets(parts[2] if len(parts) > 2 else text, refusal)  # what stands between its marks
     if data[:1] != bytes((_DER_FIRST_OCTET,)):
@@ -173,10 +174,10 @@ def _read(value: KeyLike) -> FoundKey:
     if isinstance(value, bytes) and not _TEXT.fullmatch(value):
         return _binary(value)
     text = _limited(value)
+    if text.startswith("{"):  # first: PEM may stand inside, beside its public key
+        return read_jwk(text)
     if "-----BEGIN" in text:
         return read_pem(text)
-    if text.startswith("{"):
-        return read_jwk(text)
     return _binary(_octets(text, _UNKNOWN))
 
 
@@ -212,8 +213,10 @@ def _point(data: bytes, refusal: str) -> bytes:
 
 
 def _octets(text: str, refusal: str) -> bytes:
+    """Decode base64 of any spelling, with line ends wherever they are, real ones or written out."""
+    bare = "".join(text.replace("\\n", "").replace("\\r", "").split())
     try:
-        return b64_decode("".join(text.split()), field="key", length_max=KEY_BYTES_MAX)
+        return b64_decode(bare, field="key", length_max=KEY_BYTES_MAX)
     except InvalidInput:
         raise bad_key(refusal) from None
 

@@ -30,11 +30,14 @@ SENDER = """
 """
 
 
+INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+
+
 @pytest.fixture
 def user(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project with that sender, whose asynchronous tests need no marker."""
     pytester.makepyfile(sender=SENDER)
-    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makeini(INI)
     return pytester
 
 
@@ -141,7 +144,7 @@ def test_it(push_subscription, vapid_key, sent_messages):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E*AssertionError: 1 requests were refused. The push service saw:",
+            "E*AssertionError: 1 of 1 requests were refused. The push service saw:",
             "E*400 from apple: VapidPkHashMismatch*Sign with the key*",
         ]
     )
@@ -340,17 +343,49 @@ def test_nor_here(push_subscription, vapid_key):
 @pytest.mark.parametrize("how", ["option", "ini"])
 def test_the_strict_service_is_an_option(user: pytest.Pytester, how: str) -> None:
     if how == "ini":
-        user.makeini("[pytest]\npushkeep_strict = true\n")
+        user.makeini(INI + "pushkeep_strict = true\n")
     run(user, STRICT, *(["--push-strict"] if how == "option" else [])).assert_outcomes(passed=4)
 
 
 def test_strict_rules_can_be_left_out(user: pytest.Pytester) -> None:
-    user.makeini("[pytest]\npushkeep_strict = true\npushkeep_strict_except = sub_placeholder token_refreshed\n")
+    user.makeini(INI + "pushkeep_strict = true\npushkeep_strict_except = sub_placeholder token_refreshed\n")
     run(user, STRICT).assert_outcomes(passed=1, failed=3)
-    user.makeini("[pytest]\npushkeep_strict = true\npushkeep_strict_except = no_such_rule\n")
+    user.makeini(INI + "pushkeep_strict = true\npushkeep_strict_except = no_such_rule\n")
     result = run(user, STRICT)
     result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(["*no_such_rule*docs/strict.md lists them*"])
+
+
+def test_a_server_started_once_for_all_tests_finds_the_service(user: pytest.Pytester) -> None:
+    result = run(
+        user,
+        """
+import json, os, subprocess, sys
+
+SERVER = '''
+import json, sys
+from sender import notify
+for line in sys.stdin:
+    subscription, text, key = json.loads(line)
+    notify(subscription, text, key)
+    print("sent", flush=True)
+'''
+
+@pytest.fixture(scope="session")
+def server(push_service_session):
+    environment = {**os.environ, **push_service_session.environment()}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", SERVER], env=environment, **pipes) as process:
+        yield process
+
+@pytest.mark.parametrize("text", ["first", "second"])
+def test_it(server, push_subscription, vapid_key, sent_messages, text):
+    print(json.dumps([push_subscription.to_dict(), text, vapid_key.private]), file=server.stdin, flush=True)
+    assert [message.text for message in sent_messages.wait(1, timeout=30)] == [text]
+    assert push_subscription.receive().text == text
+""",
+    )
+    result.assert_outcomes(passed=2)
 
 
 def test_a_proxy_of_the_environment_is_not_asked(user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

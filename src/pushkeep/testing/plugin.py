@@ -72,7 +72,11 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def _pushkeep_live(request: pytest.FixtureRequest) -> Iterator[LivePushService]:
+def push_service_session(request: pytest.FixtureRequest) -> Iterator[LivePushService]:
+    """The same service for what outlives a test, such as a server started once for all of them.
+
+    It sets nothing in the environment: give such a process ``push_service_session.environment()``.
+    """
     try:
         from pushkeep.testing.live import LivePushService
     except ModuleNotFoundError as error:
@@ -86,20 +90,20 @@ def _pushkeep_live(request: pytest.FixtureRequest) -> Iterator[LivePushService]:
 
 
 @pytest.fixture
-def push_service(_pushkeep_live: LivePushService, request: pytest.FixtureRequest) -> Iterator[LivePushService]:
+def push_service(push_service_session: LivePushService, request: pytest.FixtureRequest) -> Iterator[LivePushService]:
     """The local push service. One for all tests, with nothing left over from the test before.
 
     For the test's duration the environment says how to trust and find it (``push_service.environment()``).
     """
-    item = request.node
+    live, item = push_service_session, request.node
     if isinstance(item, pytest.Item):
-        item.stash[_running] = _pushkeep_live
+        item.stash[_running] = live
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in _pushkeep_live.environment().items():
+        for name, value in live.environment().items():
             patch.setenv(name, value)
-        _trust_in_aiohttp(patch, _pushkeep_live)
-        yield _pushkeep_live
-    _pushkeep_live.reset()
+        _trust_in_aiohttp(patch, live)
+        yield live
+    live.reset()
 
 
 def _trust_in_aiohttp(patch: pytest.MonkeyPatch, live: LivePushService) -> None:
@@ -145,13 +149,13 @@ def faults(push_service: LivePushService) -> LiveFaults:
 
 
 @pytest.fixture(scope="session")
-def _pushkeep_firefox(_pushkeep_live: LivePushService) -> Iterator[BrowserHost]:
-    yield from _browser(_pushkeep_live, "firefox")
+def _pushkeep_firefox(push_service_session: LivePushService) -> Iterator[BrowserHost]:
+    yield from _browser(push_service_session, "firefox")
 
 
 @pytest.fixture(scope="session")
-def _pushkeep_chromium(_pushkeep_live: LivePushService) -> Iterator[BrowserHost]:
-    yield from _browser(_pushkeep_live, "chromium")
+def _pushkeep_chromium(push_service_session: LivePushService) -> Iterator[BrowserHost]:
+    yield from _browser(push_service_session, "chromium")
 
 
 def _browser(live: LivePushService, name: str) -> Iterator[BrowserHost]:

@@ -199,5 +199,8 @@ class SentMessages(Sequence[PushMessage]):
             AssertionError: with status, vendor's words and remedy of each refusal.
         """
         __tracebackhide__ = True
-        if self.refused or not len(self):
-            raise AssertionError(f"{len(self.refused)} requests were refused. {self._record.describe()}")
+        refused = len(self.refused)
+        if refused:
+            raise AssertionError(f"{refused} of {len(self.requests)} requests were refused. {self._record.describe()}")
+        if not len(self):
+            raise AssertionError(self._record.describe())

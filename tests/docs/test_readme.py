@@ -36,9 +36,10 @@ def test_every_example_is_marked_and_run() -> None:
         "library",
         "own-sender",
         "pushservice",
+        "send-many",
         "serve",
     ]
-    assert README.read_text().count("```python") == 3, "a Python example that no test runs"
+    assert README.read_text().count("```python") == 4, "a Python example that no test runs"
 
 
 @pytest.fixture
@@ -92,6 +93,14 @@ async def test_the_library(subscriber: LocalSubscriber, tmp_path: Path, environm
     assert (await python(EXAMPLES["library"], tmp_path, environment)).split()[:2] == ["accepted", "201"]
     message = await subscriber.receive(10)
     assert (message.data, message.topic) == (b'{"title":"Hello"}', "inbox")
+
+
+async def test_many_at_a_time(subscriber: LocalSubscriber, tmp_path: Path, environment: dict[str, str]) -> None:
+    line = subscriber.subscription.to_json() + "\n"
+    (tmp_path / "subscriptions.jsonl").write_text(line + "{\n" + line)
+    printed = await python(EXAMPLES["send-many"], tmp_path, environment)
+    assert sorted(printed.splitlines()) == ["1 accepted", "2 subscription is not valid JSON.", "3 accepted"]
+    assert (await subscriber.receive(10)).data == b'{"title":"News"}'
 
 
 async def test_the_command_line(subscriber: LocalSubscriber, tmp_path: Path, environment: dict[str, str]) -> None:

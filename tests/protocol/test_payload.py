@@ -127,7 +127,17 @@ def changed(**fields: object) -> DeclarativeMessage:
         ({"navigate": "https:///x"}, "navigate"),
         ({"navigate": "https://[::1/"}, "navigate"),
         ({"navigate": "https://example.org/a b"}, "navigate"),
+        ({"navigate": "http://example.org\\@localhost/"}, "navigate"),
+        ({"navigate": "https://example.org\\@localhost/"}, "navigate"),
+        ({"navigate": "https://example.org:65536/"}, "navigate"),
+        ({"navigate": "https://example.org:x/"}, "navigate"),
+        ({"navigate": "https://exa<mple.org/"}, "navigate"),
+        ({"navigate": "https://[::1]x/"}, "navigate"),
         ({"body": 7}, "body"),
+        ({"silent": "no"}, "silent"),
+        ({"require_interaction": 1}, "require_interaction"),
+        ({"renotify": None}, "renotify"),
+        ({"mutable": 0}, "mutable"),
         ({"icon": "i.png"}, "icon"),
         ({"image": "data:image/png;base64,"}, "image"),
         ({"badge": "ftp://example.org/"}, "badge"),
@@ -140,6 +150,8 @@ def changed(**fields: object) -> DeclarativeMessage:
         ({"actions": (DeclarativeAction("", "Pay", "https://example.org/"),)}, "actions"),
         ({"actions": (DeclarativeAction("pay", " ", "https://example.org/"),)}, "actions"),
         ({"actions": (DeclarativeAction("pay", "Pay", "pay"),)}, "actions"),
+        ({"actions": (DeclarativeAction("pay", 7, "https://example.org/"),)}, "actions"),  # type: ignore[arg-type]
+        ({"actions": (DeclarativeAction("pay", "Pay", None),)}, "actions"),  # type: ignore[arg-type]
         ({"data": float("nan")}, "payload"),
         ({"data": object()}, "payload"),
         ({"body": "\ud800"}, "payload"),
@@ -149,6 +161,24 @@ def test_what_browsers_would_not_show_is_refused(fields: dict[str, object], fiel
     with pytest.raises(InvalidInput) as caught:
         build_declarative(changed(**fields))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://münchen.example/ü",
+        "https://example.org",
+        "https://example.org:8443/x?y#z",
+        "https://ann@example.org/",
+        "https://[2001:db8::1]:8443/",
+        "http://[::1]/",
+        "http://127.0.0.1:8200/",
+        "http://app.localhost/",
+    ],
+)
+def test_what_browsers_open_is_let_through(url: str) -> None:
+    message = changed(navigate=url)
+    assert parse_declarative(build_declarative(message)) == message
 
 
 def test_further_members_must_not_change_the_message() -> None:

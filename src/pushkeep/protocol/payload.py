@@ -4,8 +4,9 @@ Safari shows it without a worker, and never counts it as a silent push; every ot
 worker. Browsers tell such a payload by its content alone. ``mutable`` and ``app_badge`` are written in two places,
 because implementations disagree on where they belong, and all of them ignore members they do not know.
 
-Building is strict and reading forgiving: what browsers would silently not show is refused here, while a foreign payload
-is read as Firefox and WebKit read it, where an optional member of a wrong type counts as absent.
+Building is strict and reading forgiving: what any browser would silently not show is refused here, while a foreign
+payload is read as the W3C's text and Firefox have it, where an optional member of a wrong type counts as absent. For
+WebKit a single wrong one makes the whole payload an ordinary one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[st
 Direction = Literal["auto", "ltr", "rtl"]
 
 _RESERVED = frozenset({"web_push", "notification", "mutable", "app_badge"})
+# A host has none of the URL standard's forbidden characters (section 3.1), or is an IPv6 literal. A backslash before it
+# would be a slash to browsers, and what we take for the host their path.
+_AUTHORITY = re.compile(r"(?:[^@\\]*@)?(?:[^\x00-\x20\x7f#%/:<>?@\\^|\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _DIGITS = re.compile(r"[0-9]{1,16}")
 
@@ -94,8 +98,8 @@ def build_declarative(message: DeclarativeMessage, *, extra: Mapping[str, JsonVa
 
     Raises:
         InvalidInput: something for which a browser would show nothing: an empty title, a URL that is not absolute or
-            neither https nor http on a loopback host, an action without title, a badge that is no whole number from 0;
-            or something that JSON has no form for. ``field`` names it.
+            neither https nor http on a loopback host, an action without title, a badge that is no whole number from 0,
+            a text or flag of another type; or something that JSON has no form for. ``field`` names it.
     """
     _check(message)
     notification = {"title": message.title, "navigate": message.navigate, **_options(message)}
@@ -189,6 +193,9 @@ def _check(message: DeclarativeMessage) -> None:
     for name in ("title", "navigate", "body", "tag", "icon", "image", "badge", "lang"):
         if not isinstance(getattr(message, name), str):
             _refuse(name, "must be a string")
+    for name in ("silent", "require_interaction", "renotify", "mutable"):
+        if not isinstance(getattr(message, name), bool):
+            _refuse(name, "must be true or false")
     if not message.title.strip():
         _refuse("title", "must not be empty: browsers show no notification without one")
     if message.dir not in ("auto", "ltr", "rtl"):
@@ -203,6 +210,8 @@ def _check(message: DeclarativeMessage) -> None:
         if url:
             check_url(name, url)
     for item in message.actions:
+        if not all(isinstance(text, str) for text in (item.action, item.title, item.navigate)):
+            _refuse("actions", "must each have strings for action, title and navigate")
         if not item.action or not item.title.strip():
             _refuse("actions", "must each have an action and a title")
         check_url("actions", item.navigate)
@@ -212,15 +221,17 @@ def check_url(field: str, url: str) -> None:
     """Let through only what a browser opens as an ordinary page.
 
     Raises:
-        InvalidInput: not absolute, neither https nor http on a loopback host, or with white space.
+        InvalidInput: not absolute, without a proper host or port, neither https nor http on a loopback
+            host, or with white space.
     """
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port  # asking for the port checks it
     except ValueError:
         _refuse(field, "is not a URL")
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(host))
-    if not host or not secure or not all(character >= "!" and character.isprintable() for character in url):
+    plain = all(character >= "!" and character.isprintable() for character in url)
+    if not (_AUTHORITY.fullmatch(parts.netloc) and secure and plain):
         _refuse(field, "must lead to https (or to http on localhost): browsers show or open nothing else")
 
 

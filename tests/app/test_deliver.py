@@ -212,11 +212,17 @@ async def test_wns_throttling_one_rests_the_whole_push_service(world: World) -> 
     assert result.action is Action.DONE
 
 
-async def test_mozilla_throttling_one_endpoint_rests_no_other(world: World) -> None:
+async def test_mozilla_throttling_one_endpoint_rests_that_one_alone(world: World) -> None:
     one, two = await world.register("one"), await world.register("two")
-    world.transport.script["one"] = [answer(429)]
+    world.transport.script["one"] = [answer(429, headers={"retry-after": "45"}), answer(201)]
     await send(world, one.short_id)
     (result,) = await send(world, two.short_id)
+    assert result.action is Action.DONE
+    (result,) = await send(world, one.short_id)
+    assert result.skipped is not None
+    assert result.skipped.endswith("asked for patience; may go in 45 s")
+    world.clock.time += 45
+    (result,) = await send(world, one.short_id)
     assert result.action is Action.DONE
 
 

@@ -86,7 +86,9 @@ async def test_a_push_service_that_is_down(service: PushService) -> None:
     assert (found.check, found.level) == ("push_service", Level.PROBLEM)
 
 
-@pytest.mark.parametrize("origin", ["fcm.googleapis.com", "http://fcm.googleapis.com", "", "https://"])
+@pytest.mark.parametrize(
+    "origin", ["fcm.googleapis.com", "http://fcm.googleapis.com", "", "https://", "https://fcm.googleapis.com/x"]
+)
 async def test_what_is_no_origin_is_one_sentence(service: PushService, origin: str) -> None:
     with pytest.raises(InvalidInput, match="service"):
         await examined(service, origin)

@@ -35,6 +35,9 @@ WAIT_SECONDS_MAX = 20.0
 RETRY_POLICY = RetryPolicy(attempts_max=3)
 """A fault that outlasts two more attempts within seconds outlasts the caller."""
 
+_COMPARED = frozenset({Verdict.GONE, Verdict.BAD_TOKEN, Verdict.THROTTLED})
+"""Only these are weighed against what the push service told others; the rest is spared the look."""
+
 _log = logging.getLogger("pushkeep.app")
 
 
@@ -139,7 +142,7 @@ class Deliverer:
                 await running.wait()
             async with self._in_flight:
                 # Asked here and not before: what waited its turn must heed what was learnt meanwhile.
-                permission, why = self._ask(origin, key_id)
+                permission, why = self._ask(record, key_id)
                 if permission.granted:
                     return await self._post(record, subscription, message, probe=permission.probe)
             if (key_id, origin) in self._probes:
@@ -148,11 +151,11 @@ class Deliverer:
                 raise HeldBack(f"held back: {why}; may go in {permission.wait_seconds:.0f} s")
             await self._services.sleeper.sleep(permission.wait_seconds)
 
-    def _ask(self, origin: str, key_id: int) -> tuple[Permission, str]:
-        services, now = self._services, self._services.clock.monotonic()
+    def _ask(self, record: SubscriptionRecord, key_id: int) -> tuple[Permission, str]:
+        services, now, origin = self._services, self._services.clock.monotonic(), record.origin
         if not self._own_keys:
             return Permission(True), ""
-        held_seconds = services.statistics.held_seconds(origin, now)
+        held_seconds = services.statistics.held_seconds(origin, record.id, now)
         if held_seconds > 0:
             return Permission(False, wait_seconds=held_seconds), f"{origin} asked for patience"
         permission = services.circuits.ask(key_id, origin, now)
@@ -219,7 +222,7 @@ class Deliverer:
                 retry_after=outcome.retry_after,
                 chance=chance_of(services.entropy.token_bytes(CHANCE_BYTES)),
                 policy=RETRY_POLICY,
-                origin=self._view(record, message.key_id),
+                origin=self._view(record, message.key_id) if outcome.verdict in _COMPARED else OriginView(),
                 circuit_wait_seconds=max(circuit.probe_at - now, 0.0) or COOL_DOWN_SECONDS,
                 remedy=outcome.remedy,
                 remedies_tried=frozenset(message.remedies),
@@ -230,8 +233,12 @@ class Deliverer:
             # What a service says to a foreign key is no failure of the subscription; gone is gone, whoever asks.
             known = decision.action in (Action.DONE, Action.END, Action.RETRY)
             return decision if known else Decision(Action.FAIL_BLAMELESS)
-        if decision.rest is not None and decision.rest.scope is Scope.ORIGIN:
-            services.statistics.hold(record.origin, now + decision.rest.seconds)
+        rest = decision.rest
+        if rest is not None and rest.scope is Scope.ORIGIN:
+            services.statistics.hold(record.origin, now + rest.seconds)
+        elif rest is not None and rest.scope is Scope.ENDPOINT and not decision.counts_as_suspect:
+            # A suspect is sent to all the same: that it is one is not stored, so it could not be ended otherwise.
+            services.statistics.hold_endpoint(record.id, now + rest.seconds)
         if decision.alert is not None:
             self._alert(decision.alert, record.origin)
         return decision

@@ -35,7 +35,7 @@ from pushkeep.domain.site_url import SiteUrl
 from pushkeep.errors import InvalidInput
 from pushkeep.ports import Clock, Store, Surroundings, Transport
 from pushkeep.protocol.answer import Answer
-from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.endpoint import Endpoint, parse_origin
 from pushkeep.protocol.request import PushRequest
 from pushkeep.protocol.signing_key import SigningKey
 
@@ -120,7 +120,7 @@ async def examine_services(
     Raises:
         InvalidInput: an origin that is none.
     """
-    endpoints = [Endpoint.parse(origin.rstrip("/") + KNOCK_PATH, field="service") for origin in origins]
+    endpoints = [Endpoint.parse(parse_origin(origin, field="service") + KNOCK_PATH) for origin in origins]
     named = await asyncio.gather(
         *(_named(endpoint, surroundings) for endpoint in endpoints if origin_map.get(endpoint.origin) is None)
     )

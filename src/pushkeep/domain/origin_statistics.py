@@ -43,6 +43,9 @@ KEYS_MAX = 64
 ORIGINS_MAX = 1000
 """Push services in one process: four vendors and the self-hosted; the one unused for longest is forgotten."""
 
+RESTING_ENDPOINTS_MAX = 10_000
+"""Endpoints that asked for patience; of more, the one asked about for longest is forgotten."""
+
 _MINUTE_SECONDS = 60
 _DAY_SECONDS = 86_400
 
@@ -87,6 +90,7 @@ class OriginStatistics:
 
     def __init__(self) -> None:
         self._origins: OrderedDict[str, _Origin] = OrderedDict()
+        self._resting: OrderedDict[Hashable, float] = OrderedDict()
 
     def record(self, origin: str, verdict: Verdict, *, endpoint: Hashable, key: Hashable, now: float) -> None:
         """Count one answer.
@@ -138,10 +142,18 @@ class OriginStatistics:
         found = self._of(origin)
         found.held_until = max(found.held_until, until)
 
-    def held_seconds(self, origin: str, now: float) -> float:
-        """For how long the origin still rests; 0 when it does not."""
+    def hold_endpoint(self, endpoint: Hashable, until: float) -> None:
+        """Let one endpoint rest until a moment."""
+        self._resting[endpoint] = until
+        self._resting.move_to_end(endpoint)
+        if len(self._resting) > RESTING_ENDPOINTS_MAX:
+            self._resting.popitem(last=False)
+
+    def held_seconds(self, origin: str, endpoint: Hashable, now: float) -> float:
+        """For how long the origin or the endpoint still rests; 0 when neither does."""
         found = self._origins.get(origin)
-        return max(found.held_until - now, 0.0) if found else 0.0
+        until = max(found.held_until if found else now, self._resting.get(endpoint, now))
+        return max(until - now, 0.0)
 
     def _of(self, origin: str) -> _Origin:
         found = self._origins.setdefault(origin, _Origin())

@@ -17,12 +17,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pywebpush import WebPushException
 
 from pushkeep import PushClient
-from pushkeep.errors import InvalidInput
+from pushkeep.errors import InvalidInput, Undecryptable
 from pushkeep.protocol.ece import seal
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.pushservice import LocalSubscriber, PushService
 from pushkeep.pushservice.events import Refused
+from pushkeep.pushservice.http.message import Request
 from pushkeep.pushservice.personalities import PERSONALITIES
+from pushkeep.pushservice.personalities.routes import Route
+from pushkeep.pushservice.personalities.strict import StrictService
+from pushkeep.pushservice.personalities.strict_facts import Facts
 from pushkeep.pushservice.personalities.strict_rules import RULES
 
 from .helpers import KEY, Sender, authorization, origin_of, sealed
@@ -212,6 +216,42 @@ async def test_keys_and_salts_are_for_one_message(service: PushService, sender: 
     assert await post(seal_with(subscription, b"2", salt=salt)) == "salt_reused"
     assert await post(seal_with(subscription, b"2", key=own)) == "key_reused"
     assert await post(seal_with(subscription, b"2", key=KEY.private)) == "key_for_both"
+
+
+def facts(key: bytes, *, salt: bytes = b"", token: str = "t", k: str = "k") -> Facts:
+    body = (salt or os.urandom(16)) + b"\0\0\x10\0A" + key + os.urandom(40)
+    headers = (("content-encoding", "aes128gcm"), ("authorization", f"vapid t={token}, k={k}"))
+    request = Request("POST", "https", "a.example", "/", headers, body, len(body), "2")
+    return Facts(request, Route("mozilla", "https://a.example"), 0.0)
+
+
+def test_what_is_remembered_is_bounded_and_can_be_forgotten() -> None:
+    judge = StrictService(remembered_max=2)
+    points = [bytes([4]) + os.urandom(64) for _ in range(3)]
+    assert [judge.objection_to_repetition(facts(point, k=str(n))) for n, point in enumerate(points)] == [None] * 3
+    assert judge.objection_to_repetition(facts(points[0], k="0", token="new")) is None  # the oldest is gone
+    again = judge.objection_to_repetition(facts(points[2], k="2"))
+    assert again is not None
+    assert again.name == "key_reused"
+    judge.forget()
+    assert judge.objection_to_repetition(facts(points[2], k="2")) is None
+
+
+async def test_a_body_that_does_not_decrypt_is_for_the_subscriber_to_say(service: PushService, sender: Sender) -> None:
+    subscriber = await subscribe(service, "apple")
+    body = bytearray(sealed(subscriber.subscription, b"hello"))
+    body[-1] ^= 1
+    url = subscriber.subscription.endpoint.url
+    token = authorization(origin_of(url), contact=CONTACT)
+    assert (await sender.post(url, body=bytes(body), authorization=token)).status_code == 201
+    with pytest.raises(Undecryptable):
+        await subscriber.receive(5)
+
+
+async def test_a_token_that_cannot_be_read_is_for_the_vendor_to_refuse(service: PushService, sender: Sender) -> None:
+    subscriber = await subscribe(service)
+    answer = await sender.send(subscriber.subscription, b"x", authorization=f"vapid t=a.b.c, k={KEY.public_b64}")
+    assert (answer.status_code, answer.json()["errno"]) == (401, 109)
 
 
 async def test_two_records_are_refused(service: PushService, sender: Sender) -> None:

@@ -25,10 +25,10 @@ REFRESH_SECONDS_MIN = 3600
 """Apple: do not refresh tokens more than once per hour."""
 
 REMEMBERED_MAX = 50_000
-"""Salts and keys of so many messages are compared, about 15 MB; a generator that repeats itself does so sooner."""
+"""So many salts, sender keys and tokens are compared, 10 MB of each kind; a generator that repeats itself does so
+sooner."""
 
 _SOME_SCOPE = "https://site.invalid/"  # the worker's is not known here, and a relative address is right in any
-_TOKENS_MAX = 10_000  # pairs of key and origin; a test has a few
 
 
 class StrictService:
@@ -36,12 +36,13 @@ class StrictService:
 
     Args:
         excepted: names of rules that are left out.
+        remembered_max: so many tokens, salts and keys are compared.
 
     Raises:
         InvalidInput: there is no such rule.
     """
 
-    def __init__(self, excepted: Collection[str] = ()) -> None:
+    def __init__(self, excepted: Collection[str] = (), *, remembered_max: int = REMEMBERED_MAX) -> None:
         unknown = set(excepted) - {rule.name for rule in RULES}
         if unknown:
             raise InvalidInput(
@@ -49,6 +50,7 @@ class StrictService:
                 field="strict_except",
             )
         self._excepted = frozenset(excepted)
+        self._remembered_max = remembered_max
         self._tokens: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
         self._keys: OrderedDict[bytes, bytes] = OrderedDict()
@@ -71,8 +73,8 @@ class StrictService:
         """
         broken = (
             (TOKEN_REFRESHED, self._is_refreshed(facts)),
-            (SALT_REUSED, facts.is_sealed and _is_other(self._salts, facts.body[:16], facts.body)),
-            (KEY_REUSED, facts.is_sealed and _is_other(self._keys, facts.as_public, facts.body)),
+            (SALT_REUSED, facts.is_sealed and self._is_other(self._salts, facts.body[:16], facts.body)),
+            (KEY_REUSED, facts.is_sealed and self._is_other(self._keys, facts.as_public, facts.body)),
         )
         return next((rule for rule, is_broken in broken if is_broken and rule.name not in self._excepted), None)
 
@@ -93,24 +95,23 @@ class StrictService:
         # A token that is refused still becomes the one to compare with, or one mistake would refuse all that follow.
         self._tokens[owner] = (digest, facts.now if is_new else since)
         self._tokens.move_to_end(owner)
-        if len(self._tokens) > _TOKENS_MAX:
+        if len(self._tokens) > self._remembered_max:
             self._tokens.popitem(last=False)
         return is_new and facts.now - since < REFRESH_SECONDS_MIN
+
+    def _is_other(self, seen: OrderedDict[bytes, bytes], part: bytes, body: bytes) -> bool:
+        """Whether ``part`` came with another body before; remembers it."""
+        key, digest = hashlib.sha256(part).digest()[:16], hashlib.sha256(body).digest()[:16]
+        known = seen.setdefault(key, digest)
+        if len(seen) > self._remembered_max:
+            seen.popitem(last=False)
+        return known != digest
 
 
 def refusal(rule: Rule) -> Response:
     """The answer to a request that breaks a rule, the same from every vendor."""
     text = f"strict: {rule.name}: {rule.says} ({rule.source})\n"
     return text_response(rule.status, text, {"x-pushkeep-rule": rule.name})
-
-
-def _is_other(seen: OrderedDict[bytes, bytes], part: bytes, body: bytes) -> bool:
-    """Whether ``part`` came with another body before; remembers it."""
-    key, digest = hashlib.sha256(part).digest()[:16], hashlib.sha256(body).digest()[:16]
-    known = seen.setdefault(key, digest)
-    if len(seen) > REMEMBERED_MAX:
-        seen.popitem(last=False)
-    return known != digest
 
 
 def _is_blank(plaintext: bytes) -> bool:

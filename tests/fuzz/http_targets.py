@@ -82,8 +82,8 @@ def push_resource(data: bytes) -> None:
 
 
 def push_route(data: bytes) -> None:
-    """Method, authority and target."""
-    method, authority, target = (text_of(part) for part in lines_of(data, 3))
+    """Method, authority and target, octet by octet as both HTTP versions hand them over."""
+    method, authority, target = (part.decode("latin-1") for part in lines_of(data, 3))
     for service in SERVICES.values():
         answer = service.push(Request(method, "https", authority, target, (("authorization", TOKEN),), b"", 0, "2"))
         assert answer.status in STATUSES

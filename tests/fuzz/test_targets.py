@@ -18,7 +18,7 @@ from .target import Target
 from .targets import TARGETS
 
 settings.register_profile(
-    "fuzz", max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "fuzz", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.register_profile("fuzz-ci", settings.get_profile("fuzz"), derandomize=True, database=None)
 PROFILE = settings.get_profile("fuzz-ci" if os.environ.get("CI") else "fuzz")

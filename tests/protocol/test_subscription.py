@@ -43,6 +43,8 @@ def test_unknown_fields_are_tolerated() -> None:
         ({"contentEncoding": "aesgcm"}, ("aesgcm",)),
         ({"contentEncoding": "aesgcm", "encodings": ["aes128gcm"]}, ("aes128gcm",)),
         ({"supportedContentEncodings": None, "contentEncoding": None}, ("aes128gcm",)),
+        ({"supportedContentEncodings": [], "contentEncoding": ""}, ("aes128gcm",)),
+        ({"supportedContentEncodings": [], "contentEncoding": "aesgcm"}, ("aesgcm",)),
     ],
 )
 def test_encodings_are_read_under_every_name_they_go_by(fields: dict[str, object], encodings: tuple[str, ...]) -> None:
@@ -85,7 +87,7 @@ def test_keys_are_read_in_every_base64_spelling(encode: object, padded: bool) ->
         (as_dict(expirationTime=float("inf")), "expirationTime"),
         (as_dict(expirationTime=float("nan")), "expirationTime"),
         (as_dict(encodings="aes128gcm"), "encodings"),
-        (as_dict(encodings=[]), "encodings"),
+        (as_dict(encodings=[""]), "encodings"),
         (as_dict(encodings=["x" * 40]), "encodings"),
         (as_dict(encodings=[1]), "encodings"),
         (as_dict(encodings=["a"] * 9), "encodings"),

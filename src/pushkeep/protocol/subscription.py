@@ -62,7 +62,7 @@ class Subscription:
         """Read the parsed JSON object; fields that are not known are ignored.
 
         Encodings are read from ``supportedContentEncodings`` (as the browsers' API calls them), ``encodings``, or
-        ``contentEncoding`` (one name, as web-push-php has it), whichever is there first.
+        ``contentEncoding`` (one name, as web-push-php has it), whichever is there first and not empty.
 
         Raises:
             InvalidInput: a field is missing, has another type or length, or ``keys.p256dh`` is not on the
@@ -115,7 +115,8 @@ def _expiration(value: object) -> int | None:
 
 def _encodings(subscription: Mapping[str, object]) -> tuple[str, ...]:
     names = ("supportedContentEncodings", "encodings", "contentEncoding")
-    name = next((name for name in names if subscription.get(name) is not None), None)
+    # Pages write `PushManager.supportedContentEncodings || []`, and tables have empty columns: neither lists anything.
+    name = next((name for name in names if subscription.get(name) not in (None, "", [], ())), None)
     if name is None:
         return _USUAL
     value = subscription[name]

@@ -84,6 +84,8 @@ def test_the_wait_is_read_wherever_it_stands(headers: dict[str, str], wait: floa
         ({"x-wns-error-description": "Ttl value conflicts"}, b"ignored", "Ttl value conflicts"),
         ({"x-wns-status": "dropped"}, b"", "dropped"),
         ({}, b"no " + b"t" * 200 + b" here", "no […] here"),
+        ({}, b"no https://ntfy.example/upDzQbwzTjw4yH?up=1 here", "no https://ntfy.example/[\u2026] here"),
+        ({}, b"as such: https://push.example/wp/ and a token", "as such: https://push.example/wp/ and a token"),
         ({}, b"no <script>never ends" + b"<script" * 9000, "no"),
         ({}, b"[" * 5000, None),
     ],

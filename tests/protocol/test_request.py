@@ -203,6 +203,11 @@ def test_any_name_makes_a_topic(one: str, other: str) -> None:
     assert (derive_topic(one) == derive_topic(other)) == (one == other)
 
 
+def test_half_a_surrogate_pair_makes_a_topic_too() -> None:
+    assert len(derive_topic("\ud83d")) == 32
+    assert derive_topic("\ud83d") != derive_topic("?")
+
+
 def test_apple_never_sees_a_topic_whose_length_it_refuses() -> None:
     def topic(text: str, vendor: str) -> str:
         return dict(build(None, PushOptions.of(ttl=1, topic=text), vendor=VENDORS[vendor]).headers)["Topic"]

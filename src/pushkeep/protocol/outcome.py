@@ -42,6 +42,8 @@ _UNPRINTABLE = re.compile(
 _URL = re.compile(r"https?://[!-~]+")  # Mozilla still gives its link with http
 # An answer can quote the endpoint or the token it got. Neither may reach a log, so long unbroken runs are cut out.
 _SECRET = re.compile(r"[A-Za-z0-9_:%.~+/=-]{60,}")
+# Endpoints of UnifiedPush can be much shorter, so of every URL only the origin and a few characters' path are shown.
+_PATH = re.compile(r"(https?://[^\s/?#]+)[/?#][!-~]{12,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +145,27 @@ def read_answer(
     headers = {
         name: value[:_HEADER_CHARACTERS_MAX] for name, value in answer.headers.items() if name in _USEFUL_HEADERS
     }
-    waits = (parse_retry_after(answer.headers.get(name, ""), now) for name in ("retry-after", "x-wns-continue-after"))
     return Outcome(
         verdict,
         answer.status,
         headers,
         None if verdict is Verdict.ACCEPTED else explain(answer),
-        next((wait for wait in waits if wait is not None), None),
+        _retry_after(answer.headers, now),
         answer.headers.get("location"),
         duration_ms,
         reference,
         remedy_for(vendor, answer),
         warnings,
     )
+
+
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """The first wait that can be read; most answers name none."""
+    for name in ("retry-after", "x-wns-continue-after"):
+        value = headers.get(name)
+        if value is not None and (wait := parse_retry_after(value, now)) is not None:
+            return wait
+    return None
 
 
 def explain(answer: PushResponse) -> Explanation:
@@ -199,5 +209,5 @@ def _number(value: object) -> int | None:
 
 def _clean(text: str) -> str:
     plain = _TAG.sub(" ", _HIDDEN.sub(" ", text[:8192]))
-    plain = _SECRET.sub("[…]", _UNPRINTABLE.sub(" ", plain)).strip()
+    plain = _SECRET.sub("[…]", _PATH.sub(r"\1/[…]", _UNPRINTABLE.sub(" ", plain))).strip()
     return plain if len(plain) <= EXPLANATION_CHARACTERS_MAX else plain[: EXPLANATION_CHARACTERS_MAX - 1] + "…"

@@ -126,6 +126,7 @@ def build_request(
     Raises:
         PayloadTooLarge: the payload exceeds 3,993 octets, or what the push service takes.
         InvalidInput: the subscription lists no encoding we know.
+        InvalidToken: with the legacy encoding, ``authorization`` is not of the form of RFC 8292.
     """
     ttl = ttl_for(vendor, options.ttl)
     headers = [("TTL", str(ttl))]
@@ -222,7 +223,8 @@ def topic_for(vendor: Vendor, topic: str) -> str:
 
 def derive_topic(name: str) -> str:
     """A topic for a name of any length and alphabet: 32 characters that every push service takes, always the same."""
-    return b64url_encode(hashlib.sha256(name.encode()).digest()[:24])
+    # Half a surrogate pair, as JSON can hold it, is a name like any other.
+    return b64url_encode(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:24])
 
 
 class RequestProblem(PushkeepError):

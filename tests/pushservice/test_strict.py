@@ -95,6 +95,8 @@ CASES = [
     Case("sub_malformed", claims={"sub": "push@acme-news.org"}, status=401),
     Case("sub_placeholder", claims={"sub": "mailto:sender@example.com"}, status=401),
     Case("sub_placeholder", claims={"sub": "https://example.org/contact"}, status=401),
+    Case("sub_placeholder", claims={"sub": "mailto:you@your-domain.org"}, status=401),
+    Case("sub_placeholder", claims={"sub": "mailto:test@test.com"}, status=401),
     Case("encoding_without_body", headers={"content-encoding": "aes128gcm"}, body=b""),
     Case("encoding_legacy", headers=AESGCM, body=b"x" * 40),
     Case("encoding_missing", "unifiedpush", headers={"content-encoding": None}),

@@ -32,7 +32,11 @@ _SINGLE_FIELDS = frozenset(
 _URGENCIES = frozenset({"very-low", "low", "normal", "high"})
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
-_PLACEHOLDER = re.compile(r"[@./](?:example\.(?:com|org|net)|your-?domain\.[a-z]+|yourdomain\.[a-z]+)(?:[/?:]|$)", re.I)
+_PLACEHOLDER = re.compile(
+    r"[@./](?:example\.(?:com|org|net)|your-?(?:domain|site|company|app)\.[a-z]+|(?:test|domain|mysite|mydomain)\.com)"
+    r"(?:[/?:]|$)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from pushkeep.protocol.answer import Answer, PushResponse, TransportFailure
 from pushkeep.protocol.vendors import Vendor
@@ -203,6 +204,22 @@ VERDICT_TABLE: tuple[VerdictRow, ...] = (
 _ELSE = Verdict.TRANSIENT  # a status outside 200-599: whoever sent it is broken, the subscription is not
 
 
+@lru_cache(maxsize=256)
+def _rows_for(vendor: str, status: int) -> tuple[VerdictRow, ...]:
+    """The rows whose vendor and status hold: one of thirty for most answers, and so for every accepted message."""
+    return tuple(
+        row
+        for row in VERDICT_TABLE
+        if row.failures is None
+        and (row.statuses is None or status in row.statuses)
+        and (row.vendors is None or vendor in row.vendors)
+    )
+
+
 def classify(vendor: Vendor, answer: Answer) -> Verdict:
     """The verdict of the first matching row; ``transient`` for a status that no row knows."""
-    return next((row.verdict for row in VERDICT_TABLE if row.matches(vendor, answer)), _ELSE)
+    rows = VERDICT_TABLE if isinstance(answer, TransportFailure) else _rows_for(vendor.name, answer.status)
+    for row in rows:
+        if row.matches(vendor, answer):
+            return row.verdict
+    return _ELSE

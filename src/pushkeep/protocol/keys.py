@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -22,9 +24,16 @@ def decode_point(data: bytes, *, field: str) -> ec.EllipticCurvePublicKey:
     if data[0] != 4:
         raise InvalidInput(f"{field} must be an uncompressed point, whose first octet is 4.", field=field)
     try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), data)
+        return _point(data)
     except ValueError:
         raise InvalidInput(f"{field} is not a point on the curve P-256.", field=field) from None
+
+
+# A subscription's key is read twice within a moment, when the subscription is checked and when its message is sealed.
+# To keep the decoded key in the subscription instead would cost 2 KB for each, however many there are.
+@lru_cache(maxsize=256)
+def _point(data: bytes) -> ec.EllipticCurvePublicKey:
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), data)
 
 
 def encode_point(key: ec.EllipticCurvePublicKey) -> bytes:

@@ -284,6 +284,8 @@ def test_building_then_parsing_gives_everything_back(
         ([("TTL", "1"), SEALED, SEALED], "bad_encoding"),
         ([("TTL", "1"), SEALED, ("Encryption", "salt=x")], "legacy_headers"),
         ([("TTL", "1"), SEALED, ("Crypto-Key", "dh=x")], "legacy_headers"),
+        ([("TTL", "1"), SEALED, ("Crypto-Key", "p256ecdsa=x"), ("Crypto-Key", "DH = x")], "legacy_headers"),
+        ([("TTL", "1"), SEALED, ("Crypto-Key", "p256ecdsa=xdh="), ("Crypto-Key", "width=x")], "body_too_short"),
         ([("TTL", "1"), SEALED], "body_too_short"),
     ],
 )

@@ -154,9 +154,8 @@ def parse_encryption_header(value: str) -> tuple[bytes, int]:
     Raises:
         InvalidInput: not exactly one salt of 16 octets, or a record size that is no number from 3.
     """
-    found = list(_parameters(value, "Encryption"))
-    salt = b64_decode(_only(found, "salt", "Encryption"), field="salt", length=_SALT_BYTES)
-    size = next((text for name, text in found if name == "rs"), str(_RECORD_SIZE_DEFAULT))
+    salt = b64_decode(_only(value, "salt", "Encryption"), field="salt", length=_SALT_BYTES)
+    size = next(header_parameters(value, "rs"), str(_RECORD_SIZE_DEFAULT))
     if not size.isascii() or not size.isdigit() or len(size) > 10 or int(size) <= _LENGTH_BYTES:
         raise InvalidInput("Encryption header's rs must be a number from 3.", field="Encryption")
     return salt, int(size)
@@ -168,21 +167,24 @@ def parse_crypto_key_header(value: str) -> bytes:
     Raises:
         InvalidInput: not exactly one ``dh`` of 65 octets.
     """
-    found = list(_parameters(value, "Crypto-Key"))
-    return b64_decode(_only(found, "dh", "Crypto-Key"), field="dh", length=POINT_BYTES)
+    return b64_decode(_only(value, "dh", "Crypto-Key"), field="dh", length=POINT_BYTES)
 
 
-def _parameters(value: str, header: str) -> Iterator[tuple[str, str]]:
-    """Every ``name=value``, whether commas or semicolons stand between them: senders differ, and both are read."""
+def header_parameters(value: str, name: str) -> Iterator[str]:
+    """What ``name`` is in an ``Encryption`` or ``Crypto-Key`` header, each time it stands there.
+
+    Commas and semicolons both count as what stands between parameters: senders differ.
+    """
+    for part in value.replace(",", ";").split(";"):
+        found, _, text = part.partition("=")
+        if found.strip().lower() == name:
+            yield text.strip().strip('"')
+
+
+def _only(value: str, name: str, header: str) -> str:
     if len(value) > HEADER_CHARACTERS_MAX:
         raise InvalidInput(f"{header} header is over {HEADER_CHARACTERS_MAX} characters.", field=header)
-    for part in value.replace(",", ";").split(";"):
-        name, _, text = part.strip().partition("=")
-        yield name.strip().lower(), text.strip().strip('"')
-
-
-def _only(found: list[tuple[str, str]], name: str, header: str) -> str:
-    values = [text for found_name, text in found if found_name == name]
+    values = list(header_parameters(value, name))
     if len(values) != 1:
         raise InvalidInput(f"{header} header must have exactly one {name}.", field=header)
     return values[0]

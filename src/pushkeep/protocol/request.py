@@ -11,7 +11,7 @@ from enum import StrEnum
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from pushkeep.errors import InvalidInput, PushkeepError
-from pushkeep.protocol.aesgcm import crypto_key_header, encryption_header, seal_legacy
+from pushkeep.protocol.aesgcm import crypto_key_header, encryption_header, header_parameters, seal_legacy
 from pushkeep.protocol.ece import OVERHEAD_BYTES, seal
 from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.protocol.endpoint import Endpoint
@@ -321,8 +321,8 @@ def _read_encoding(lines: dict[str, list[str]], body: bytes) -> str | None:
     if len(values) != 1 or values[0] not in _ENCODINGS:
         raise RequestProblem("bad_encoding", "Content-Encoding must be aes128gcm or aesgcm", field="Content-Encoding")
     if values[0] == "aes128gcm":
-        crypto_key = "".join(lines.get("crypto-key", []))
-        if "encryption" in lines or "dh=" in crypto_key:
+        legacy_key = next(header_parameters(",".join(lines.get("crypto-key", [])), "dh"), None)
+        if "encryption" in lines or legacy_key is not None:
             raise RequestProblem(
                 "legacy_headers",
                 "aes128gcm must not come with Encryption or Crypto-Key: dh",

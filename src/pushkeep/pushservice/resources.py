@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from pushkeep.errors import InvalidToken, RateLimited, Undecryptable
+from pushkeep.protocol.aesgcm import header_parameters
 from pushkeep.protocol.request import ReceivedPush, RequestProblem, parse_request
 from pushkeep.protocol.vapid import TOKEN_LIFETIME_SECONDS_MAX, Claims, parse_authorization, verify
 from pushkeep.pushservice.core import Draft, Subscription
@@ -270,11 +270,7 @@ def _authorization(request: Request) -> str | None:
 
 
 def _parameter(header: str | None, name: str) -> str | None:
-    for part in re.split("[;,]", header or ""):
-        key, equals, value = part.strip().partition("=")
-        if equals and key == name and value:
-            return value.strip('"')
-    return None
+    return next(filter(None, header_parameters(header or "", name)), None)
 
 
 def _read_message(request: Request, personality: Personality, subscription: Subscription) -> Draft:

@@ -150,12 +150,7 @@ def build_request(
     room = plaintext_bytes_max(vendor, legacy=legacy) - len(payload)
     zeros = padding(len(payload), room) if room else 0
     body = (seal_legacy if legacy else seal)(
-        payload,
-        ua_public=subscription.p256dh,
-        auth=subscription.auth,
-        as_private=as_private,
-        salt=salt,
-        padding=zeros,
+        payload, ua_public=subscription.p256dh, auth=subscription.auth, as_private=as_private, salt=salt, padding=zeros
     )
     if legacy:
         headers += _legacy_headers(authorization, salt, encode_point(as_private.public_key()))

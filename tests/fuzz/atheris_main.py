@@ -75,7 +75,7 @@ def fuzz_all(seconds: int) -> int:
         print(f"{name}: {'found something' if run.returncode else 'nothing found'} in {inputs} inputs", flush=True)
         if run.returncode:
             failed.append(name)
-            print(said)
+            print(said, flush=True)
     return len(failed)
 
 

@@ -18,12 +18,12 @@ from .target import Target
 from .targets import TARGETS
 
 settings.register_profile(
-    "fuzz", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "fuzz", max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.register_profile("fuzz-ci", settings.get_profile("fuzz"), derandomize=True, database=None)
 PROFILE = settings.get_profile("fuzz-ci" if os.environ.get("CI") else "fuzz")
-FLOOD_BYTES = 100_000
-"""Six times the largest input that is taken anywhere, 16 KiB of subscription."""
+FLOOD_BYTES = 65_536
+"""As much as is read of any answer or page; of everything else it is at least twice what is taken."""
 MEMORY_BYTES_MAX = 32_000_000
 """Of the greediest, HTML's parser in the standard library, which keeps 290 octets for each one of an unended tag."""
 

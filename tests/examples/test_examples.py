@@ -6,6 +6,7 @@ The one with stock browsers is run by tests/testing/test_visitor.py.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,18 +44,29 @@ def test_a_sender_and_its_tests(tmp_path: Path) -> None:
     assert "14 passed" in run("test-your-sender", tmp_path, "-m", "pytest")
 
 
-def test_a_mistake_in_the_sender_is_told_by_the_push_service(tmp_path: Path) -> None:
-    """What the example's page invites its reader to try."""
+def shop_with(contact: str, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests of the shop with another contact, as the example's page invites its reader to try."""
     project = tmp_path / "test-your-sender"
     shutil.copytree(EXAMPLES / "test-your-sender", project)
     sender = project / "shop.py"
-    sender.write_text(sender.read_text().replace('"mailto:you@your-domain.org"', '"mailto:shop@localhost"'))
+    sender.write_text(sender.read_text().replace('"mailto:you@your-domain.org"', f'"{contact}"'))
     (project / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-k", "whatever_the_browser and apple"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=SECONDS_MAX)
+    command = [sys.executable, "-m", "pytest", *options]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=SECONDS_MAX)
+
+
+def test_a_mistake_in_the_sender_is_told_by_the_push_service(tmp_path: Path) -> None:
+    done = shop_with("mailto:shop@localhost", tmp_path, "-k", "whatever_the_browser and apple")
     assert done.returncode == 1
     assert "403 from apple: BadJwtToken" in done.stdout
     assert "`sub` must be a mailto: or https: address" in done.stdout
+
+
+def test_the_strict_service_has_one_thing_to_say_about_the_shop(tmp_path: Path) -> None:
+    done = shop_with("mailto:you@your-domain.org", tmp_path / "as-it-is", "--push-strict")
+    assert done.returncode == 1
+    assert set(re.findall(r"strict: (\w+):", done.stdout)) == {"sub_placeholder"}
+    assert "14 passed" in shop_with("mailto:shop@my-site.org", tmp_path / "mended", "--push-strict").stdout
 
 
 def test_a_sender_in_another_language(tmp_path: Path) -> None:

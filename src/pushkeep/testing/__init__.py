@@ -1,8 +1,9 @@
-"""What tests of a site with Web Push need: stock browsers, a desktop for them, and a machine without a network.
+"""What tests of a site with Web Push need: a push service, stock browsers, a desktop for them, a machine offline.
 
-Install with ``pip install 'pushkeep[testing]'``. :mod:`.browser` says what a driven browser can do,
-:mod:`.browsers` starts one by name, :mod:`.notifications` sees and clicks what it shows, and :mod:`.offline` runs
-a command where the outside world does not exist::
+Install with ``pip install 'pushkeep[testing]'``. :mod:`.plugin` has the fixtures for pytest (guide:
+``docs/testing.md``), and :class:`.live.LivePushService` the same without it. Below them, :mod:`.browser` says what a
+driven browser can do, :mod:`.browsers` starts one by name, :mod:`.notifications` sees and clicks what it shows, and
+:mod:`.offline` runs a command where the outside world does not exist::
 
     async with (
         PushService() as service,

@@ -48,7 +48,7 @@ class Exchange:
 class _Pool:
     """The connections and handles of one route."""
 
-    __slots__ = ("_cancel_timer", "_on_end", "_reactor", "active", "closed", "idle", "multi", "route")
+    __slots__ = ("_at_once", "_cancel_timer", "_on_end", "_reactor", "active", "closed", "idle", "multi", "route")
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class _Pool:
         self._reactor = reactor
         self._on_end = on_end
         self._cancel_timer: Callable[[], None] | None = None
+        self._at_once = False
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, limits.host_connections_max)
         self.multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, limits.connections_max)
@@ -118,16 +119,21 @@ class _Pool:
             )
 
     def _on_timer(self, milliseconds: int) -> None:
+        if self._at_once and milliseconds == 0:
+            return  # as every request of a burst asks
+        self._at_once = False
         if self._cancel_timer is not None:
             self._cancel_timer()
             self._cancel_timer = None
         if milliseconds >= 0 and not self.closed:
+            self._at_once = milliseconds == 0
             self._cancel_timer = self._reactor.call_after(milliseconds / 1000, self._time_out)
 
     def _ready(self, descriptor: int, read: bool, write: bool) -> None:
         self._act(descriptor, (pycurl.CSELECT_IN if read else 0) | (pycurl.CSELECT_OUT if write else 0))
 
     def _time_out(self) -> None:
+        self._at_once = False
         self._cancel_timer = None
         self._act(pycurl.SOCKET_TIMEOUT, 0)
 

@@ -35,7 +35,7 @@ def run(example: str, tmp_path: Path, *command: str) -> str:
 
 def test_every_example_is_run_and_says_what_it_is() -> None:
     examples = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert examples == {"test-your-sender", "any-language", "real-browsers", "without-pytest"}
+    assert examples == {"test-your-sender", "django", "any-language", "real-browsers", "without-pytest"}
     page = (EXAMPLES / "README.md").read_text()
     assert all(f"]({name})" in page and (EXAMPLES / name / "README.md").is_file() for name in examples)
 
@@ -67,6 +67,10 @@ def test_the_strict_service_has_one_thing_to_say_about_the_shop(tmp_path: Path) 
     assert done.returncode == 1
     assert set(re.findall(r"strict: (\w+):", done.stdout)) == {"sub_placeholder"}
     assert "14 passed" in shop_with("mailto:shop@my-site.org", tmp_path / "mended", "--push-strict").stdout
+
+
+def test_a_django_site(tmp_path: Path) -> None:
+    assert "3 passed" in run("django", tmp_path, "-m", "pytest")
 
 
 def test_a_sender_in_another_language(tmp_path: Path) -> None:

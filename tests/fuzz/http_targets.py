@@ -117,7 +117,7 @@ def declarative(data: bytes) -> None:
         if found is None:
             continue
         assert found.title
-        assert "://" in found.navigate
+        assert ":" in found.navigate
         rebuilt = parse_declarative(build_declarative(found))
         assert rebuilt is not None
         assert (rebuilt.title, rebuilt.navigate) == (found.title, found.navigate)

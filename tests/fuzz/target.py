@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pushkeep.errors import PushkeepError
 
-MESSAGE_CHARACTERS_MAX = 500
+MESSAGE_CHARACTERS_MAX = 600
 """An error is one clear sentence, whatever was given: none may repeat its input at length."""
 
 

@@ -11,7 +11,9 @@ import h2.connection
 import pytest
 
 from pushkeep import InvalidInput, Message, PayloadTooLarge, PushClient, SendResult, SigningKey, Subscription, Verdict
+from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.request import PushRequest
 from pushkeep.pushservice import PushService
 from tests.protocol.vectors import AUTH, UA_PUBLIC
 from tests.transport.servers import ORIGIN, Authority, Seen, answer, answer2, http1, http2
@@ -196,6 +198,50 @@ async def test_a_push_service_that_hangs_does_not_hold_up_the_others(authority: 
         for _ in range(100):
             assert (await anext(results)).accepted
     assert len(server.requests) == 100
+
+
+async def test_a_crowd_of_strangers_does_not_hold_up_who_is_known(authority: Authority) -> None:
+    """Every second message is for a host name of its own that leads to a black hole."""
+    known = "https://fcm.googleapis.com"
+
+    def messages() -> Iterator[Message]:
+        for number in range(100):
+            yield Message(whom(f"https://stranger-{number}.example"), reference="stranger")
+            yield Message(whom(known), reference="known")
+
+    async with (
+        http2(answer2(), authority.server_context("fcm.googleapis.com", alpn=("h2",))) as server,
+        PushClient(
+            key=SigningKey.generate(), contact=CONTACT, origin_map=[server.entry(authority.file, origin=known)]
+        ) as client,
+        asyncio.timeout(SECONDS),
+    ):
+        started = client._transport.start
+        hanging = 0
+
+        def start(request: PushRequest, done: Callable[[Answer], None]) -> object:
+            nonlocal hanging
+            if request.endpoint.origin == known:
+                return started(request, done)
+            hanging += 1  # a network that swallows packets cannot be had on loopback
+            return asyncio.get_running_loop().create_future()
+
+        client._transport.start = start  # type: ignore[assignment, method-assign]
+        sending = client.send_many(messages(), in_flight_max=8)
+        results = [await anext(sending) for _ in range(100)]
+        assert {result.reference for result in results} == {"known"}
+        assert all(result.accepted for result in results)
+        assert hanging == 4
+        await sending.aclose()
+
+
+async def test_strangers_take_turns(authority: Authority) -> None:
+    """Nothing is forgotten when many lanes wait for one limit."""
+    messages = [Message(whom(f"https://127.0.0.{n % 50 + 1}:9"), reference=n) for n in range(300)]
+    async with PushClient(key=SigningKey.generate(), contact=CONTACT) as client, asyncio.timeout(SECONDS):
+        sending = client.send_many(messages, in_flight_max=4, origin_in_flight_max=1)
+        references = [result.reference async for result in sending]
+    assert sorted(references) == list(range(300))  # type: ignore[type-var]
 
 
 async def test_the_look_ahead_bounds_what_a_hanging_service_gathers(authority: Authority) -> None:

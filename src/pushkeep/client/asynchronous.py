@@ -11,7 +11,6 @@ from typing import Self
 from pushkeep.adapters.clock import SystemSleeper
 from pushkeep.adapters.http2 import CurlTransport
 from pushkeep.adapters.http2_limits import TransportLimits
-from pushkeep.app.send import Delivery
 from pushkeep.client.base import LOOK_AHEAD_MAX, STARTS_MAX, MessageFactory, file_name
 from pushkeep.client.batch import Batch, BatchLimits, Cancellable
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
@@ -179,7 +178,8 @@ class PushClient:
         ``messages`` is read as it is needed: never more than ``look_ahead_max`` messages ahead of the results taken.
         A push service that hangs or throttles keeps at most ``origin_in_flight_max`` requests busy; messages for it
         are set aside while the others go on, until ``look_ahead_max`` have gathered. From then on everybody waits
-        for it, at most ``limits.total_seconds_max`` for each ``origin_in_flight_max`` messages.
+        for it, at most ``limits.total_seconds_max`` for each ``origin_in_flight_max`` messages. Push services that are
+        neither known nor in the origin map have half of ``in_flight_max`` together: strangers choose their names.
 
         Leaving the loop early ends what is in flight; to wait for that to have happened, use
         :func:`contextlib.aclosing`. What ``messages`` itself raises is raised here, after every message read before
@@ -198,9 +198,7 @@ class PushClient:
             RuntimeError: as in :meth:`send`.
         """
         limits = self._factory.batch_limits(in_flight_max, origin_in_flight_max, look_ahead_max)
-        return _Sending(self._transport, self._sleeper).run(
-            messages, limits, lambda message: self._factory.delivery_of(message, retry)
-        )
+        return _Sending(self._transport, self._sleeper, self._factory).run(messages, limits, retry)
 
     async def aclose(self) -> None:
         """Let messages in flight finish within their time limit, then close every connection.
@@ -213,7 +211,8 @@ class PushClient:
 class _Sending:
     """Moves one batch on the event loop."""
 
-    def __init__(self, transport: CurlTransport, sleeper: Sleeper) -> None:
+    def __init__(self, transport: CurlTransport, sleeper: Sleeper, factory: MessageFactory) -> None:
+        self._factory = factory
         self._transport = transport
         self._sleeper = sleeper
         self._batch: Batch | None = None
@@ -226,16 +225,17 @@ class _Sending:
         self,
         messages: Iterable[Message] | AsyncIterable[Message],
         limits: BatchLimits,
-        prepare: Callable[[Message], Delivery],
+        retry: RetryPolicy | None,
     ) -> AsyncGenerator[SendResult, None]:
         self._transport.check()
-        loop = asyncio.get_running_loop()
+        loop, factory = asyncio.get_running_loop(), self._factory
+        source = None if isinstance(messages, AsyncIterable) else iter(messages)
+        batch = self._batch = Batch(
+            self, limits, lambda message: factory.delivery_of(message, retry), factory.is_stranger, source
+        )
         reader: asyncio.Task[None] | None = None
         if isinstance(messages, AsyncIterable):
-            batch = self._batch = Batch(self, limits, prepare)
             reader = loop.create_task(self._read(batch, messages))
-        else:
-            batch = self._batch = Batch(self, limits, prepare, iter(messages))
         try:
             self.changed()
             while not batch.done:

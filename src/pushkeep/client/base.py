@@ -136,6 +136,11 @@ class MessageFactory:
             self._vendors[endpoint.origin] = vendor
         return vendor
 
+    def is_stranger(self, delivery: Delivery) -> bool:
+        """Whether it goes to a push service that is neither known nor in the origin map."""
+        endpoint = delivery.subscription.endpoint
+        return not self.vendor(delivery.subscription).known and self.origin_map.get(endpoint.origin) is None
+
     def batch_limits(
         self, in_flight_max: int | None, origin_in_flight_max: int | None, look_ahead_max: int
     ) -> BatchLimits:
@@ -160,7 +165,7 @@ class MessageFactory:
             ):
                 upper = "" if most is None else f" to {most}"
                 raise InvalidInput(f"{name} must be a whole number from 1{upper}.", field=name)
-        return BatchLimits(total, each, look_ahead_max)
+        return BatchLimits(total, each, max(each, total // 2), look_ahead_max)
 
 
 def file_name(path: str | Path | None) -> str | None:

@@ -3,7 +3,8 @@
 Messages are read one at a time and only while there is room; each belongs to the lane of its push service's origin.
 A lane with as many messages in flight as one origin may have parks further ones, and reading goes on for the others
 until ``look_ahead_max`` messages have been read whose results the caller has not taken. So a push service that hangs
-holds up nobody until that many messages for it have gathered.
+holds up nobody until that many messages for it have gathered. Push services that nobody knows share a limit besides:
+anybody can subscribe with a thousand host names that never answer.
 
 Nothing here waits: a driver calls :meth:`Batch.pump`, delivers answers, and takes results.
 """
@@ -29,12 +30,14 @@ class BatchLimits:
     Attributes:
         in_flight_max: messages posted and not yet answered.
         origin_in_flight_max: of these, to one push service.
+        strangers_in_flight_max: of these, to push services that are neither known nor in the origin map, together.
         look_ahead_max: messages read whose results have not been taken: in flight, parked, waiting to be tried
             again, or done.
     """
 
     in_flight_max: int
     origin_in_flight_max: int
+    strangers_in_flight_max: int
     look_ahead_max: int
 
 
@@ -65,9 +68,10 @@ class Driver(Protocol):
 class _Lane:
     """The messages of one origin."""
 
-    __slots__ = ("in_flight", "parked")
+    __slots__ = ("in_flight", "parked", "stranger")
 
-    def __init__(self) -> None:
+    def __init__(self, stranger: bool) -> None:
+        self.stranger = stranger
         self.in_flight = 0
         self.parked: deque[_Job] = deque()
 
@@ -98,6 +102,7 @@ class Batch:
         driver: posts, waits and wakes.
         limits: how much at once.
         prepare: makes a delivery of a message, or raises InvalidInput.
+        is_stranger: whether a delivery goes to a push service that nobody knows.
         source: the messages, where they can be read without waiting; None if :meth:`offer` brings them.
 
     Attributes:
@@ -112,14 +117,18 @@ class Batch:
         driver: Driver,
         limits: BatchLimits,
         prepare: Callable[[Message], Delivery],
+        is_stranger: Callable[[Delivery], bool],
         source: Iterator[Message] | None = None,
     ) -> None:
         self._driver = driver
         self._limits = limits
         self._prepare = prepare
+        self._is_stranger = is_stranger
         self._source = source
         self._lanes: dict[str, _Lane] = {}
-        self._runnable: deque[_Lane] = deque()
+        self._runnable: deque[_Lane] = deque()  # lanes that may have something to start; some more than once
+        self._held: deque[_Lane] = deque()  # strangers' lanes that wait for their common limit
+        self._strangers_in_flight = 0
         self._begun: set[_Job] = set()
         self._outstanding = 0
         self.in_flight = 0
@@ -169,7 +178,7 @@ class Batch:
             return
         lane = self._lane(delivery)
         job = _Job(self, delivery, lane, reference)
-        if lane.in_flight < self._limits.origin_in_flight_max and self.in_flight < self._limits.in_flight_max:
+        if self._has_room(lane) and self.in_flight < self._limits.in_flight_max:
             self._start(job)
         else:
             self._park(job)
@@ -227,16 +236,25 @@ class Batch:
 
     def _start_parked(self) -> bool:
         limits = self._limits
-        while self._runnable and self.in_flight < limits.in_flight_max:
-            lane = self._runnable.popleft()
-            if lane.parked and lane.in_flight < limits.origin_in_flight_max:
+        while self.in_flight < limits.in_flight_max:
+            if self._held and self._strangers_in_flight < limits.strangers_in_flight_max:
+                lane = self._held.popleft()
+            elif self._runnable:
+                lane = self._runnable.popleft()
+            else:
+                return False
+            if not lane.parked or lane.in_flight >= limits.origin_in_flight_max:
+                continue
+            if self._has_room(lane):
                 self._start(lane.parked.popleft())
                 return True
+            self._held.append(lane)
         return False
 
     def _start(self, job: _Job) -> None:
         job.lane.in_flight += 1
         self.in_flight += 1
+        self._strangers_in_flight += job.lane.stranger
         try:
             job.begun = self._driver.start(job.delivery.request(), job.answered)
             self._begun.add(job)
@@ -263,6 +281,8 @@ class Batch:
         lane = job.lane
         lane.in_flight -= 1
         self.in_flight -= 1
+        if lane.stranger:
+            self._strangers_in_flight -= 1
         if lane.parked:
             self._runnable.append(lane)
         elif lane.in_flight == 0:
@@ -278,9 +298,15 @@ class Batch:
         if lane.in_flight < self._limits.origin_in_flight_max:
             self._runnable.append(lane)
 
+    def _has_room(self, lane: _Lane) -> bool:
+        limits = self._limits
+        return lane.in_flight < limits.origin_in_flight_max and (
+            not lane.stranger or self._strangers_in_flight < limits.strangers_in_flight_max
+        )
+
     def _lane(self, delivery: Delivery) -> _Lane:
         origin = delivery.subscription.endpoint.origin
         lane = self._lanes.get(origin)
         if lane is None:
-            lane = self._lanes[origin] = _Lane()
+            lane = self._lanes[origin] = _Lane(self._is_stranger(delivery))
         return lane

@@ -161,7 +161,10 @@ class SyncPushClient:
     ) -> Generator[SendResult, None, None]:
         with self._transports.borrowed() as transport:
             driver = _Driver(transport, self._transports.check, self._sleeper, self._factory.sender.clock)
-            batch = Batch(driver, limits, lambda message: self._factory.delivery_of(message, retry), iter(messages))
+            factory = self._factory
+            batch = Batch(
+                driver, limits, lambda message: factory.delivery_of(message, retry), factory.is_stranger, iter(messages)
+            )
             try:
                 yield from driver.run(batch)
             finally:

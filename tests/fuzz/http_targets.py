@@ -147,9 +147,9 @@ def site(data: bytes) -> None:
         "service-worker-allowed": allowed,
     }
     worker_url = "https://shop.example/worker.js"
+    facts = read_page(body)
     for status in (200, 301):
         fetched = Fetched(worker_url, status, headers, body)
-        facts = read_page(body)
         findings = [
             *page_findings(where, fetched, facts, worker_url),
             *worker_findings(where, fetched, "https://shop.example/"),

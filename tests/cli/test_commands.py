@@ -103,6 +103,8 @@ async def test_a_key_is_shown_and_converted_in_every_form(cli: Cli, tmp_path: Pa
         source = target
     again = await cli("keys", "convert", "-", "--to", "pem", "--out", source, stdin=key.to_raw().encode())
     assert (again.status, "not overwritten" in again.err) == (2, True)
+    shown_nowhere = await cli("keys", "convert", source, "--to", "pem", "--out", "-")
+    assert (shown_nowhere.status, "must be a file" in shown_nowhere.err) == (2, True)
     pasted = await cli("keys", "show", "-", stdin=f'"{key.to_raw()}"\n'.encode())
     assert pasted.out.startswith("Form: raw scalar\n")
     other = await cli("keys", "show", source, "--public", SigningKey.generate().public_b64)

@@ -45,8 +45,11 @@ def private_file(path: Path) -> Iterator[TextIO]:
     """A new file of mode 0600 for a secret; it is gone again if the secret could not be made or written.
 
     Raises:
-        InvalidInput: the file exists, or cannot be made or written.
+        InvalidInput: the file exists, or cannot be made or written, or it is ``-``: a secret does not belong on a
+            terminal, and less so in a file of that name.
     """
+    if str(path) == "-":
+        raise InvalidInput("out must be a file; a secret is not written to a terminal.", field="out")
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -24,8 +24,9 @@ def test_multiples_are_filled_up() -> None:
     assert [padded(policy, length) for length in (1, 256, 257, 3990)] == [256, 256, 512, 3993]
     assert [padded(policy, length) for length in (2750, 2801, 2912, 2913)] == [2800, 2816, 2912, 3072]
     assert padded(policy, 4000, 4077) == 4000, "only aesgcm has room for it, and no service a reason to see it padded"
-    with pytest.raises(InvalidInput):
-        pad_to_multiple(0)
+    for size in (0, 1.5, "256"):
+        with pytest.raises(InvalidInput):
+            pad_to_multiple(size)  # type: ignore[arg-type]
 
 
 def test_buckets_hide_the_length() -> None:
@@ -52,8 +53,8 @@ def test_lengths_in_one_bucket_look_alike(sizes: list[int], one: int, other: int
     assert (padded(policy, one) == padded(policy, other)) == same
 
 
-@pytest.mark.parametrize("sizes", [(0,), (-1,), (3994,), tuple(range(1, 66))])
-def test_impossible_buckets_are_refused(sizes: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("sizes", [(0,), (-1,), (3994,), (1.5,), ("256",), tuple(range(1, 66))])
+def test_impossible_buckets_are_refused(sizes: tuple[object, ...]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        pad_to_buckets(*sizes)
+        pad_to_buckets(*sizes)  # type: ignore[arg-type]
     assert caught.value.field == "padding"

@@ -35,9 +35,9 @@ def pad_to_multiple(size: int) -> PaddingPolicy:
     """A policy that fills the plaintext up to the next multiple of ``size`` octets, as far as there is room.
 
     Raises:
-        InvalidInput: ``size`` is not positive.
+        InvalidInput: ``size`` is no whole number from 1.
     """
-    if size < 1:
+    if not isinstance(size, int) or size < 1:
         raise InvalidInput("padding must be to a multiple of at least 1 octet.", field="padding")
 
     def policy(length: int, room: int) -> int:
@@ -58,9 +58,9 @@ def pad_to_buckets(*sizes: int) -> PaddingPolicy:
             (safe everywhere), 2,912 (Firefox on Android) and 3,993 (one message) are always buckets too.
 
     Raises:
-        InvalidInput: a size is not between 1 and 3,993, or there are more than 64.
+        InvalidInput: a size is no whole number from 1 to 3,993, or there are more than 64.
     """
-    if len(sizes) > BUCKETS_MAX or not all(0 < size <= PLAINTEXT_BYTES_MAX for size in sizes):
+    if len(sizes) > BUCKETS_MAX or not all(isinstance(size, int) and 0 < size <= PLAINTEXT_BYTES_MAX for size in sizes):
         raise InvalidInput(
             f"padding must be to at most {BUCKETS_MAX} sizes from 1 to {PLAINTEXT_BYTES_MAX} octets.", field="padding"
         )

@@ -9,7 +9,8 @@ import os
 import pytest
 
 from pushkeep import Message, PushClient, SigningKey, Verdict
-from tests.transport.servers import Authority, answer, answer2, http1, http2
+from pushkeep.adapters.http2_engine import Engine
+from tests.transport.servers import Authority, Server, Serving, answer, answer2, http1, http2
 
 from .conftest import CONTACT
 from .test_send_many import whom
@@ -74,3 +75,20 @@ async def test_closing_lets_a_send_in_flight_finish(authority: Authority) -> Non
         assert (await sending).accepted
         await closing
     assert len(server.requests) == 1
+
+
+def test_a_client_that_nobody_closed_is_collected_without_a_word(authority: Authority) -> None:
+    """What is raised while it is collected would fail this test; see ``filterwarnings`` in pyproject.toml."""
+
+    def engines() -> int:
+        gc.collect()
+        return sum(isinstance(item, Engine) for item in gc.get_objects())
+
+    async def use(server: Server) -> None:
+        client = PushClient(key=SigningKey.generate(), contact=CONTACT, origin_map=[server.entry(authority.file)])
+        assert (await client.send(whom(), "x")).accepted
+
+    before = engines()
+    with Serving(lambda: http2(answer2(), authority.server_context(alpn=("h2",)))) as server:
+        asyncio.run(use(server))
+        assert engines() == before

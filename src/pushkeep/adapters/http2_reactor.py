@@ -61,6 +61,8 @@ class LoopReactor:
     def watch(self, descriptor: int, *, read: bool, write: bool, ready: Ready) -> None:
         """See :class:`Reactor`."""
         loop = self._loop or self.bind()
+        if loop.is_closed():
+            return  # a client that nobody closed says good-bye to its connections when it is collected
         reads, writes = self._interest.get(descriptor, (False, False))
         if read and not reads:
             loop.add_reader(descriptor, ready, descriptor, True, False)

@@ -101,10 +101,6 @@ READABLE = {
     "PKCS#8 DER with its public key": (pkcs8(scalar(KEY), P256, KEY.public_bytes), KeyFormat.PKCS8_DER),
     "PKCS#8 DER with something unknown": (tlv(0x30, KEY.to_der()[3:] + tlv(0xA1, tlv(2, b"x"))), KeyFormat.PKCS8_DER),
     "SEC 1 DER": (sec1(scalar(KEY)), KeyFormat.SEC1_DER),
-    "SEC 1 DER whose point is no bit string": (
-        tlv(0x30, tlv(2, b"\x01") + tlv(4, scalar(KEY)) + tlv(0xA1, b"")),
-        KeyFormat.SEC1_DER,
-    ),
     "DER in base64url, as py_vapid": (b64url_encode(KEY.to_der()), KeyFormat.PKCS8_DER),
     "JWK": (KEY.to_jwk(), KeyFormat.JWK),
     "JWK text": ("\n" + json.dumps(KEY.to_jwk()) + "\n", KeyFormat.JWK),
@@ -189,6 +185,12 @@ UNREADABLE = {
     "a pair with half a public key": ({"privateKey": RAW, "publicKey": KEY.public_b64[:-1]}, "public key is none"),
     "a pair with an odd public key": ({"privateKey": RAW, "publicKey": 7}, "publicKey must be"),
     "a pair with an odd private key": ({"privateKey": None}, "privateKey must be"),
+    "DER whose public half is no bit string": (
+        tlv(0x30, tlv(2, b"\1") + tlv(4, scalar(KEY)) + tlv(0xA1, tlv(4, KEY.public_bytes))),
+        "damaged",
+    ),
+    "DER whose public half is empty": (tlv(0x30, tlv(2, b"\1") + tlv(4, scalar(KEY)) + tlv(0xA1, b"")), "damaged"),
+    "DER with a member of no meaning": (tlv(0x30, tlv(2, b"\1") + tlv(4, scalar(KEY)) + tlv(0xA2, b"")), "damaged"),
     "DER with another's public key": (sec1(scalar(KEY), P256, OTHER.public_bytes), "belong together"),
     "DER with a public key off the curve": (sec1(scalar(KEY), P256, b"\x04" + bytes(64)), "belong together"),
     "an authentication secret": (b64url_encode(bytes(16)), "has 16 octets"),

@@ -77,8 +77,10 @@ def _ec_key(items: list[_Item], whole: bytes, *, sec1: bool) -> DerKey:
     for tag, content in items[2:]:
         if tag == _PARAMETERS:
             _check_curve(_items(content), whole)
-        elif tag == _PUBLIC and (bits := _items(content))[:1] and bits[0][0] == _BITS:
+        elif tag == _PUBLIC and len(bits := _items(content)) == 1 and bits[0][0] == _BITS:
             public = bits[0][1][1:]  # the first octet counts unused bits: none
+        else:  # passed over, a damaged public half would not be compared
+            raise bad_key(UNREADABLE)
     return DerKey(items[1][1], public, sec1)
 
 

@@ -87,15 +87,17 @@ async def test_an_idle_connection_ends_without_a_word() -> None:
         assert await asyncio.wait_for(reader.read(-1), 10) == b""
 
 
-async def test_connections_over_the_limit_are_closed_and_the_others_served() -> None:
+async def test_a_connection_over_the_limit_takes_the_place_of_the_one_silent_for_longest() -> None:
+    request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
     async with PushService(limits=Limits(connections_max=2)) as service:
-        async with plain(service) as (reader, writer), plain(service) as (second, _):
-            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with plain(service) as (reader, writer), plain(service) as (silent, _):
+            writer.write(request)  # the older one, but the silent one is the other
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-            async with plain(service) as (third, _):
-                with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-                    await asyncio.wait_for(third.readexactly(1), 5)
-            assert not second.at_eof()
+            async with plain(service) as (third, third_writer):
+                third_writer.write(request)
+                assert await asyncio.wait_for(third.readuntil(b"\r\n\r\n"), 5)
+                assert await asyncio.wait_for(silent.read(1), 5) == b""
+                assert not reader.at_eof()
         assert b" 404 " in await talk_when_there_is_room(service)
 
 

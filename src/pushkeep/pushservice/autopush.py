@@ -39,6 +39,8 @@ class Autopush:
         try:
             client = await self._greet(socket)
             if client is not None:
+                if client.subscriptions:
+                    stream.settle()
                 await _Conversation(self._hub, self._endpoint_of, socket, client).run()
         except InvalidInput as error:
             await socket.close(_CLOSE_POLICY, error.message)
@@ -120,6 +122,7 @@ class _Conversation:
             reply = self._take(frames.parse(text))
             if reply is not None:
                 await self._socket.send(reply)
+            await asyncio.sleep(0)  # neither reading nor writing need have waited, and others want a turn
 
     async def _write(self) -> None:
         while True:

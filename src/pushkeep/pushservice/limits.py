@@ -32,7 +32,12 @@ class Limits:
         streams_max: concurrent HTTP/2 streams of a connection, the number Mozilla and Google offer.
         resets_per_connection_max: streams a client may reset before it is told to calm down
             (the rapid-reset attack); an ordinary sender cancels a few time-outs.
+        frames_per_connection_max: HTTP/2 frames besides those of requests (SETTINGS, PING, PRIORITY, unknown ones);
+            an ordinary client sends a few in an hour.
+        frames_per_stream_max: frames more for each request; one with the largest body in small pieces has 30.
         frame_bytes_max: one autopush message; an ack list of 100 ids is 12 KB.
+        idle_frames_max: WebSocket frames in a row that complete no message (pings, fragments), and MCS frames in a
+            row without a message to acknowledge; real clients send one in some minutes.
         mcs_frame_bytes_max: one MCS frame; a LoginRequest with 700 unacknowledged ids is 24 KB.
         in_flight_per_client_max: messages sent and not yet acknowledged; Chromium acknowledges at the latest
             after ten.
@@ -59,7 +64,10 @@ class Limits:
     login_seconds_max: float = 30.0
     streams_max: int = 100
     resets_per_connection_max: int = 1_000
+    frames_per_connection_max: int = 5_000
+    frames_per_stream_max: int = 50
     frame_bytes_max: int = 65_536
+    idle_frames_max: int = 2_000
     mcs_frame_bytes_max: int = 262_144
     in_flight_per_client_max: int = 100
     ping_interval_seconds: float = 300.0

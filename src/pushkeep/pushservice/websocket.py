@@ -21,6 +21,8 @@ from pushkeep.pushservice.limits import Limits
 # The library logs every frame at DEBUG, and frames hold endpoints and payloads.
 _NO_LOG = logging.Logger(__name__, level=logging.CRITICAL + 1)
 
+_CLOSE_NOT_UTF8 = 1007
+_CLOSE_POLICY = 1008
 _CLOSE_SECONDS_MAX = 2.0  # for the peer's half of the closing handshake
 
 
@@ -38,6 +40,7 @@ class WebSocket:
             logger=_NO_LOG,
         )
         self._fragments: list[bytes] = []
+        self._idle_frames = 0
         self._messages: list[str] = []
 
     async def open(self, request: Request, trailing: bytes) -> bool:
@@ -94,14 +97,27 @@ class WebSocket:
 
     def _take_events(self) -> None:
         for event in self._protocol.events_received():
+            self._idle_frames += 1
+            if self._idle_frames > self._limits.idle_frames_max:
+                self._fail(_CLOSE_POLICY)
+                return
             if not isinstance(event, Frame) or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 continue
             if event.data:  # fragments of nothing count towards no limit, and would gather here without end
                 self._fragments.append(bytes(event.data))
             if event.fin:
-                text = b"".join(self._fragments).decode("utf-8", errors="replace")
+                self._idle_frames = 0
+                octets = b"".join(self._fragments)
                 self._fragments.clear()
-                self._messages.append(text)
+                try:
+                    self._messages.append(octets.decode())
+                except UnicodeDecodeError:
+                    self._fail(_CLOSE_NOT_UTF8)  # RFC 6455 section 8.1
+                    return
+
+    def _fail(self, code: int) -> None:
+        with contextlib.suppress(InvalidState):
+            self._protocol.fail(code)
 
     async def send(self, text: str) -> None:
         """Send a text message and wait until the peer keeps up. Raises ConnectionError."""

@@ -44,6 +44,8 @@ class Mcs:
             if client is None:
                 await stream.send(bytes([frames.VERSION]) + frames.login_refused("refused"))
                 return
+            if client.subscriptions:
+                stream.settle()
             for message_id in login.received_ids:
                 self._hub.acknowledge(client, message_id, code=None)
             await _Conversation(self._hub, stream, reader, client).run()
@@ -147,6 +149,7 @@ class _Conversation:
         return self._sent
 
     async def _read(self) -> None:
+        idle_frames = 0
         while True:
             frame = self._reader.next_frame()
             if frame is None:
@@ -157,6 +160,10 @@ class _Conversation:
                 continue
             self._received += 1
             acknowledged = self._acknowledge(frame.last_stream_id_received)
+            idle_frames = 0 if acknowledged else idle_frames + 1
+            if idle_frames > self._hub.limits.idle_frames_max:
+                return
+            await asyncio.sleep(0)  # neither reading nor writing need wait below, and others want a turn
             if frame.tag == frames.Tag.CLOSE:
                 return
             if frame.tag == frames.Tag.HEARTBEAT_PING:

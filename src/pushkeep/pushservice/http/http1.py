@@ -46,7 +46,7 @@ class Http1Connection:
 
     async def _serve_one(self) -> bool:
         """One request; False when the connection is at its end or taken over."""
-        head = await self._next_event(seconds=self._limits.idle_seconds_max)
+        head = await self._next_head()
         if not isinstance(head, h11.Request):
             return False
         if self._upgrade is not None and _asks_for_websocket(head):
@@ -91,6 +91,14 @@ class Http1Connection:
             body_bytes=count,
             version=head.http_version.decode("latin-1"),
         )
+
+    async def _next_head(self) -> object:
+        """Wait for the next request as long as for any idle connection, but for its end only so long as for a body."""
+        waiting = self._h11.trailing_data[0] == b""
+        if waiting and self._h11.their_state is h11.IDLE:
+            data = await self._stream.receive(seconds=self._limits.idle_seconds_max)
+            self._h11.receive_data(data)
+        return await self._next_event(seconds=self._limits.request_seconds_max)
 
     async def _next_event(self, *, seconds: float) -> object:
         async with asyncio.timeout(seconds):

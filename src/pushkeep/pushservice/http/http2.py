@@ -40,13 +40,17 @@ class _Incoming:
 
 
 class FrameLengths:
-    """Watches the lengths that frames announce.
+    """Watches the lengths that frames announce, and counts frames.
 
     h2 refuses a frame over SETTINGS_MAX_FRAME_SIZE only when all of it has come, which would let a client make
     us hold 16 MiB for every connection.
+
+    Attributes:
+        count: frames so far.
     """
 
     def __init__(self, frame_bytes_max: int) -> None:
+        self.count = 0
         self._frame_bytes_max = frame_bytes_max
         self._skip = len(_PREFACE)
         self._head = bytearray()
@@ -64,6 +68,7 @@ class FrameLengths:
             if len(self._head) == _FRAME_HEAD_BYTES:
                 self._skip = int.from_bytes(self._head[:3])
                 self._head.clear()
+                self.count += 1
                 if self._skip > self._frame_bytes_max:
                     raise h2.exceptions.FrameTooLargeError("a frame is longer than we allow")
 
@@ -147,10 +152,16 @@ class Http2Connection:
                 return False
             self._take(event)
         self._reset_overdue()
-        if self._streams_reset > max(self._limits.resets_per_connection_max, self._streams_opened // 2):
+        if self._is_flooded():
             self.goaway(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
             return False
         return True
+
+    def _is_flooded(self) -> bool:
+        """Whether the client resets streams, or sends frames that carry no request, beyond all measure."""
+        frames_max = self._limits.frames_per_connection_max + self._limits.frames_per_stream_max * self._streams_opened
+        resets_max = max(self._limits.resets_per_connection_max, self._streams_opened // 2)
+        return self._lengths.count > frames_max or self._streams_reset > resets_max
 
     async def _follow_stream_limit(self) -> None:
         """Announce a lower limit, or that it is over.
@@ -289,9 +300,10 @@ class Http2Connection:
             self._h2.reset_stream(stream_id, code)
 
     def goaway(self, code: h2.errors.ErrorCodes) -> None:
-        """Put a GOAWAY into the buffer."""
-        with contextlib.suppress(h2.exceptions.ProtocolError):
-            self._h2.close_connection(code)
+        """Put a GOAWAY into the buffer, unless there is or was one: the first says why."""
+        if self._h2.state_machine.state is not h2.connection.ConnectionState.CLOSED:
+            with contextlib.suppress(h2.exceptions.ProtocolError):
+                self._h2.close_connection(code)
 
     async def flush(self) -> None:
         """Send what the buffer holds and wait until the client keeps up."""

@@ -17,12 +17,24 @@ _CLOSE_SECONDS_MAX = 0.5
 
 
 class Stream:
-    """Octets in and out; satisfies :class:`~pushkeep.pushservice.http.message.ByteStream`."""
+    """Octets in and out; satisfies :class:`~pushkeep.pushservice.http.message.ByteStream`.
+
+    Attributes:
+        heard_at: when the peer last said something, by the event loop's clock.
+        is_settled: whether the peer has proved to be a browser, which may be silent for as long as it likes.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: Limits) -> None:
         self._reader = reader
         self._writer = writer
         self._write_seconds_max = limits.write_seconds_max
+        self._loop = asyncio.get_running_loop()
+        self.heard_at = self._loop.time()
+        self.is_settled = False
+
+    def settle(self) -> None:
+        """The peer has proved to be a browser."""
+        self.is_settled = True
 
     @property
     def is_tls(self) -> bool:
@@ -39,9 +51,11 @@ class Stream:
         """Some octets; empty at the end, also after a reset. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             try:
-                return await self._reader.read(READ_BYTES)
+                data = await self._reader.read(READ_BYTES)
             except (ConnectionError, ssl.SSLError):
                 return b""
+        self.heard_at = self._loop.time()
+        return data
 
     async def receive_exactly(self, count: int, *, seconds: float) -> bytes:
         """Exactly ``count`` octets. Raises TimeoutError, or ConnectionResetError at the end."""

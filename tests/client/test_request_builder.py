@@ -163,3 +163,11 @@ def test_headers_and_body_are_taken_in_any_form(builder: RequestBuilder) -> None
         assert outcome.explanation is not None
         assert outcome.explanation.text == "slow down"
     assert parse_response(request, status=302).verdict is Verdict.BAD_REQUEST
+
+
+async def test_several_threads_build_with_one_token(builder: RequestBuilder) -> None:
+    def work() -> set[str]:
+        return {dict(builder.build(whom(), "x").headers)["Authorization"] for _ in range(20)}
+
+    tokens = await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
+    assert len(set().union(*tokens)) == 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 from pushkeep.adapters.clock import SystemClock, SystemEntropy
+from pushkeep.adapters.http2_fork import generation
 from pushkeep.adapters.http2_limits import TransportLimits
 from pushkeep.app.send import Delivery, Sender
 from pushkeep.client.batch import BatchLimits
@@ -26,6 +28,7 @@ from pushkeep.ports import Clock, Entropy
 from pushkeep.protocol.contact import check_contact
 from pushkeep.protocol.padding import PaddingPolicy
 from pushkeep.protocol.request import PushOptions
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.protocol.vendors import Vendor
@@ -171,3 +174,22 @@ class MessageFactory:
 def file_name(path: str | Path | None) -> str | None:
     """A file's name for libcurl."""
     return None if path is None else str(path)
+
+
+class SharedTokens(TokenCache):
+    """Tokens that several threads look up at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._generation = generation()
+        self._lock = threading.Lock()
+
+    def header(self, key: SigningKey, *, origin: str, contact: str | None, now: float) -> str:
+        """See :class:`~pushkeep.protocol.token_cache.TokenCache`."""
+        if self._generation != generation():
+            self._begin_anew()  # a thread of the parent's may have held the lock when this process began
+        with self._lock:
+            return super().header(key, origin=origin, contact=contact, now=now)

@@ -15,7 +15,7 @@ from pushkeep.adapters.clock import SystemBlockingSleeper
 from pushkeep.adapters.http2_blocking import BlockingTransport
 from pushkeep.adapters.http2_fork import generation
 from pushkeep.adapters.http2_limits import TransportLimits
-from pushkeep.client.base import LOOK_AHEAD_MAX, STARTS_MAX, MessageFactory, file_name
+from pushkeep.client.base import LOOK_AHEAD_MAX, STARTS_MAX, MessageFactory, SharedTokens, file_name
 from pushkeep.client.batch import Batch, BatchLimits, Cancellable
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
@@ -26,8 +26,6 @@ from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.padding import PaddingPolicy, no_padding
 from pushkeep.protocol.request import TTL_SECONDS_DEFAULT, PushRequest
-from pushkeep.protocol.signing_key import SigningKey
-from pushkeep.protocol.token_cache import TokenCache
 
 
 class SyncPushClient:
@@ -84,7 +82,7 @@ class SyncPushClient:
             retry=retry,
             clock=clock,
             entropy=entropy,
-            tokens=_SharedTokens(),
+            tokens=SharedTokens(),
         )
         self._sleeper = sleeper or SystemBlockingSleeper()
         self._transports = _Transports(
@@ -302,22 +300,3 @@ class _Transports:
             self._changed.wait_for(lambda: all(thread == me for thread in self._borrowed.values()), seconds_max)
             while self._idle:
                 self._idle.pop().close()
-
-
-class _SharedTokens(TokenCache):
-    """Tokens that several threads look up at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._begin_anew()
-
-    def _begin_anew(self) -> None:
-        self._generation = generation()
-        self._lock = threading.Lock()
-
-    def header(self, key: SigningKey, *, origin: str, contact: str | None, now: float) -> str:
-        """See :class:`~pushkeep.protocol.token_cache.TokenCache`."""
-        if self._generation != generation():
-            self._begin_anew()  # a thread of the parent's may have held the lock when this process began
-        with self._lock:
-            return super().header(key, origin=origin, contact=contact, now=now)

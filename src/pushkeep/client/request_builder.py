@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from pushkeep.adapters.clock import SystemClock
-from pushkeep.client.base import MessageFactory
+from pushkeep.client.base import MessageFactory, SharedTokens
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike, encode_payload, read_subscription
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.errors import InvalidInput
@@ -18,7 +18,6 @@ from pushkeep.protocol.answer import RESPONSE_BODY_BYTES_MAX, PushResponse
 from pushkeep.protocol.outcome import Outcome, read_answer
 from pushkeep.protocol.padding import PaddingPolicy, no_padding
 from pushkeep.protocol.request import TTL_SECONDS_DEFAULT, PushRequest
-from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.protocol.vendors import VENDORS, Vendor, vendor_for
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -37,7 +36,7 @@ class RequestBuilder:
             request, status=response.status_code, headers=response.headers, body=response.content
         )
 
-    Tokens are kept between calls. One instance is for one thread.
+    Tokens are kept between calls. One instance may be used by several threads.
 
     Args:
         key: as in :class:`PushClient`.
@@ -70,7 +69,7 @@ class RequestBuilder:
             retry=None,
             clock=clock,
             entropy=entropy,
-            tokens=TokenCache(),
+            tokens=SharedTokens(),
         )
 
     def build(

@@ -156,8 +156,11 @@ class OriginStatistics:
         return max(until - now, 0.0)
 
     def _of(self, origin: str) -> _Origin:
-        found = self._origins.setdefault(origin, _Origin())
-        self._origins.move_to_end(origin)
+        found = self._origins.get(origin)
+        if found is None:
+            found = self._origins[origin] = _Origin()
+        else:
+            self._origins.move_to_end(origin)
         if len(self._origins) > ORIGINS_MAX:
             self._origins.popitem(last=False)
         return found

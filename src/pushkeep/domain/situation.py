@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pushkeep.domain.circuit import COOL_DOWN_SECONDS
 from pushkeep.domain.origin_statistics import OriginView
@@ -16,6 +16,9 @@ DAY_SECONDS = 86_400
 
 SUSPECT_DAYS_TO_END = 3
 """FCM doubts a living subscription for about a day at a time; three days of doubt are no flapping."""
+
+_POLICY = RetryPolicy()
+_NOTHING_KNOWN = OriginView()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,9 @@ class Situation:
     remaining_seconds: float = math.inf
     retry_after: float | None = None
     chance: float = 0.5
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    policy: RetryPolicy = _POLICY
     suspect_days: frozenset[int] = frozenset()
-    origin: OriginView = field(default_factory=OriginView)
+    origin: OriginView = _NOTHING_KNOWN
     circuit_wait_seconds: float = COOL_DOWN_SECONDS
     remedy: Remedy | None = None
     remedies_tried: frozenset[Remedy] = frozenset()

@@ -134,6 +134,7 @@ async def test_trap_17_our_own_bad_token_is_our_fault_and_ends_nobody(
     ("vendor", "status", "headers", "body", "verdict"),
     [
         ("apple", 403, {}, b'{"reason":"BadJwtToken"}', Verdict.BAD_TOKEN),
+        ("apple", 400, {}, b'{"reason":"BadJwtToken"}', Verdict.BAD_TOKEN),
         ("apple", 400, {}, b'{"reason":"BadUrgency"}', Verdict.BAD_REQUEST),
         ("fcm", 404, {}, b"A valid push subscription endpoint should be specified", Verdict.SUSPECT),
         ("fcm", 400, {}, b"<TITLE>UnauthorizedRegistration</TITLE>", Verdict.BAD_TOKEN),

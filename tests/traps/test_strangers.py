@@ -67,7 +67,7 @@ def test_trap_21_a_known_name_is_matched_as_a_whole(host: str) -> None:
 
 async def test_trap_21_what_a_provider_says_is_cut_and_gives_no_secret_back(key: SigningKey) -> None:
     token = "s3cret" * 20
-    said = f"<h1>No</h1> {FCM}/fcm/send/{token} \x1b[31m".encode() + b"word " * 1000
+    said = f"<h1>No</h1> {FCM}/fcm/send/{token} or {token} \x1b[31m".encode() + b"word " * 1000
     async with (
         http1(answer("400 Bad", said), None) as server,
         PushClient(key=key, contact=CONTACT, origin_map=led_to(server)) as client,

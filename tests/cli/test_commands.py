@@ -39,6 +39,7 @@ def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(" ".join(path) for path in ALL) == [
         "api-keys create",
         "demo",
+        "doctor explain",
         "identity secret",
         "identity sign",
         "keys convert",

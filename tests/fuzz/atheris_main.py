@@ -62,18 +62,17 @@ def fuzz_all(seconds: int) -> int:
 
     failed = []
     for name in TARGETS:
-        run = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.atheris_main", name, "--seconds", str(seconds)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds * 3 + 120,
-        )
-        said = run.stdout + run.stderr
-        executed = next((line for line in said.splitlines() if "number_of_executed_units" in line), "")
-        inputs = executed.rpartition(" ")[2] or "no"
-        print(f"{name}: {'found something' if run.returncode else 'nothing found'} in {inputs} inputs", flush=True)
-        if run.returncode:
+        log = OUTPUT / f"{name}.log"
+        command = [sys.executable, "-m", "tests.fuzz.atheris_main", name, "--seconds", str(seconds)]
+        with log.open("wb") as file:
+            try:
+                status = subprocess.run(command, stdout=file, stderr=file, timeout=seconds * 3 + 300).returncode
+            except subprocess.TimeoutExpired:
+                status = -1  # it did not even notice that its time was over
+        said = log.read_text(errors="replace")
+        inputs = next((line.split()[-1] for line in said.splitlines() if "number_of_executed_units" in line), "no")
+        print(f"{name}: {'FAILED' if status else 'nothing found'} in {inputs} inputs", flush=True)
+        if status:
             failed.append(name)
             print(said, flush=True)
     return len(failed)

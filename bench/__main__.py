@@ -141,7 +141,7 @@ _ORDER = (
 def main() -> None:
     """Read the command line, run, print, write."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--messages", type=int, default=3000, help="in each round; slow contenders send fewer")
+    parser.add_argument("--messages", type=int, default=2000, help="in each round; slow contenders send fewer")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--long", type=int, default=100_000, help="messages of the run that watches memory")
     parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the results")
@@ -160,7 +160,7 @@ def main() -> None:
         with console.status(f"send_many of {arguments.long:,} messages, watching memory"):
             held = memory.measure(servers, arguments.long)
     date = datetime.datetime.now(datetime.UTC)
-    results = Results(lines, held, busiest, arguments.rounds, date)
+    results = Results(lines, held, busiest, arguments.rounds, date, report.machine())
     _print(console, results)
     arguments.output.mkdir(parents=True, exist_ok=True)
     target = arguments.output / f"{date:%Y-%m-%d}"

@@ -1,15 +1,19 @@
-"""What a run has found, in words, tables and pictures: the results' own page and the blocks of docs/performance.md."""
+"""What a run has found, in words, tables and pictures: the results' own page and the blocks of docs/performance.md.
+
+``python -m bench.page bench/results/DATE.json`` writes them again without measuring.
+"""
 
 from __future__ import annotations
 
 import re
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from bench import plot
 from bench.floor import STEPS
-from bench.report import HEADINGS, OURS, PACKAGES, Line, Results, machine, rows
+from bench.report import HEADINGS, OURS, PACKAGES, Line, Results, read, rows
 from bench.world import IN_FLIGHT, PAYLOAD, RECIPIENTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -49,12 +53,12 @@ def findings(results: Results) -> list[str]:
         peer = results.line(name)
         if peer is None:
             continue
-        sentence = f"{peer.title}: {results.of_ours(peer):.1f} times ours (aim: at least {aim:.0f})"
-        if peer.cpu / floor < aim:
-            sentence += (
-                f". No sender on these libraries can reach that aim here: the floor alone is {floor:,.0f} µs, and "
-                f"{peer.cpu:,.0f} / {floor:,.0f} = {peer.cpu / floor:.1f}"
-            )
+        reached, wanted = results.of_ours(peer), peer.cpu / aim
+        sentence = f"{peer.title}: {reached:.1f} times ours (aim: at least {aim:.0f})"
+        if reached < aim:
+            sentence += f". That would take {wanted:,.0f} µs a message, {wanted / floor:.2f} times the floor"
+            if wanted < floor:
+                sentence += ": less than curve and libcurl alone, whatever is built on them"
         found.append(sentence + ".")
     if results.memory.messages:
         first, last = results.memory.messages[0], results.memory.messages[-1]
@@ -103,8 +107,7 @@ def _distances(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _machine() -> str:
-    facts = machine()
+def _machine(facts: dict[str, str]) -> str:
     return (
         f"{facts['cpu']}, load average {facts['load']}; {facts['system']}; Python {facts['python']}, Node "
         f"{facts['node']}; " + ", ".join(f"{name} {facts[name]}" for name in PACKAGES) + f". Curves by "
@@ -116,7 +119,7 @@ def results_page(results: Results) -> str:
     """The page kept in bench/results."""
     parts = [
         f"# Benchmark of {results.date.date()}",
-        _machine(),
+        _machine(results.machine),
         "\n".join(f"- {sentence}" for sentence in findings(results)),
         "## Near\n\n" + _table(HEADINGS, rows(results, 0)),
         "## Far\n\n" + _distances(results),
@@ -127,7 +130,7 @@ def results_page(results: Results) -> str:
 
 
 def _around(block: str) -> Callable[[re.Match[str]], str]:
-    return lambda found: found[1] + block + found[2]
+    return lambda found: f"{found[1]}{block}\n{found[2]}"
 
 
 def update(results: Results, page: Path = PAGE) -> None:
@@ -137,12 +140,12 @@ def update(results: Results, page: Path = PAGE) -> None:
         "near": _table(HEADINGS, rows(results, 0)),
         "far": _distances(results),
         "steps": _steps_table(results),
-        "machine": f"Measured on {results.date.date()}: {_machine()}.",
+        "machine": f"Measured on {results.date.date()}: {_machine(results.machine)}.",
         "notes": NOTES.rstrip(),
     }
     text = page.read_text(encoding="utf-8")
     for name, block in blocks.items():
-        mark = re.compile(rf"(<!-- measured: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        mark = re.compile(rf"(<!-- measured: {name} -->\n)(?:(?!<!-- end).*\n)*(<!-- end -->)")
         text = mark.sub(_around(block), text)
     page.write_text(text, encoding="utf-8")
     draw(results)
@@ -182,3 +185,10 @@ def draw(results: Results) -> None:
         "Processor time of one message, in microseconds (grey: the floor)",
         [(line.title, line.cpu, f"{line.cpu:,.0f} µs", whose) for line, whose in found],
     )
+
+
+if __name__ == "__main__":
+    given = Path(sys.argv[1])
+    found_before = read(given.read_text(encoding="utf-8"))
+    given.with_suffix(".md").write_text(results_page(found_before), encoding="utf-8")
+    update(found_before)

@@ -66,6 +66,7 @@ def bars(name: str, title: str, rows: Sequence[Bar]) -> None:
             axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
             axes.xaxis.grid(visible=True, color=theme.faint, linewidth=0.8)
             axes.set_axisbelow(True)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
             IMAGES.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import platform
 import statistics
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import pycurl
@@ -82,6 +82,7 @@ class Results:
         memory: of a long ``send_many``.
         servers: by name, the largest share of one core that a server used while a contender ran.
         rounds: how often each was measured.
+        machine: what they were measured on.
     """
 
     lines: list[Line]
@@ -89,6 +90,7 @@ class Results:
     servers: dict[str, float]
     rounds: int
     date: datetime.datetime
+    machine: dict[str, str]
 
     def line(self, name: str, latency_ms: int = 0) -> Line | None:
         """The line of that name at that distance."""
@@ -144,7 +146,7 @@ def as_json(results: Results) -> str:
     """Everything, raw numbers included."""
     content = {
         "date": results.date.isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": results.machine,
         "rounds": results.rounds,
         "servers_busiest": {name: round(share, 3) for name, share in results.servers.items()},
         "memory": asdict(results.memory),
@@ -160,6 +162,20 @@ def as_json(results: Results) -> str:
         ],
     }
     return json.dumps(content, indent=1) + "\n"
+
+
+def read(text: str) -> Results:
+    """The results that :func:`as_json` wrote."""
+    content = json.loads(text)
+    names = {one.name for one in fields(Line)}
+    return Results(
+        [Line(**{name: value for name, value in line.items() if name in names}) for line in content["lines"]],
+        Memory(**content["memory"]),
+        content["servers_busiest"],
+        content["rounds"],
+        datetime.datetime.fromisoformat(content["date"]),
+        content["machine"],
+    )
 
 
 HEADINGS = ("", "CPU µs/message", "middle half", "of the floor", "times ours", "messages/s")

@@ -100,6 +100,7 @@ peers)
 fuzz)
     make_venv
     say "installing the fuzzer"
+    pip_install pip
     pip_install --group fuzz
     ;;
 bench)
@@ -110,6 +111,7 @@ bench)
     [ -z "$missing" ] || say "only the program is needed; if Debian made it a service too: systemctl disable --now nginx"
     make_venv
     say "installing what draws the benchmark's pictures"
+    pip_install pip
     pip_install --group bench
     ;;
 *)

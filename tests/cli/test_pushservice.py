@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import signal
 from pathlib import Path
 
 import pytest
 
 from pushkeep import PushClient, SigningKey, Verdict
 
-from .conftest import COMMAND_SECONDS_MAX, CONTACT, Cli
+from .conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli
 from .test_commands import running
 
 
@@ -58,13 +57,24 @@ async def test_the_sink_counts(environment: dict[str, str], tmp_path: Path) -> N
     file = tmp_path / "subscriptions.jsonl"
     key = SigningKey.generate()
     options = ("--sink", "--json-events", "--synthetic", "50", "--subscriptions-out", file)
-    async with running(environment, "pushservice", *options) as (process, line):
-        subscriptions = file.read_text().splitlines()
-        async with PushClient(key=key, contact=CONTACT, origin_map=json.loads(line)["origin_map"]) as client:
-            outcomes = await asyncio.gather(*(client.send(one, "x") for one in subscriptions))
+    process = await asyncio.create_subprocess_exec(
+        PUSHKEEP, "pushservice", *map(str, options), env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        addresses = await event_line(process)
+        entries = addresses["origin_map"]
+        assert isinstance(entries, list)
+        async with PushClient(key=key, contact=CONTACT, origin_map=entries) as client:
+            outcomes = await asyncio.gather(*(client.send(one, "x") for one in file.read_text().splitlines()))
         assert all(outcome.accepted for outcome in outcomes)
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         assert await event_line(process) == {"event": "sink", "requests": 50}
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -223,6 +225,18 @@ async def test_a_wrong_clock_at_the_service_refuses_the_token(
     service.faults.add(f"skew={seconds}")
     assert (await send(client, subscriber)).verdict is Verdict.BAD_TOKEN
     await recovers(service, client, subscriber)
+
+
+@pytest.mark.parametrize("seconds", [0, 3600, -3600])
+async def test_the_date_of_an_answer_is_by_the_services_clock(
+    service: PushService, client: PushClient, seconds: int
+) -> None:
+    subscriber = await service.subscribe(KEY.public_bytes)
+    service.faults.add(f"skew={seconds}")
+    outcome = await send(client, subscriber)
+    assert outcome.accepted
+    off = parsedate_to_datetime(outcome.headers["date"]).timestamp() - time.time()
+    assert abs(off - seconds) < 30  # a machine may be slow, but not by this much
 
 
 async def test_one_vendor_fails_and_the_others_are_served(service: PushService, client: PushClient) -> None:

@@ -46,8 +46,8 @@ from pushkeep.web.demo_page import DemoPage
 from pushkeep.web.logs import configure_logging, get_logger
 from pushkeep.web.options import WebOptions
 
-STOP_SECONDS_MAX = 40
-"""How long a stop waits for requests under way: longer than one message may take, so none is cut off."""
+STOP_SECONDS_MAX = 60
+"""How long a stop waits for requests under way: a notification takes up to 20 s and one message's 30 s."""
 
 BACKLOG = 1024
 """Connections that may wait to be taken: a push to everybody brings many back at once."""

@@ -1,5 +1,6 @@
 """What is done about answers, seen from outside: what is sent again, held back, kept and told."""
 
+import asyncio
 import logging
 
 import pytest
@@ -263,3 +264,30 @@ async def test_no_attempt_begins_later_than_the_caller_waits(world: World, monke
     (result,) = await send(world)
     assert (result.action, world.sleeper.slept) == (Action.FAIL, []), "no time to ask a fresh one again"
     assert (await world.records())[0].state is State.ACTIVE
+
+
+async def test_a_push_service_that_hangs_holds_up_no_other_and_no_caller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify_module, "IN_FLIGHT_MAX", 2)
+    for number in range(5):
+        await world.register(subscription(f"a{number}", host=APPLE))
+        world.transport.script[f"a{number}"] = [TransportFailure("timeout", "no answer in 30 s")]
+    for number in range(5):
+        await world.register(f"m{number}")
+    others_sent = asyncio.Event()
+
+    async def hang(request: PushRequest) -> None:
+        if request.endpoint.host == APPLE:
+            async with asyncio.timeout(10):
+                await others_sent.wait()
+            world.clock.time = hung_until
+        elif sum(name.startswith("m") for name in world.transport.names()) == 5:
+            others_sent.set()
+
+    hung_until = world.clock.time + 30
+    world.transport.before_answer = hang
+    results = await send(world)
+    assert [item.action for item in results] == [Action.FAIL] * 2 + [None] * 3 + [Action.DONE] * 5
+    assert results[2].skipped == f"not sent: https://{APPLE} is slow, and its turn did not come in 20 s"
+    assert [record.consecutive_failures for record in await world.records()] == [1, 1] + [0] * 8

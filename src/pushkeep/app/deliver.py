@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from pushkeep.app.context import Services
@@ -67,7 +68,7 @@ class Deliverer:
         keys: the project's signing keys by number, in the order in which they are tried.
         own_keys: whether these are the keys the subscriptions were made with. If not, push services are asked what
             they say to another one, and nothing is learnt from it but who is gone.
-        in_flight_max: attempts at once.
+        in_flight_max: attempts at once at one vendor, so that one that hangs does not hold up the others.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Deliverer:
         self._options = options
         self._keys = keys
         self._own_keys = own_keys
-        self._in_flight = asyncio.Semaphore(in_flight_max)
+        self._in_flight: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(in_flight_max))
         self._deadline = services.clock.monotonic() + WAIT_SECONDS_MAX
         self._probes: dict[tuple[int, str], asyncio.Event] = {}
         self._alerted: set[tuple[Alert, str]] = set()
@@ -96,7 +97,7 @@ class Deliverer:
         """Attempt until the table of actions says that it is over; the last outcome, and what is done about it.
 
         Raises:
-            HeldBack: the push service rests or its circuit is open for longer than the caller waits.
+            HeldBack: the push service rests or its circuit is open for longer than the caller waits, or it is too slow.
             PushkeepError: nothing could be sent.
         """
         message = _Message(record.signing_key_id, self._options, {record.signing_key_id})
@@ -140,7 +141,9 @@ class Deliverer:
             running = self._probes.get((key_id, origin))
             if running is not None:
                 await running.wait()
-            async with self._in_flight:
+            async with self._in_flight[record.vendor]:
+                if self._remaining_seconds() <= 0:
+                    raise HeldBack(f"not sent: {origin} is slow, and its turn did not come in {WAIT_SECONDS_MAX:g} s")
                 # Asked here and not before: what waited its turn must heed what was learnt meanwhile.
                 permission, why = self._ask(record, key_id)
                 if permission.granted:

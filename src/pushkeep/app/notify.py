@@ -78,7 +78,7 @@ async def notify(
     recipients_max: int = RECIPIENTS_MAX,
     signing_key: SigningKey | None = None,
 ) -> NotificationResult:
-    """Send one notification and wait for every answer. One bad recipient never stops the rest.
+    """Send one notification and wait for the answers, up to 20 s and one attempt. No recipient stops the rest.
 
     Args:
         services: the ports.

@@ -184,7 +184,8 @@ class Settings:
         Setting(
             whole_reader(1, 1000),
             "subscriptions, 1 to 1000",
-            "How many subscriptions one notification may reach; the request waits until all are answered.",
+            "How many subscriptions one notification may reach; the request waits for their answers, at most 20 s "
+            "plus what one message may take.",
         ),
     ] = 1000
     push_connect_seconds_max: Annotated[

@@ -220,7 +220,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "Tell somebody something",
         "Encrypts and sends to every recipient, waits for all answers and reports each. A recipient that cannot be "
         "reached never stops the others. A subscription whose push service says that it is gone is dropped, and the "
-        "report says so.",
+        "report says so. No attempt begins later than 20 s after the request; it may take what push_answer_seconds_max "
+        "allows (30 s). What could not begin in time, because its push service asks for patience, refuses our token or "
+        "is slow, is reported as skipped with the reason; send that again later.",
         {200: Answer("What became of it, recipient by recipient.", NotificationReport, _REPORT)},
         (*_BODY_PROBLEMS, *_KEY_PROBLEMS, "payload_too_large"),
         security="api_key",

@@ -52,6 +52,8 @@ LOOP["self"] = LOOP
         ({"ttl": True}, "ttl"),
         ({"ttl": None}, "ttl"),
         ({"urgency": "urgent"}, "urgency"),
+        ({"urgency": ["high"]}, "urgency"),
+        ({"topic": ["inbox"]}, "topic"),
         ({"topic": "a b"}, "topic"),
         ({"topic": "x" * 33}, "topic"),
     ],

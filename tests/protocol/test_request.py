@@ -229,6 +229,7 @@ def test_apple_never_sees_a_topic_whose_length_it_refuses() -> None:
         ({"ttl": 1.5}, "ttl"),
         ({"ttl": True}, "ttl"),
         ({"urgency": "urgent"}, "urgency"),
+        ({"urgency": ["high"]}, "urgency"),
         ({"topic": ""}, "topic"),
         ({"topic": "a b"}, "topic"),
         ({"topic": "x" * 33}, "topic"),

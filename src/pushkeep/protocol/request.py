@@ -70,7 +70,7 @@ class PushOptions:
         """
         if isinstance(ttl, bool) or not isinstance(ttl, int) or not 0 <= ttl <= TTL_SECONDS_MAX:
             raise InvalidInput(f"ttl must be whole seconds from 0 to {TTL_SECONDS_MAX}.", field="ttl")
-        if urgency is not None and urgency not in _URGENCIES:
+        if urgency is not None and (not isinstance(urgency, str) or urgency not in _URGENCIES):
             raise InvalidInput(f"urgency must be one of {', '.join(Urgency)}.", field="urgency")
         if topic is not None and (not isinstance(topic, str) or not _TOPIC.fullmatch(topic)):
             raise InvalidInput("topic must be 1 to 32 characters of A-Z a-z 0-9 _ -.", field="topic")

@@ -88,7 +88,7 @@ class Tokens:
             data = b64_decode(sealed, field="token")
         except InvalidInput:
             return None
-        if vendor == "wns" and _wns_text(data) != token:
+        if (_wns_text(data) if vendor == "wns" else prefix + b64url_encode(data)) != token:
             return None  # the same octets in another spelling: the sender has not kept the endpoint byte for byte
         content, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac((vendor + prefix).encode(), content)):

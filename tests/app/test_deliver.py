@@ -195,6 +195,19 @@ async def test_a_token_taken_for_others_makes_the_one_refused_a_suspect(world: W
     assert failures == {good.short_id: 0, odd.short_id: 1}
 
 
+async def test_a_token_refused_by_everybody_opens_the_circuit_though_it_was_taken_a_minute_ago(world: World) -> None:
+    for number in range(300):
+        await world.register(subscription(f"a{number}", host=APPLE))
+    await send(world)
+    world.clock.time += 60
+    world.transport.sent.clear()
+    world.transport.script = {f"a{number}": [answer(403, b'{"reason":"BadJwtToken"}')] for number in range(300)}
+    results = await send(world)
+    assert len(world.transport.sent) <= notify_module.IN_FLIGHT_MAX
+    assert sum(item.skipped is not None for item in results) >= 200
+    assert sum(record.consecutive_failures for record in await world.records()) <= 2
+
+
 async def test_wns_throttling_one_rests_the_whole_push_service(world: World) -> None:
     first, second, other = (
         await world.register(subscription("w1", host=WNS)),

@@ -65,18 +65,42 @@ def test_a_storm_is_not_its_own_history() -> None:
         assert view(statistics, now).gone_storm
 
 
+def test_a_storm_over_midnight_is_still_one() -> None:
+    statistics = OriginStatistics()
+    fill(statistics, sends=300, gone=300, now=DAY - 60)
+    fill(statistics, sends=300, gone=300, now=DAY + 60)
+    assert view(statistics, DAY + 60).gone_storm, "just started: what came before midnight is the storm itself"
+    for day in range(1, 5):
+        fill(statistics, sends=300, gone=1, now=day * DAY + 3600)
+    fill(statistics, sends=3000, gone=3000, now=6 * DAY - 60)
+    fill(statistics, sends=300, gone=300, now=6 * DAY + 60)
+    assert view(statistics, 6 * DAY + 60).gone_storm
+
+
+def test_a_list_that_is_dying_is_believed_after_three_days() -> None:
+    statistics = OriginStatistics()
+    storms = []
+    for day in range(5):
+        fill(statistics, sends=300, gone=60, now=day * DAY)
+        storms.append(view(statistics, day * DAY).gone_storm)
+    assert storms == [True, True, True, False, False]
+
+
 def test_a_history_of_a_handful_is_none() -> None:
     statistics = OriginStatistics()
-    fill(statistics, sends=10, gone=10, now=0.0)
-    fill(statistics, sends=300, gone=300, now=DAY)
-    assert view(statistics, DAY).gone_storm
+    for day in range(5):
+        fill(statistics, sends=19, gone=19, now=day * DAY)
+    fill(statistics, sends=300, gone=300, now=5 * DAY)
+    assert view(statistics, 5 * DAY).gone_storm
 
 
-def test_history_is_a_fortnight() -> None:
+@pytest.mark.parametrize(("today", "storm"), [(14, False), (15, True)])
+def test_history_is_a_fortnight(today: int, storm: bool) -> None:
     statistics = OriginStatistics()
-    fill(statistics, sends=1000, gone=1000, now=0.0)
-    fill(statistics, sends=300, gone=300, now=15 * DAY)
-    assert view(statistics, 15 * DAY).gone_storm
+    for day in range(3):
+        fill(statistics, sends=1000, gone=1000, now=day * DAY)
+    fill(statistics, sends=300, gone=300, now=today * DAY)
+    assert view(statistics, today * DAY).gone_storm is storm
 
 
 def test_ten_different_endpoints_throttled_within_five_seconds_are_the_whole_origin() -> None:
@@ -116,6 +140,18 @@ def test_a_key_is_taken_for_others_when_another_endpoint_was_accepted_of_late() 
     assert not view(statistics, 602.0).key_taken_for_others, "that was long ago"
 
 
+def test_a_key_that_three_endpoints_refuse_is_taken_no_more() -> None:
+    statistics = OriginStatistics()
+    statistics.record(FCM, Verdict.ACCEPTED, endpoint="you", key="key", now=0.0)
+    for endpoint in ("me", "me", "her"):
+        statistics.record(FCM, Verdict.BAD_TOKEN, endpoint=endpoint, key="key", now=1.0)
+        assert view(statistics, 1.0).key_taken_for_others
+    statistics.record(FCM, Verdict.BAD_TOKEN, endpoint="him", key="key", now=2.0)
+    assert not view(statistics, 2.0).key_taken_for_others
+    statistics.record(FCM, Verdict.ACCEPTED, endpoint="you", key="key", now=3.0)
+    assert view(statistics, 3.0).key_taken_for_others, "taken again"
+
+
 def test_an_origin_rests_as_long_as_the_longest_rest() -> None:
     statistics = OriginStatistics()
     assert statistics.held_seconds(FCM, "me", 0.0) == 0.0
@@ -150,5 +186,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5000):
         statistics.record(FCM, Verdict.ACCEPTED, endpoint=number, key=number, now=number * 3600.0)
         statistics.record(FCM, Verdict.THROTTLED, endpoint=number, key=number, now=number * 3600.0)
+        for refusing in range(5):
+            statistics.record(FCM, Verdict.BAD_TOKEN, endpoint=refusing, key=number, now=number * 3600.0)
     kept = statistics._origins[FCM]
     assert (len(kept.minutes), len(kept.days), len(kept.throttled), len(kept.taken)) == (11, 15, 10, 64)
+    assert (len(kept.refused), {len(refused) for refused in kept.refused.values()}) == (64, {3})

@@ -199,8 +199,8 @@ ACTION_TABLE: tuple[ActionRow, ...] = (
     ),
     *_suspect_rows(
         Verdict.GONE,
-        "more than 5 % of at least 200 sends in 10 minutes were gone there, and over 3 times the share of the 14 days "
-        "before",
+        "more than 5 % of at least 200 sends in 10 minutes were gone there, and over 3 times what is usual "
+        "(the middle one of the 14 days before)",
         lambda s: s.origin.gone_storm,
         Alert.GONE_STORM,
     ),
@@ -222,7 +222,7 @@ ACTION_TABLE: tuple[ActionRow, ...] = (
     ),
     *_suspect_rows(
         Verdict.BAD_TOKEN,
-        "the same key was accepted for others at that push service within 10 minutes",
+        "the same key was accepted for others at that push service within 10 minutes, and not refused by 3 since",
         lambda s: s.origin.key_taken_for_others,
     ),
     ActionRow(

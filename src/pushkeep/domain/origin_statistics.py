@@ -12,6 +12,7 @@ Times are monotonic seconds, given by the caller. Endpoints are known by any sta
 
 from __future__ import annotations
 
+import statistics
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -33,9 +34,19 @@ GONE_TIMES_HISTORY = 3.0
 HISTORY_DAYS_MAX = 14
 """Days of history an origin keeps. Today does not count: a storm must not become its own measure."""
 
+HISTORY_DAYS_MIN = 3
+"""Fewer days are no history, and of more the middle one counts: a storm that lasts over midnight is one day of them."""
+
+HISTORY_DAY_SENDS_MIN = 20
+"""A day with fewer sends says nothing about what is usual."""
+
 THROTTLED_ENDPOINTS = 10
 THROTTLED_SECONDS = 5.0
 """So many different endpoints throttled within so many seconds mean the whole origin."""
+
+REFUSED_ENDPOINTS = 3
+"""So many different endpoints that refuse a key's token, with none that takes it in between, are no endpoint's own
+trouble, however often the key was taken before."""
 
 KEYS_MAX = 64
 """Signing keys whose successes are remembered at one origin."""
@@ -57,7 +68,8 @@ class OriginView:
     Attributes:
         gone_storm: so many subscriptions ended there that it is hard to believe.
         throttled_widely: many different endpoints were throttled within seconds.
-        key_taken_for_others: the same signing key was accepted there for another endpoint of late.
+        key_taken_for_others: the same signing key was accepted there for another endpoint of late, and not refused
+            by three since.
     """
 
     gone_storm: bool = False
@@ -82,6 +94,8 @@ class _Origin:
     throttled: OrderedDict[Hashable, float] = field(default_factory=OrderedDict)
     # By key: the endpoint taken last and when, then another one before it.
     taken: OrderedDict[Hashable, tuple[tuple[Hashable, float], ...]] = field(default_factory=OrderedDict)
+    # By key that was taken: the first endpoints that refused it since.
+    refused: dict[Hashable, set[Hashable]] = field(default_factory=dict)
     held_until: float = 0.0
 
 
@@ -118,8 +132,13 @@ class OriginStatistics:
             before = next((entry for entry in found.taken.get(key, ()) if entry[0] != endpoint), None)
             found.taken[key] = ((endpoint, now), before) if before else ((endpoint, now),)
             found.taken.move_to_end(key)
+            found.refused.pop(key, None)
             if len(found.taken) > KEYS_MAX:
-                found.taken.popitem(last=False)
+                found.refused.pop(found.taken.popitem(last=False)[0], None)
+        elif verdict is Verdict.BAD_TOKEN and key in found.taken:
+            refused = found.refused.setdefault(key, set())
+            if len(refused) < REFUSED_ENDPOINTS:
+                refused.add(endpoint)
 
     def view(self, origin: str, *, endpoint: Hashable, key: Hashable, now: float) -> OriginView:
         """What is known of an origin at this moment, for an endpoint and a signing key."""
@@ -132,9 +151,8 @@ class OriginStatistics:
                 len(found.throttled) == THROTTLED_ENDPOINTS
                 and now - next(iter(found.throttled.values())) <= THROTTLED_SECONDS
             ),
-            key_taken_for_others=any(
-                other != endpoint and now - at <= WINDOW_SECONDS for other, at in found.taken.get(key, ())
-            ),
+            key_taken_for_others=len(found.refused.get(key, ())) < REFUSED_ENDPOINTS
+            and any(other != endpoint and now - at <= WINDOW_SECONDS for other, at in found.taken.get(key, ())),
         )
 
     def hold(self, origin: str, until: float) -> None:
@@ -176,8 +194,9 @@ def _gone_storm(origin: _Origin, now: float) -> bool:
     if sends < GONE_SENDS_MIN or gone <= GONE_SHARE_MAX * sends:
         return False
     today = int(now // _DAY_SECONDS)
-    days = [count for count in origin.days if today - HISTORY_DAYS_MAX <= count.number < today]
-    past_sends, past_gone = sum(count.sends for count in days), sum(count.gone for count in days)
-    if past_sends < GONE_SENDS_MIN:
-        return True
-    return gone / sends > GONE_TIMES_HISTORY * past_gone / past_sends
+    shares = [
+        count.gone / count.sends
+        for count in origin.days
+        if today - HISTORY_DAYS_MAX <= count.number < today and count.sends >= HISTORY_DAY_SENDS_MIN
+    ]
+    return len(shares) < HISTORY_DAYS_MIN or gone / sends > GONE_TIMES_HISTORY * statistics.median(shares)

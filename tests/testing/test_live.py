@@ -102,16 +102,21 @@ def test_bad_arguments_are_one_sentence() -> None:
 
 
 def test_the_files_it_names_also_hold_what_was_trusted_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with LivePushService() as other:
+    with LivePushService() as other, LivePushService() as third:
+        monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
         monkeypatch.setenv("SSL_CERT_FILE", str(other.ca_file))
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(third.ca_file))
+        monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(other.ca_file))
         with LivePushService() as live:
             environment = live.environment()
-            context = ssl.create_default_context(cafile=environment["REQUESTS_CA_BUNDLE"])
-            for service in (live, other):
+            context = ssl.create_default_context(cafile=environment["CURL_CA_BUNDLE"])
+            for service in (live, other, third):
                 answer = httpx.post(f"{service.url}/wpush/v2/x", verify=context, trust_env=False)
                 assert answer.status_code == 404
+            for_node = Path(environment["NODE_EXTRA_CA_CERTS"]).read_bytes()
+            assert for_node.count(b"BEGIN CERTIFICATE") == 2
+            assert other.ca_file.read_bytes().strip() in for_node
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nothing"))
         with LivePushService() as live:
             assert live.ca_file.read_bytes() in live.bundle_file.read_bytes()

@@ -99,7 +99,7 @@ kept = {}
 
 def test_first(push_service, push_subscription, vapid_key, faults):
     assert os.environ["REQUESTS_CA_BUNDLE"] == os.environ["SSL_CERT_FILE"]
-    assert os.environ["NODE_EXTRA_CA_CERTS"] == str(push_service.ca_file)
+    assert push_service.ca_file.read_bytes() in open(os.environ["NODE_EXTRA_CA_CERTS"], "rb").read()
     assert push_service.url in os.environ["PUSHKEEP_ORIGIN_MAP"]
     notify(push_subscription.to_dict(), "Hello", vapid_key.private)
     faults.add("status=429 retry-after=10")
@@ -171,6 +171,7 @@ def test_too_few(push_subscription, vapid_key, sent_messages):
     sent_messages.wait(2, timeout=0.1)
 
 def test_no_such(sent_messages):
+    assert sent_messages == [] == sent_messages
     sent_messages[0]
 """,
     )
@@ -199,6 +200,24 @@ def test_it(push_subscription, vapid_key):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*- Push service -*", "The push service saw:", "*201, accepted by mozilla*"])
     result.stdout.no_fnmatch_line("*secret words*accepted by*")
+
+
+def test_a_test_that_stops_the_push_service_harms_itself_alone(user: pytest.Pytester) -> None:
+    result = run(
+        user,
+        """
+def test_it(push_service, push_subscription):
+    push_service.stop()
+    assert push_subscription is None
+
+def test_the_next(push_subscription, vapid_key, sent_messages):
+    notify(push_subscription.to_dict(), "Hello", vapid_key.private)
+    assert push_subscription.receive().text == "Hello"
+    assert len(sent_messages) == 1
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
 def test_faults_hit_everybody_or_one_subscription(user: pytest.Pytester) -> None:

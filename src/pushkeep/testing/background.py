@@ -42,6 +42,7 @@ class BackgroundLoop:
         try:
             self._loop = running.result(START_SECONDS_MAX)
         except concurrent.futures.TimeoutError:
+            self._thread = None
             raise Unavailable(f"the thread {self._name} did not start within {START_SECONDS_MAX:g} s") from None
 
     def _main(self, running: concurrent.futures.Future[asyncio.AbstractEventLoop]) -> None:

@@ -33,6 +33,9 @@ STOP_SECONDS_MAX = 10.0
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Name a file of all authorities to trust: for requests, for curl, and for OpenSSL, so urllib, httpx, Go and others."""
 
+NODE_VARIABLE = "NODE_EXTRA_CA_CERTS"
+"""Names a file of authorities that Node trusts beside its own."""
+
 
 class LivePushService:
     """A push service that runs beside the test. Use it as a context manager, or the fixture ``push_service``.
@@ -53,7 +56,7 @@ class LivePushService:
         self._ssl_context: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
-        return f"<LivePushService {self.url if self._service is not None else 'stopped'}>"
+        return f"<LivePushService {self.url if self.running else 'stopped'}>"
 
     # Lifecycle
 
@@ -72,7 +75,7 @@ class LivePushService:
         Raises:
             Unavailable: the thread does not start.
             InvalidInput: ``strict_except`` names no rule.
-        ConfigurationError: nothing can be listened on, or no file written.
+            ConfigurationError: nothing can be listened on, or no file written.
         """
         if self._service is not None:
             return
@@ -80,7 +83,8 @@ class LivePushService:
         try:
             self._service, self._record = self.loop.run(self._start())
             self._directory = tempfile.TemporaryDirectory(prefix="pushkeep-trust-")
-            _write_bundle(self.bundle_file, self.ca_file)
+            _write_bundle(self.bundle_file, _trusted(), self.ca_file)
+            _write_bundle(self._node_file, _named(NODE_VARIABLE), self.ca_file)
         except BaseException:
             self.stop()
             raise
@@ -93,6 +97,7 @@ class LivePushService:
     def stop(self) -> None:
         """Close every connection and end the thread, in bounded time. May be called twice."""
         service, self._service, self._record, self._ssl_context = self._service, None, None, None
+        self._ours.clear()
         try:
             if service is not None:
                 self.loop.run(service.stop(), seconds=STOP_SECONDS_MAX)
@@ -110,6 +115,11 @@ class LivePushService:
             subscription.end()
         self._ours.clear()
         self.record.forget()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._service is not None
 
     @property
     def faults(self) -> LiveFaults:
@@ -152,9 +162,16 @@ class LivePushService:
     @property
     def bundle_file(self) -> Path:
         """The authorities this machine trusts, and that one."""
+        return self._file("bundle.pem")
+
+    @property
+    def _node_file(self) -> Path:
+        return self._file("node.pem")
+
+    def _file(self, name: str) -> Path:
         if self._directory is None:
             raise Unavailable("the push service is not running; start it first")
-        return Path(self._directory.name) / "bundle.pem"
+        return Path(self._directory.name) / name
 
     @property
     def origin_map(self) -> list[str]:
@@ -174,7 +191,7 @@ class LivePushService:
         return {
             "PUSHKEEP_ORIGIN_MAP": " ".join(self.origin_map),
             **dict.fromkeys(CA_VARIABLES, str(self.bundle_file)),
-            "NODE_EXTRA_CA_CERTS": str(self.ca_file),
+            NODE_VARIABLE: str(self._node_file),
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,
         }
@@ -212,11 +229,21 @@ class LivePushService:
         return made
 
 
-def _write_bundle(path: Path, ca_file: Path) -> None:
+def _write_bundle(path: Path, trusted: Sequence[Path], ca_file: Path) -> None:
     """What was trusted so far and ours: the variables replace a program's own list instead of adding to it."""
-    before = [os.environ.get(name) for name in CA_VARIABLES] + [ssl.get_default_verify_paths().cafile, _certifi()]
-    trusted = next((Path(name).read_bytes() for name in before if name and Path(name).is_file()), b"")
-    path.write_bytes(trusted.rstrip() + b"\n" + ca_file.read_bytes())
+    path.write_bytes(b"\n".join(file.read_bytes().rstrip() for file in (*trusted, ca_file)) + b"\n")
+
+
+def _trusted() -> list[Path]:
+    """What the environment names; if it names nothing, what Python trusts."""
+    named = [file for name in CA_VARIABLES for file in _named(name)]
+    otherwise = [Path(name) for name in (ssl.get_default_verify_paths().cafile, _certifi()) if name]
+    return list(dict.fromkeys(named)) or otherwise[:1]
+
+
+def _named(variable: str) -> list[Path]:
+    file = Path(os.environ.get(variable, ""))
+    return [file] if file.is_file() else []
 
 
 def _certifi() -> str | None:

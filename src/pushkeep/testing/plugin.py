@@ -64,7 +64,7 @@ def pytest_runtest_makereport(
     """A failed test shows what the push service saw of it."""
     report = yield
     live = item.stash.get(_running, None)
-    if live is not None and call.when == "call" and report.failed:
+    if live is not None and live.running and call.when == "call" and report.failed:
         seen = live.record.describe()
         if seen.partition("\n")[0] not in report.longreprtext:  # our own failures say it already
             report.sections.append(("Push service", seen))
@@ -96,6 +96,7 @@ def push_service(push_service_session: LivePushService, request: pytest.FixtureR
     For the test's duration the environment says how to trust and find it (``push_service.environment()``).
     """
     live, item = push_service_session, request.node
+    live.start()  # the test before may have stopped it
     if isinstance(item, pytest.Item):
         item.stash[_running] = live
     with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +104,8 @@ def push_service(push_service_session: LivePushService, request: pytest.FixtureR
             patch.setenv(name, value)
         _trust_in_aiohttp(patch, live)
         yield live
-    live.reset()
+    if live.running:
+        live.reset()
 
 
 def _trust_in_aiohttp(patch: pytest.MonkeyPatch, live: LivePushService) -> None:

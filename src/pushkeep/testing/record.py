@@ -160,6 +160,10 @@ class SentMessages(Sequence[PushMessage]):
     def __len__(self) -> int:
         return len(self._accepted())
 
+    def __eq__(self, other: object) -> bool:
+        """As a list's, so that ``sent_messages == []`` is true where nothing was accepted."""
+        return self._accepted() == list(other) if isinstance(other, Sequence) else NotImplemented
+
     def __iter__(self) -> Iterator[PushMessage]:
         return iter(self._accepted())
 

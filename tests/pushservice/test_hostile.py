@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pushkeep.pushservice import Limits, PushService
-from pushkeep.pushservice.fcm import protobuf
+from pushkeep.pushservice.fcm import mcs_frames, protobuf
 
 from .helpers import KEY, FakeChromium, FakeMcs, Sender, firefox
 
@@ -108,15 +108,29 @@ async def test_connections_that_say_nothing(service: PushService, url: str) -> N
         assert gone >= CONNECTIONS_MAX
 
 
-async def test_a_browser_with_subscriptions_is_not_pushed_out(service: PushService) -> None:
-    async with firefox(service) as first:
-        await first.register()
-        uaid = first.uaid
-        async with firefox(service, uaid) as client:
-            assert client.uaid == uaid
-            async with tcp(service.autopush_url, 3 * CONNECTIONS_MAX):
-                await client.say()
-                assert await client.hear() == {}
+@pytest.mark.parametrize("returns", [False, True])
+async def test_a_firefox_with_subscriptions_is_not_pushed_out(service: PushService, *, returns: bool) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(firefox(service))
+        await client.register()
+        if returns:
+            client = await stack.enter_async_context(firefox(service, client.uaid))
+        async with tcp(service.autopush_url, 3 * CONNECTIONS_MAX):
+            await client.say()
+            assert await client.hear() == {}
+
+
+async def test_a_chromium_with_subscriptions_is_not_pushed_out(service: PushService) -> None:
+    """It logs in before a page subscribes, over another connection."""
+    chromium = FakeChromium(service)
+    async with chromium.http:
+        await chromium.check_in()
+        async with chromium.mcs() as connection:
+            assert await connection.hear() is not None
+            await chromium.register("wp:https://site.test/#1")
+            async with tcp(service.mcs_url, 3 * CONNECTIONS_MAX):
+                connection.send(mcs_frames.Tag.HEARTBEAT_PING, b"")
+                assert await connection.hear() is not None
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,7 @@ class Autopush:
         try:
             client = await self._greet(socket)
             if client is not None:
-                if client.subscriptions:
-                    stream.settle()
+                stream.settle_while(lambda: bool(client.subscriptions))  # also those made on this connection
                 await _Conversation(self._hub, self._endpoint_of, socket, client).run()
         except InvalidInput as error:
             await socket.close(_CLOSE_POLICY, error.message)

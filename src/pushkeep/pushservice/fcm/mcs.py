@@ -44,8 +44,7 @@ class Mcs:
             if client is None:
                 await stream.send(bytes([frames.VERSION]) + frames.login_refused("refused"))
                 return
-            if client.subscriptions:
-                stream.settle()
+            stream.settle_while(lambda: bool(client.subscriptions))  # also those made while this connection is open
             for message_id in login.received_ids:
                 self._hub.acknowledge(client, message_id, code=None)
             await _Conversation(self._hub, stream, reader, client).run()

@@ -118,8 +118,8 @@ class ByteStream(Protocol):
     async def send(self, data: bytes) -> None:
         """Write and wait until the peer keeps up. Raises ConnectionError."""
 
-    def settle(self) -> None:
-        """The peer has proved to be a browser, which may be silent for as long as it likes."""
+    def settle_while(self, is_browser: Callable[[], bool]) -> None:
+        """While this holds, the peer has proved to be a browser, which may be silent for as long as it likes."""
 
     def half_close(self) -> None:
         """Nothing more will be sent. Does nothing under TLS, which has no half-closed state."""

@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 
 from pushkeep.pushservice.limits import Limits
 
@@ -21,7 +22,6 @@ class Stream:
 
     Attributes:
         heard_at: when the peer last said something, by the event loop's clock.
-        is_settled: whether the peer has proved to be a browser, which may be silent for as long as it likes.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: Limits) -> None:
@@ -30,11 +30,16 @@ class Stream:
         self._write_seconds_max = limits.write_seconds_max
         self._loop = asyncio.get_running_loop()
         self.heard_at = self._loop.time()
-        self.is_settled = False
+        self._is_browser: Callable[[], bool] = lambda: False
 
-    def settle(self) -> None:
-        """The peer has proved to be a browser."""
-        self.is_settled = True
+    def settle_while(self, is_browser: Callable[[], bool]) -> None:
+        """While this holds, the peer has proved to be a browser; asked when somebody has to make room."""
+        self._is_browser = is_browser
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the peer has proved to be a browser, which may be silent for as long as it likes."""
+        return self._is_browser()
 
     @property
     def is_tls(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,24 @@ async def test_a_program_that_is_no_browser_is_reported_with_its_words(tmp_path:
     with pytest.raises(BrowserError, match="Chromium did not start"):
         async with chromium.launch(LaunchOptions(executable=program)):
             pass
+
+
+async def test_the_lock_of_a_run_long_ago_does_not_end_who_has_its_number_now(tmp_path: Path) -> None:
+    program = tmp_path / "browser"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    (tmp_path / "kept" / "profile").mkdir(parents=True)
+    stranger = await asyncio.create_subprocess_exec("sleep", "300", start_new_session=True)
+    try:
+        (tmp_path / "kept" / "profile" / "SingletonLock").symlink_to(f"this-machine-{stranger.pid}")
+        with pytest.raises(BrowserError, match="Chromium did not start"):
+            async with chromium.launch(LaunchOptions(executable=program, profile=tmp_path / "kept")):
+                pass
+        assert Path(f"/proc/{stranger.pid}/stat").read_text().split()[2] == "S"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            stranger.kill()
+        await stranger.wait()
 
 
 async def test_a_profile_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -289,10 +289,13 @@ class Chromium:
             return None
         try:
             pid = int((self._files.profile / "SingletonLock").readlink().name.rpartition("-")[2])
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
             group = os.getpgid(pid)
         except (OSError, ValueError):
             return None
-        return None if group == os.getpgrp() else group
+        # A kept profile may have the lock of a run that was killed, and its number belong to somebody else by now.
+        is_ours = os.fsencode(self._files.profile) in command
+        return group if is_ours and group != os.getpgrp() else None
 
     async def restart(self) -> None:
         """See :meth:`Browser.restart`."""

@@ -80,7 +80,10 @@ class Record:
         """Every request in a line of its own, for people."""
         messages = self.all()
         if not messages:
-            return "The push service saw no request: nothing was sent, or it was sent elsewhere."
+            return (
+                "The push service saw no request: nothing was sent, it was sent elsewhere, or the sender does not trust"
+                " the certificate."
+            )
         lines = [f"  {message}" for message in messages[-SHOWN_MAX:]]
         if len(messages) > SHOWN_MAX:
             lines.insert(0, f"  … {len(messages) - SHOWN_MAX} before")

@@ -32,13 +32,14 @@ import uvicorn
 from pushkeep.adapters.clock import SystemClock, SystemEntropy, SystemSleeper
 from pushkeep.adapters.http2 import CurlTransport, TransportLimits
 from pushkeep.adapters.master_key import open_master_key, read_master_key
-from pushkeep.adapters.store.sqlite import open_store
+from pushkeep.adapters.store.sqlite import open_store, open_store_to_read
 from pushkeep.app.context import Services
 from pushkeep.app.projects import ensure_default_project
 from pushkeep.config import Settings, default_public_url
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.project import Project
 from pushkeep.errors import ConfigurationError
+from pushkeep.ports import Store
 from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.web.app import PushkeepApp, Running
 from pushkeep.web.connections import BoundedConnection
@@ -124,6 +125,29 @@ async def open_project(settings: Settings) -> AsyncIterator[tuple[Services, Proj
     """
     async with open_services(settings) as services:
         yield services, await services.store.default_project() or await ensure_project(services, settings)
+
+
+@asynccontextmanager
+async def open_project_to_read(settings: Settings) -> AsyncIterator[tuple[Store, Project]]:
+    """What is stored, to look at it: nothing is created, migrated or written.
+
+    Raises:
+        MigrationPending: the database has an older schema.
+        ConfigurationError: the master key or the database cannot be opened, or no server has run with it yet.
+        Unavailable: it cannot be read at the moment.
+    """
+    master_key = settings.master_key
+    if master_key is None:
+        path = settings.master_key_file or settings.data_dir / MASTER_KEY_FILE_NAME
+        master_key = await asyncio.to_thread(read_master_key, path)
+    store = await open_store_to_read(settings.database, master_key, entropy=SystemEntropy())
+    try:
+        project = await store.default_project()
+        if project is None:
+            raise ConfigurationError("Nothing is stored yet: start `pushkeep serve` once.", field="database_path")
+        yield store, project
+    finally:
+        await store.aclose()
 
 
 def create_app(settings: Settings, *, demo: DemoPage | None = None) -> PushkeepApp:

@@ -218,6 +218,26 @@ async def test_a_page_that_moved_is_not_read_for_a_manifest() -> None:
     assert found[1].level is Level.PROBLEM
 
 
+@pytest.mark.parametrize("link", ["http://169.254.169.254/manifest", "//cdn.shop.dev/manifest", "data:,manifest"])
+async def test_a_page_leads_the_doctor_to_no_other_origin(link: str) -> None:
+    pages = Pages(page=replace(PAGE, body=f'<link rel="manifest" href="{link}">'), worker=WORKER, manifest=MANIFEST)
+    found = await examine_site(SITE, pages)
+    assert (found[-1].check, found[-1].level, found[-1].title) == ("site_manifest", Level.OK, "Manifest not looked at")
+    assert not any("manifest" in url for url in pages.asked)
+
+
+async def test_a_manifest_may_begin_with_a_byte_order_mark() -> None:
+    marked = replace(MANIFEST, body="\ufeff" + MANIFEST.body)
+    found = await examine_site(SITE, Pages(page=PAGE, worker=WORKER, manifest=marked))
+    assert found[-1].level is Level.OK
+
+
+async def test_a_scope_is_relative_to_the_page_as_browsers_have_it() -> None:
+    site = replace(SITE, url="http://localhost:8200/shop/", worker="sw.js", scope="./")
+    found = await examine_site(site, Pages(page=PAGE, worker=WORKER, manifest=MANIFEST))
+    assert "/shop/ lies below /shop/" in [item.seen for item in found]
+
+
 async def test_a_manifest_link_that_is_no_link() -> None:
     broken = Fetched("", 200, {}, '<link rel="manifest" href="http://[">')
     found = await examine_site(SITE, Pages(page=broken, worker=WORKER))

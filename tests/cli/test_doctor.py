@@ -1,6 +1,9 @@
 """``pushkeep doctor`` and ``pushkeep doctor explain`` as users have them; the only push service is the local one."""
 
+import asyncio
+import contextlib
 import json
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -176,6 +179,15 @@ async def test_explain_silent_on_iphone(cli: Cli) -> None:
     assert "open the circuit" in ran.out
 
 
+async def test_explain_silent_on_iphone_without_an_answer(cli: Cli) -> None:
+    assert "explain --service apple" in (await cli("doctor", "explain", "--help")).out
+    ran = await cli("doctor", "explain", "--service", "apple")
+    assert (ran.status, ran.err) == (0, "")
+    for words in ("Apple: bad_token", "silent on iPhone", "Apple: key_mismatch", "Apple: accepted", "Home Screen"):
+        assert words in ran.out
+    assert "Google" in (await cli("doctor", "explain", "--service", "fcm")).out
+
+
 async def test_explain_without_a_service_says_what_each_would_mean(cli: Cli) -> None:
     ran = await cli("doctor", "explain", "--status", "404")
     assert "Google (FCM): suspect" in ran.out
@@ -199,6 +211,7 @@ async def test_explain_without_a_service_says_what_each_would_mean(cli: Cli) -> 
         ("WNS", "bad_request"),
         ("wns2-ln2p.notify.windows.com", "bad_request"),
         ("https://wns2-ln2p.notify.windows.com/w/?token=secret%2f", "bad_request"),
+        ("wns2-ln2p.notify.windows.com/w/?token=secret%2f", "bad_request"),
         ("push.example.net", "bad_request"),
     ],
 )
@@ -248,6 +261,51 @@ async def test_explain_no_answer_at_all(cli: Cli) -> None:
 async def test_explain_refuses_nonsense(cli: Cli, options: tuple[str, ...], said: str) -> None:
     ran = await cli("doctor", "explain", *options)
     assert (ran.status, said in ran.err) == (2, True), ran.text
+
+
+async def test_the_database_is_only_read(cli: Cli, stored: Stored) -> None:
+    database = stored.data_dir / "pushkeep.db"
+
+    def kept() -> tuple[bytes, set[str]]:
+        return database.read_bytes(), {path.name for path in stored.data_dir.iterdir()}
+
+    before = kept()
+    ran = await cli("doctor", *stored.at, "--offline", "--json")
+    assert (findings(ran)["database"], findings(ran)["bound_keys"]) == ("ok", "ok"), ran.text
+    assert kept() == before
+
+
+@pytest.mark.parametrize(
+    ("schema", "level", "said"), [(None, "warning", "works with"), ("9999", "problem", "does not know")]
+)
+async def test_a_database_of_another_version_is_left_as_it_is(
+    cli: Cli, stored: Stored, schema: str | None, level: str, said: str
+) -> None:
+    database = stored.data_dir / "pushkeep.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM alembic_version")
+        if schema is not None:
+            connection.execute("INSERT INTO alembic_version VALUES (?)", (schema,))
+    ran = await cli("doctor", *stored.at, "--offline", "--json")
+    assert (findings(ran)["database"], said in ran.out) == (level, True), ran.text
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT * FROM alembic_version").fetchall() == ([(schema,)] if schema else [])
+
+
+async def test_a_site_does_not_speak_to_the_terminal(cli: Cli, service: PushService) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 301 Moved\r\nLocation: /\x1b]0;title\x07" + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n"
+        )
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        given = ("--service", service.url, *mapped(service, service.url), "--contact", "mailto:a@b.dev")
+        ran = await cli("doctor", "--site", url, *given)
+    assert (ran.status, "leads to /" in ran.out, "\x1b]" in ran.out) == (1, True, False), ran.text
+    assert "x" * 2000 not in ran.out
 
 
 async def test_what_is_given_is_not_taken_for_markup(cli: Cli) -> None:

@@ -71,6 +71,14 @@ def test_the_address_check_must_refuse_every_forbidden_address() -> None:
         assert (finding.level, finding.seen) == (Level.PROBLEM, "a request to 10.0.0.1 was not refused")
 
 
+def test_a_kernel_without_ipv6_is_no_hole() -> None:
+    unseen = TransportFailure("resolve", "no address")
+    (finding,) = guard_findings({"127.0.0.1": REFUSED, "::1": unseen})
+    assert (finding.level, finding.seen) == (Level.OK, "connections to 127.0.0.1 are refused as they open")
+    (finding,) = guard_findings({"127.0.0.1": unseen})
+    assert finding.level is Level.PROBLEM
+
+
 def test_forbidden_names_are_never_looked_up() -> None:
     assert all(host.endswith(".invalid") for host in FORBIDDEN_ADDRESSES)
 

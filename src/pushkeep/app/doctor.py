@@ -27,6 +27,7 @@ from pushkeep.domain.doctor.site import (
     manifest_finding,
     page_findings,
     read_page,
+    same_origin,
     worker_findings,
 )
 from pushkeep.domain.origin_map import OriginMap
@@ -67,7 +68,7 @@ class Site:
     Attributes:
         url: of a page of it.
         worker: where the worker script is, relative to that page.
-        scope: the scope it is registered with, relative to the worker script.
+        scope: the scope it is registered with, relative to that page.
     """
 
     url: str
@@ -181,12 +182,14 @@ async def examine_site(site: Site, surroundings: Surroundings) -> list[Finding]:
     found = [
         ok("site_origin", "Secure context", f"{where.origin} is one"),
         *page_findings(where, page, facts, worker_url),
-        *worker_findings(where, worker, site.scope),
+        *worker_findings(where, worker, _joined(page_url, site.scope) or "/"),
     ]
     if page.status is not None and 200 <= page.status < 300:
         manifest_url = _joined(page_url, facts.manifest)
-        manifest = await surroundings.fetch(manifest_url) if manifest_url else None
-        found.append(manifest_finding(facts, manifest))
+        # The operator named the site, but not where its pages lead: that may be an address inside this network.
+        own = manifest_url is not None and same_origin(manifest_url, where)
+        manifest = await surroundings.fetch(manifest_url) if own and manifest_url else None
+        found.append(manifest_finding(facts, manifest, elsewhere=None if own else manifest_url))
     return found
 
 

@@ -44,18 +44,25 @@ from pushkeep.domain.origin_map import OriginMap
 from pushkeep.errors import ConfigurationError, InvalidInput, PushkeepError
 
 if TYPE_CHECKING:
-    from pushkeep.app.context import Services
     from pushkeep.config import Settings
     from pushkeep.domain.project import Project
+    from pushkeep.ports import Store
 
 app = typer.Typer(rich_markup_mode="rich")
-app.command("explain", epilog=example("""pushkeep doctor explain --status 403 --body '{"reason":"BadJwtToken"}'"""))(
-    explain
-)
+app.command(
+    "explain",
+    epilog=example(
+        """pushkeep doctor explain --status 403 --body '{"reason":"BadJwtToken"}'""",
+        "pushkeep doctor explain --service apple   # works on Chrome, silent on iPhone, and no answer at hand",
+    ),
+)(explain)
 
 WORKER_DEFAULT = "/pushkeep/worker.js"
 SCOPE_DEFAULT = "/pushkeep/a/"
 """Where the SDK has them; see docs/sdk.md."""
+
+SHOWN_CHARACTERS_MAX = 1000
+"""The longest sentence of our own has 300; a policy in a header may have any length."""
 
 _MARKS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.PROBLEM: ("✗", "red")}
 _EXAMPLE = example(
@@ -91,7 +98,10 @@ def doctor(
         typer.Option("--public", metavar="KEY", help="The public key your page uses; must be --key's."),
     ] = None,
     site: Annotated[
-        str | None, typer.Option("--site", metavar="URL", help="Check a site: worker, headers, manifest.")
+        str | None,
+        typer.Option(
+            "--site", metavar="URL", help="Check a site, directly and through no proxy: worker, headers, manifest."
+        ),
     ] = None,
     worker: Annotated[str, typer.Option("--worker", metavar="PATH", help="The site's worker script.")] = WORKER_DEFAULT,
     scope: Annotated[str, typer.Option("--scope", metavar="PATH", help="The worker's scope.")] = SCOPE_DEFAULT,
@@ -179,28 +189,29 @@ async def _examine_ourselves(wanted: Wanted, settings: Settings | None) -> list[
         key, findings = await examine_identity(identity, SystemSurroundings())
         found += findings
         if opened is not None:
-            services, project = opened
-            found += await examine_stored(services.store, project, key)
+            found += await examine_stored(*opened, key)
         return found
 
 
-async def _open(
-    stack: AsyncExitStack, settings: Settings | None
-) -> tuple[tuple[Services, Project] | None, list[Finding]]:
+async def _open(stack: AsyncExitStack, settings: Settings | None) -> tuple[tuple[Store, Project] | None, list[Finding]]:
     """What the server has stored, if there is a server's database here."""
     if settings is None:
         return None, []
     if not settings.database.exists():
         return None, [ok("database", "Database", f"none in {settings.data_dir}; stored subscriptions are left out")]
     try:
-        from pushkeep.cli.opened import opened_project
-
-        opened = await stack.enter_async_context(opened_project(settings))
+        from pushkeep.adapters.store.migrate import MigrationPending
+        from pushkeep.compose import open_project_to_read
     except ModuleNotFoundError as error:
         advice = missing_package(error)
         if advice is None:
             raise
         return None, [warning("database", "The database is left out", "a package of the server is missing", advice)]
+    try:
+        opened = await stack.enter_async_context(open_project_to_read(settings))
+    except MigrationPending as error:
+        remedy = "Make a backup and start the server, which brings it up to date; then run this again."
+        return None, [warning("database", "The database is left out", error.message, remedy)]
     except PushkeepError as error:
         remedy = "Put that right: the server does not start with it, either."
         return None, [problem("database", "The database cannot be opened", error.message, remedy)]
@@ -210,15 +221,21 @@ async def _open(
 def _print(found: list[Finding]) -> None:
     for finding in found:
         mark, style = _MARKS[finding.level]
-        out.print(f"[{style}]{mark}[/{style}] [bold]{escape(finding.title)}[/bold]")
-        out.print(f"  {escape(finding.seen)}")
+        out.print(f"[{style}]{mark}[/{style}] [bold]{_shown(finding.title)}[/bold]")
+        out.print(f"  {_shown(finding.seen)}")
         if finding.remedy:
-            out.print(f"  [{style}]→ {escape(finding.remedy)}[/{style}]")
+            out.print(f"  [{style}]→ {_shown(finding.remedy)}[/{style}]")
     counts = {level: sum(finding.level is level for finding in found) for level in Level}
     out.print(
         f"{counts[Level.PROBLEM]} {_plural('problem', counts[Level.PROBLEM])}, "
         f"{counts[Level.WARNING]} {_plural('warning', counts[Level.WARNING])}, {counts[Level.OK]} ok."
     )
+
+
+def _shown(text: str) -> str:
+    """Words of a site, such as its headers, for a terminal: no markup, no control sequence, no end of its own."""
+    plain = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return escape(plain if len(plain) <= SHOWN_CHARACTERS_MAX else f"{plain[:SHOWN_CHARACTERS_MAX]}…")
 
 
 def _plural(word: str, count: int) -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from pushkeep.cli.common import AsJson, MapOrigin, out, print_json, read_payload
-from pushkeep.domain.explanations import Diagnosis, diagnose
+from pushkeep.domain.explanations import Diagnosis, diagnose, usual_silence
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.answer import RESPONSE_BODY_BYTES_MAX, Answer, FailureKind, PushResponse, TransportFailure
@@ -49,10 +49,16 @@ def explain(
     map_origin: MapOrigin = None,
     json: AsJson = False,
 ) -> None:
-    """Explain a push service's answer: what it means, what is behind it, what to do, what Pushkeep does."""
-    answer = _answer(status, body, header or [], failure)
+    """Explain a push service's answer: what it means, what is behind it, what to do, what Pushkeep does.
+
+    No answer at hand? With --service alone, it names the usual reasons why nothing is shown.
+    """
     vendors = [_vendor(service, OriginMap.parse(map_origin or ()))] if service else list(VENDORS.values())
-    found = [diagnose(vendor, answer) for vendor in vendors]
+    if service and status is None and failure is None and body is None and not header:
+        found = list(usual_silence(vendors[0]))
+    else:
+        answer = _answer(status, body, header or [], failure)
+        found = [diagnose(vendor, answer) for vendor in vendors]
     if json:
         print_json([diagnosis.to_dict() for diagnosis in found])
         return
@@ -66,7 +72,10 @@ def explain(
 
 def _answer(status: int | None, body: str | None, headers: Sequence[str], failure: str | None) -> Answer:
     if (status is None) == (failure is None):
-        raise InvalidInput("Give the answer's --status, or the kind of --failure if none came.", field="status")
+        raise InvalidInput(
+            "Give the answer's --status, or the kind of --failure if none came; --service alone if you have no answer.",
+            field="status",
+        )
     if failure is not None:
         kind = next((kind for kind in get_args(FailureKind) if kind == failure), None)
         if kind is None:
@@ -93,8 +102,9 @@ def _vendor(service: str, origin_map: OriginMap) -> Vendor:
     named = VENDORS.get(service.lower())
     if named is not None:
         return named
-    if "://" in service:
-        return origin_map.vendor_for(Endpoint.parse(service, field="service"))
+    if "://" in service or "/" in service:
+        url = service if "://" in service else f"https://{service}"
+        return origin_map.vendor_for(Endpoint.parse(url, field="service"))
     if "." not in service:
         raise InvalidInput(
             f"service must be one of {', '.join(VENDORS)}, a host such as web.push.apple.com, or an endpoint.",

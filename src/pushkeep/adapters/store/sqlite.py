@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from pushkeep.adapters.store import files, project_units, subscription_units
-from pushkeep.adapters.store.migrate import migrate
+from pushkeep.adapters.store.migrate import check_migrated, migrate
 from pushkeep.adapters.store.sealing import (
     LOOKUP_KEY_BYTES,
     SealBroken,
@@ -58,6 +58,7 @@ _PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}",
     f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}",
 )
+_READING_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY", "PRAGMA trusted_schema = OFF")
 
 
 class SqliteStore:
@@ -234,6 +235,32 @@ async def open_store(database_path: Path | None, master_key: bytes, *, clock: Cl
     return await asyncio.to_thread(_open, database_path, sealer, clock.now(), entropy)
 
 
+async def open_store_to_read(database_path: Path, master_key: bytes, *, entropy: Entropy) -> SqliteStore:
+    """Open a database that is there, to look at it: nothing is created, migrated or written, and no write succeeds.
+
+    Raises:
+        MigrationPending: its schema is older than this version's.
+        ConfigurationError: as :func:`open_store` does.
+        Unavailable: it cannot be read at the moment.
+    """
+    return await asyncio.to_thread(_open_to_read, database_path, Sealer(master_key, entropy.token_bytes))
+
+
+def _open_to_read(path: Path, sealer: Sealer) -> SqliteStore:
+    # With mode=rw SQLite creates no database; it must still be allowed to write, as even readers of a WAL lock it.
+    engine = _engine(f"{path.absolute().as_uri()}?mode=rw", "BEGIN", 1, _READING_PRAGMAS)
+
+    def look(connection: Connection) -> bytes:
+        check_migrated(connection)
+        return _stored_lookup_key(connection, sealer) or b""
+
+    try:
+        return SqliteStore(engine, None, Vault(sealer, _prepared(engine, look)))
+    except BaseException:
+        engine.dispose()
+        raise
+
+
 def _open(path: Path | None, sealer: Sealer, now: float, entropy: Entropy) -> SqliteStore:
     if path is None:
         writing = _engine(":memory:", "BEGIN IMMEDIATE", 1)
@@ -247,15 +274,22 @@ def _open(path: Path | None, sealer: Sealer, now: float, entropy: Entropy) -> Sq
     except BaseException:
         writing.dispose()
         raise
-    reading = _engine(str(path), "BEGIN", READERS, extra_pragmas=("PRAGMA query_only = ON",))
+    reading = _engine(str(path), "BEGIN", READERS, (*_PRAGMAS, "PRAGMA query_only = ON"))
     return SqliteStore(writing, reading, vault)
 
 
 def _make_ready(engine: Engine, sealer: Sealer, now: float, entropy: Entropy) -> Vault:
+    def prepare(connection: Connection) -> bytes:
+        migrate(connection)
+        return _stored_lookup_key(connection, sealer) or _new_lookup_key(connection, sealer, now, entropy)
+
+    return Vault(sealer, _prepared(engine, prepare))
+
+
+def _prepared(engine: Engine, prepare: Callable[[Connection], T]) -> T:
     try:
         with engine.begin() as connection:
-            migrate(connection)
-            return Vault(sealer, _lookup_key(connection, sealer, now, entropy))
+            return prepare(connection)
     except DBAPIError as error:
         trouble = unavailable(error)
         if isinstance(error.orig, sqlite3.OperationalError):
@@ -263,19 +297,24 @@ def _make_ready(engine: Engine, sealer: Sealer, now: float, entropy: Entropy) ->
         raise ConfigurationError(trouble.message, field="database_path") from None
 
 
-def _lookup_key(connection: Connection, sealer: Sealer, now: float, entropy: Entropy) -> bytes:
+def _new_lookup_key(connection: Connection, sealer: Sealer, now: float, entropy: Entropy) -> bytes:
+    lookup_key = entropy.token_bytes(LOOKUP_KEY_BYTES)
+    connection.execute(
+        insert(installation).values(
+            id=1,
+            master_key_id=sealer.key_id,
+            lookup_key=seal_lookup_key(sealer, lookup_key),
+            created_at=now,
+        )
+    )
+    return lookup_key
+
+
+def _stored_lookup_key(connection: Connection, sealer: Sealer) -> bytes | None:
+    """The key that is there; None in a database that was just made."""
     row = connection.execute(select(installation.c.master_key_id, installation.c.lookup_key)).one_or_none()
     if row is None:
-        lookup_key = entropy.token_bytes(LOOKUP_KEY_BYTES)
-        connection.execute(
-            insert(installation).values(
-                id=1,
-                master_key_id=sealer.key_id,
-                lookup_key=seal_lookup_key(sealer, lookup_key),
-                created_at=now,
-            )
-        )
-        return lookup_key
+        return None
     try:
         return open_lookup_key(sealer, row.lookup_key)
     except SealBroken:
@@ -286,7 +325,7 @@ def _lookup_key(connection: Connection, sealer: Sealer, now: float, entropy: Ent
         ) from None
 
 
-def _engine(name: str, begin: str, connections: int, *, extra_pragmas: tuple[str, ...] = ()) -> Engine:
+def _engine(name: str, begin: str, connections: int, pragmas: Sequence[str] = _PRAGMAS) -> Engine:
     def connect() -> sqlite3.Connection:
         # isolation_level None turns the driver's own begin off: it would begin deferred, and a transaction that reads
         # before it writes then fails at once when another process wrote in between.
@@ -294,10 +333,11 @@ def _engine(name: str, begin: str, connections: int, *, extra_pragmas: tuple[str
             name,
             isolation_level=None,
             check_same_thread=False,
+            uri=True,
             timeout=BUSY_TIMEOUT_MILLISECONDS / 1000,
         )
         with contextlib.closing(connection.cursor()) as cursor:
-            for pragma in (*_PRAGMAS, *extra_pragmas):
+            for pragma in pragmas:
                 cursor.execute(pragma)
         return connection
 

@@ -39,6 +39,11 @@ def forbidding_directive(policies: Sequence[str], *, worker_url: str, page_origi
     return None
 
 
+def _schemes(named: str) -> tuple[str, ...]:
+    """What a scheme in a policy stands for: http means https, too (section 6.7.2.8)."""
+    return ("http", "https") if named == "http" else (named,)
+
+
 def _matches(source: str, url: str, page_origin: str) -> bool:
     text = source.lower()
     parts = urlsplit(url)
@@ -48,12 +53,12 @@ def _matches(source: str, url: str, page_origin: str) -> bool:
     if text == "'strict-dynamic'":
         return True  # what a trusted script registers is trusted
     if text.endswith(":") and "'" not in text:
-        return parts.scheme == text[:-1]
+        return parts.scheme in _schemes(text[:-1])
     if text.startswith("'"):
         return False
     scheme, separator, rest = text.rpartition("://")
     host, slash, path = rest.partition("/")
-    if separator and scheme != parts.scheme:
+    if separator and parts.scheme not in _schemes(scheme):
         return False
     name, _, port = host.partition(":")
     actual = (parts.hostname or "").lower()

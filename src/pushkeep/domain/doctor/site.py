@@ -90,6 +90,11 @@ def read_page(html: str) -> PageFacts:
     return PageFacts(tuple(reader.policies), reader.manifest)
 
 
+def same_origin(url: str, site: SiteUrl) -> bool:
+    """Whether an absolute URL is of the site's own origin."""
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url)) == site.origin
+
+
 def page_findings(site: SiteUrl, page: Fetched, facts: PageFacts, worker_url: str) -> Iterator[Finding]:
     """Whether the page may register the worker."""
     if page.status is None or not 200 <= page.status < 300:
@@ -136,8 +141,7 @@ def hsts_finding(value: str | None) -> Finding:
 
 def worker_findings(site: SiteUrl, worker: Fetched, scope: str) -> Iterator[Finding]:
     """Whether browsers accept the worker script, and notice a new one."""
-    origin = "{0.scheme}://{0.netloc}".format(urlsplit(worker.url))
-    if origin != site.origin:
+    if not same_origin(worker.url, site):
         yield problem(
             "site_worker",
             "The worker is on another origin than the page",
@@ -211,8 +215,17 @@ def cache_finding(worker: Fetched) -> Finding:
     )
 
 
-def manifest_finding(facts: PageFacts, manifest: Fetched | None) -> Finding:
-    """Whether iPhones and iPads can subscribe: only from the Home Screen, with a manifest that makes an app."""
+def manifest_finding(facts: PageFacts, manifest: Fetched | None, *, elsewhere: str | None = None) -> Finding:
+    """Whether iPhones and iPads can subscribe: only from the Home Screen, with a manifest that makes an app.
+
+    Args:
+        facts: what the page says.
+        manifest: as it was fetched; None if it was not.
+        elsewhere: where it is, if that is another origin, which is not asked.
+    """
+    if elsewhere is not None:
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(elsewhere))[:200]
+        return ok("site_manifest", "Manifest not looked at", f"it is on another origin, {origin}")
     remedy = (
         "Link a manifest with `name`, `icons`, `start_url` and a `display` of `standalone` in the page's head, and ask "
         "visitors with an iPhone to add the site to their Home Screen."
@@ -223,7 +236,7 @@ def manifest_finding(facts: PageFacts, manifest: Fetched | None) -> Finding:
     if manifest.status != 200:
         return warning("site_manifest", title, manifest.failure or f"the manifest answers {manifest.status}", remedy)
     try:
-        read: object = json.loads(manifest.body)
+        read: object = json.loads(manifest.body.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         read = None
     if not isinstance(read, dict):

@@ -54,8 +54,21 @@ def diagnose(vendor: Vendor, answer: Answer) -> Diagnosis:
     """Explain an answer of a push service."""
     verdict = classify(vendor, answer)
     row = next(row for row in EXPLANATIONS if row.verdict is verdict and row.explains(vendor.name, answer))
-    does = tuple((action.when, action.so) for action in ACTION_TABLE if action.verdict is verdict)
-    return Diagnosis(vendor, verdict, row, does)
+    return Diagnosis(vendor, verdict, row, _does(verdict))
 
 
-__all__ = ["EXPLANATIONS", "Diagnosis", "ExplanationRow", "diagnose"]
+def usual_silence(vendor: Vendor) -> tuple[Diagnosis, ...]:
+    """Why nothing is shown where no answer is at hand: the usual refusals, then what comes of an accepted message."""
+    found = []
+    for verdict in (Verdict.BAD_TOKEN, Verdict.KEY_MISMATCH, Verdict.ACCEPTED):
+        rows = [row for row in EXPLANATIONS if row.verdict is verdict]
+        own = next((row for row in rows if row.vendors and vendor.name in row.vendors), None)
+        found.append(Diagnosis(vendor, verdict, own or next(row for row in rows if not row.vendors), _does(verdict)))
+    return tuple(found)
+
+
+def _does(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    return tuple((action.when, action.so) for action in ACTION_TABLE if action.verdict is verdict)
+
+
+__all__ = ["EXPLANATIONS", "Diagnosis", "ExplanationRow", "diagnose", "usual_silence"]

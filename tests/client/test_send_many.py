@@ -21,7 +21,7 @@ from tests.transport.servers import ORIGIN, Authority, Seen, answer, answer2, ht
 from .conftest import CONTACT
 
 OTHER = "https://other.example"
-SECONDS = 10
+SECONDS = 60
 """Bound on waits for what takes milliseconds."""
 
 

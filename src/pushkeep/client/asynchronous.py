@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -216,6 +217,8 @@ class _Sending:
         self._transport = transport
         self._sleeper = sleeper
         self._batch: Batch | None = None
+        # The caller's messages and padding policy run in it, not in that of whatever request an answer belongs to.
+        self._context = contextvars.copy_context()
         self._step_due: asyncio.Handle | None = None
         self._wanted: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -273,20 +276,29 @@ class _Sending:
     def changed(self) -> None:
         """See :class:`~pushkeep.client.batch.Driver`. Many changes of one moment make one step."""
         if self._step_due is None:
-            self._step_due = asyncio.get_running_loop().call_soon(self._step)
+            self._step_due = asyncio.get_running_loop().call_soon(self._step, context=self._context)
 
     def _step(self) -> None:
         self._step_due = None
         batch = self._batch
         assert batch is not None
-        if batch.pump(STARTS_MAX):
-            self.changed()
+        try:
+            if batch.pump(STARTS_MAX):
+                self.changed()
+        except (KeyboardInterrupt, SystemExit):
+            raise  # of the event loop itself, which ends with it
+        except BaseException as error:  # a caller's messages may raise what is no Exception, such as CancelledError
+            batch.failure = error
+        self._wake(batch)
+        if self._room is not None and batch.may_read and not self._room.done():
+            self._room.set_result(None)
+
+    def _wake(self, batch: Batch) -> None:
+        """Let the caller go on, if there is something for it."""
         if self._wanted is not None and (batch.results or batch.failure is not None or batch.done):
             wanted, self._wanted = self._wanted, None
             if not wanted.done():
                 wanted.set_result(None)
-        if self._room is not None and batch.may_read and not self._room.done():
-            self._room.set_result(None)
 
     async def _read(self, batch: Batch, messages: AsyncIterable[Message]) -> None:
         """Read an asynchronous source, beside everything else."""
@@ -299,6 +311,8 @@ class _Sending:
                     self._room = asyncio.get_running_loop().create_future()
                     await self._room
                 message = await anext(source)
+                if batch.ended:
+                    return  # the source has made light of being cancelled
                 batch.offer(message)
                 self.changed()
                 read += 1
@@ -308,6 +322,10 @@ class _Sending:
             pass
         except Exception as raised:
             error = raised
+        except BaseException as raised:
+            batch.failure = batch.failure or raised
+            self._wake(batch)
+            raise
         batch.end(error)
         self.changed()
 

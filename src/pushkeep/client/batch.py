@@ -109,7 +109,7 @@ class Batch:
         results: to be taken with :meth:`take`.
         ended: no further message will come.
         source_error: what the caller's messages raised, or why no more may be sent; to be raised once all is done.
-        failure: a fault of ours or of the caller's padding policy; to be raised at once.
+        failure: a fault of ours, of the caller's padding policy, or what is no Exception; to be raised at once.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Batch:
         self.results: deque[SendResult] = deque()
         self.ended = False
         self.source_error: Exception | None = None
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
 
     @property
     def may_read(self) -> bool:
@@ -190,8 +190,10 @@ class Batch:
         self.source_error = self.source_error or error
 
     def cancel(self) -> None:
-        """Give up everything that has been begun."""
+        """Give up everything that has been begun, and begin nothing more."""
         self.end()
+        self._runnable.clear()
+        self._held.clear()
         begun, self._begun = self._begun, set()
         for job in begun:
             if job.begun is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
 
 import pytest
 
-from pushkeep.adapters.http2 import CurlTransport
+from pushkeep.adapters.http2 import CurlTransport, TransportLimits
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import PushResponse, TransportFailure
 
@@ -16,6 +19,8 @@ from .servers import HOST, ORIGIN, Authority, Seen, answer2, http1, http2
 PUBLIC = "198.41.0.4"
 PRIVATE = "10.9.8.7"
 EVERYWHERE = "0.0.0.0"
+LOOK_UP_SECONDS = 30
+"""How long the system's resolver waits for a name server."""
 
 
 async def test_a_public_address_is_reached_without_any_exemption(authority: Authority) -> None:
@@ -108,3 +113,44 @@ async def test_an_unknown_name_is_not_taken_for_a_refusal(proxy: str | None) -> 
     async with CurlTransport(proxy=proxy) as transport:
         got = await transport.post(request("https://no-such-name.invalid/x"))
     assert got == TransportFailure("resolve", "The push service's name cannot be resolved.")
+
+
+@contextlib.contextmanager
+def name_server() -> Iterator[None]:
+    """Knows that there are no names below ``.com``, and of all others says nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 53))
+        server.setblocking(False)
+
+        def answer() -> None:
+            data, address = server.recvfrom(512)
+            if data[12:].split(b"\0", 1)[0].endswith(b"\x03com"):
+                server.sendto(data[:2] + b"\x81\x83" + data[4:], address)  # RFC 1035 section 4.1.1: NXDOMAIN
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(server.fileno(), answer)
+        try:
+            yield
+        finally:
+            loop.remove_reader(server.fileno())
+
+
+async def test_names_that_are_never_found_hold_up_neither_known_services_nor_closing() -> None:
+    """Anybody can subscribe with names whose servers are silent; libcurl looks only so many up at once."""
+    limits = TransportLimits(connect_seconds_max=5)
+    loop = asyncio.get_running_loop()
+    with name_server():
+        async with CurlTransport(limits=limits) as transport:
+            strangers = [
+                asyncio.ensure_future(transport.post(request(f"https://stranger-{number}.example/x")))
+                for number in range(30)
+            ]
+            await asyncio.sleep(0)
+            got = await transport.post(request("https://fcm.googleapis.com/fcm/send/x"))
+            assert got == TransportFailure("resolve", "The push service's name cannot be resolved.")
+            assert not any(stranger.done() for stranger in strangers)
+            for failure in await asyncio.gather(*strangers):
+                assert isinstance(failure, TransportFailure)
+                assert failure.kind == "timeout"
+            closing_at = loop.time()
+        assert loop.time() - closing_at < LOOK_UP_SECONDS / 2  # the look-ups were not waited for

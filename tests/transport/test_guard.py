@@ -15,7 +15,7 @@ from pushkeep.protocol.answer import PushResponse, TransportFailure
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.request import PushRequest
 
-from .namespace import PRIVATE, PUBLIC
+from .namespace import LOOK_UP_SECONDS, PRIVATE, PUBLIC
 from .requests import request
 from .servers import HOST, ORIGIN, Authority, answer2, http2
 
@@ -148,14 +148,20 @@ def test_a_map_entry_exempts_its_own_address_and_loopback_only(
     assert (rule(address, port) is None) is allowed
 
 
-def test_with_real_public_and_private_addresses() -> None:
-    """Run ``namespace.py`` in a network namespace of its own, where a public address is one of ours."""
+def test_with_real_public_and_private_addresses(tmp_path: Path) -> None:
+    """Run ``namespace.py`` in a network namespace of its own, where a public address and the name server are ours."""
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text(f"nameserver 127.0.0.1\nsearch .\noptions timeout:{LOOK_UP_SECONDS} attempts:1\n")
     set_up = " && ".join(
-        ["ip link set lo up", *(f"ip address add {address}/32 dev lo" for address in (PUBLIC, PRIVATE))]
+        [
+            f"mount --bind {resolver} /etc/resolv.conf",
+            "ip link set lo up",
+            *(f"ip address add {address}/32 dev lo" for address in (PUBLIC, PRIVATE)),
+        ]
     )
     inside = f"{sys.executable} -m pytest -q -p no:cacheprovider {Path(__file__).with_name('namespace.py')}"
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--net", "sh", "-c", f"{set_up} && exec {inside}"],
+        ["unshare", "--map-root-user", "--net", "--mount", "sh", "-c", f"{set_up} && exec {inside}"],
         capture_output=True,
         text=True,
         timeout=100,

@@ -5,8 +5,10 @@ The one engine of the asynchronous and the blocking transport: routes, connectio
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 import pycurl
@@ -18,13 +20,18 @@ from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
 from pushkeep.adapters.http2_reactor import Reactor
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import TransportFailure
+from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.request import PushRequest
+from pushkeep.protocol.vendors import vendor_for
 
 CLOSED_BEFORE_TURN = TransportFailure("connect", "The transport was closed before the request's turn came.")
 CLOSED = TransportFailure("reset", "The transport was closed.", request_sent=True)
 
 _LATE_SECONDS = 0.05
 """How long after a time limit we look for what has passed it: libcurl counts in whole milliseconds."""
+
+_CLOSE_SECONDS_MAX = 0.5
+"""How long closing waits for what should take none."""
 
 
 class Exchange:
@@ -45,10 +52,28 @@ class Exchange:
         self._engine.cancel(self)
 
 
+@lru_cache(maxsize=1024)
+def _known(host: str) -> bool:
+    """Whether everybody knows the push service. Strangers have a pool of their own: libcurl looks names up in 20
+    threads for each pool, and ten names whose servers never answer keep all of them busy."""
+    return vendor_for(host).known
+
+
 class _Pool:
     """The connections and handles of one route."""
 
-    __slots__ = ("_at_once", "_cancel_timer", "_on_end", "_reactor", "active", "closed", "idle", "multi", "route")
+    __slots__ = (
+        "_at_once",
+        "_cancel_timer",
+        "_on_end",
+        "_reactor",
+        "_watched",
+        "active",
+        "closed",
+        "idle",
+        "multi",
+        "route",
+    )
 
     def __init__(
         self,
@@ -65,6 +90,7 @@ class _Pool:
         self._on_end = on_end
         self._cancel_timer: Callable[[], None] | None = None
         self._at_once = False
+        self._watched: set[int] = set()
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, limits.host_connections_max)
         self.multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, limits.connections_max)
@@ -98,22 +124,40 @@ class _Pool:
     def close(self) -> list[Exchange]:
         """Close every connection; the exchanges that were under way."""
         cut = list(self.active.values())
-        self.closed = True
-        if self._cancel_timer is not None:
-            self._cancel_timer()
         for exchange in cut:
             if exchange.handle is not None:
                 self.remove(exchange.handle)
-        self.multi.close()
+        self.closed = True
+        if self._cancel_timer is not None:
+            self._cancel_timer()
+        for descriptor in self._watched:
+            self._reactor.forget(descriptor)
+        self._watched.clear()
+        self._close_connections()
         for handle in self.idle:
             handle.curl.close()
         self.idle.clear()
         return cut
 
+    def _close_connections(self) -> None:
+        # libcurl waits here for the end of every look-up, of which the system's resolver takes up to half a minute for
+        # a name whose servers are silent. Nothing calls us back any more, so another thread may do that.
+        closing = threading.Thread(target=self.multi.close, name="pushkeep-closing", daemon=True)
+        try:
+            closing.start()
+        except RuntimeError:  # the interpreter is ending and starts no thread
+            self.multi.close()
+        else:
+            closing.join(_CLOSE_SECONDS_MAX)
+
     def _on_socket(self, what: int, descriptor: int, _multi: pycurl.CurlMulti, _data: object) -> None:
+        if self.closed:
+            return
         if what == pycurl.POLL_REMOVE:
+            self._watched.discard(descriptor)
             self._reactor.forget(descriptor)
-        elif not self.closed:
+        else:
+            self._watched.add(descriptor)
             self._reactor.watch(
                 descriptor, read=bool(what & pycurl.POLL_IN), write=bool(what & pycurl.POLL_OUT), ready=self._ready
             )
@@ -200,8 +244,8 @@ class Engine:
         self.on_idle: list[Callable[[], None]] = []
         self._reactor = reactor
         self._origin_map = origin_map or OriginMap()
-        self._stranger_route = proxied_route(proxy, ca_file) if proxy is not None else direct_route(ca_file)
-        self._pools: dict[str | None, _Pool] = {}
+        self._open_route = proxied_route(proxy, ca_file) if proxy is not None else direct_route(ca_file)
+        self._pools: dict[str | bool, _Pool] = {}  # by mapped origin, else by whether the push service is known
         self._in_flight = 0
         self._waiting: deque[Exchange] = deque()
         self._closed = False
@@ -229,7 +273,7 @@ class Engine:
 
     def asks_proxy(self, origin: str) -> bool:
         """Whether requests to this origin go through a proxy, so that their address must be resolved beforehand."""
-        return self._stranger_route.proxy is not None and self._origin_map.get(origin) is None
+        return self._open_route.proxy is not None and self._origin_map.get(origin) is None
 
     def start(self, request: PushRequest, done: Done, *, connect_to: str | None = None) -> Exchange:
         """Post ``request`` once, now or when its turn comes, and call ``done`` with what came of it.
@@ -246,7 +290,7 @@ class Engine:
             RuntimeError: as :meth:`check` does.
         """
         self.check()
-        exchange = Exchange(self, self._pool_for(request.endpoint.origin), request, connect_to, done)
+        exchange = Exchange(self, self._pool_for(request.endpoint), request, connect_to, done)
         if self._in_flight < self.limits.in_flight_max:
             self._begin(exchange)
         else:
@@ -255,7 +299,7 @@ class Engine:
 
     def fail(self, request: PushRequest, done: Done, failure: TransportFailure) -> Exchange:
         """As :meth:`start`, for a request that is known to fail before it can be posted."""
-        exchange = Exchange(self, self._pool_for(request.endpoint.origin), request, None, done)
+        exchange = Exchange(self, self._pool_for(request.endpoint), request, None, done)
 
         def tell() -> None:
             if exchange.request is not None:
@@ -305,12 +349,12 @@ class Engine:
             exchange.done(CLOSED)
         self._tell_idle()
 
-    def _pool_for(self, origin: str) -> _Pool:
-        entry = self._origin_map.get(origin) if self._origin_map else None
-        key = None if entry is None else origin
+    def _pool_for(self, endpoint: Endpoint) -> _Pool:
+        entry = self._origin_map.get(endpoint.origin) if self._origin_map else None
+        key = _known(endpoint.host) if entry is None else endpoint.origin
         pool = self._pools.get(key)
         if pool is None:
-            route = self._stranger_route if entry is None else mapped_route(entry)
+            route = self._open_route if entry is None else mapped_route(entry)
             pool = self._pools[key] = _Pool(route, self.limits, self._reactor, self._ended)
         return pool
 

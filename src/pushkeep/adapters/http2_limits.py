@@ -20,7 +20,8 @@ class TransportLimits:
         response_header_lines_max: and under 20 of them.
         in_flight_max: requests at once; further ones wait their turn. Each holds a libcurl handle of some 20 KB.
         host_connections_max: connections to one server. HTTP/2 carries about 100 requests on each.
-        connections_max: connections in all, so that many self-hosted services cannot use up file descriptors.
+        connections_max: connections in all to known push services, and as many to all others, so that many self-hosted
+            services cannot use up file descriptors.
         connection_seconds_max: a connection older than this takes no new request, so that changed addresses and
             renewed certificates are noticed.
 

@@ -15,7 +15,7 @@ from pushkeep.protocol.vapid import verify
 from tests.transport.servers import ORIGIN, Authority, Seen, Server, answer2, http2
 
 from .conftest import CONTACT
-from .test_send_many import OTHER, until, whom
+from .test_send_many import OTHER, SECONDS, until, whom
 
 START = 1_800_000_000.0
 
@@ -222,4 +222,29 @@ async def test_who_waits_to_be_tried_again_holds_up_nobody(authority: Authority)
             assert (result.reference, result.accepted) == (OTHER, True)
         await until(lambda: len(standstill.slept) == 20)
         await sending.aclose()
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_closing_ends_the_wait_for_another_attempt_with_the_last_outcome(authority: Authority) -> None:
+    async with (
+        http2(answer2(429, b"", ("retry-after", "3000")), authority.server_context(alpn=("h2",))) as server,
+        asyncio.timeout(SECONDS),
+    ):
+        client = PushClient(
+            key=SigningKey.generate(),
+            contact=CONTACT,
+            origin_map=[server.entry(authority.file)],
+            retry=RetryPolicy(),
+        )
+        one = asyncio.ensure_future(client.send(whom()))
+        many = client.send_many([Message(whom(), reference="many")])
+        result = asyncio.ensure_future(anext(many))
+        await until(lambda: len(client._sleeping) == 2)
+        await client.aclose()
+        assert ((await one).verdict, (await one).attempts) == (Verdict.THROTTLED, 1)
+        outcome = (await result).outcome
+        assert outcome is not None
+        assert (outcome.verdict, outcome.reference) == (Verdict.THROTTLED, "many")
+        with pytest.raises(RuntimeError, match="closed"):
+            await anext(many)
     assert len(asyncio.all_tasks()) == 1

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from tests.transport.servers import Authority, Behaviour, Behaviour2, Serving, a
 from .conftest import CONTACT
 from .test_send_many import OTHER, Counted, whom
 
-SECONDS = 10
+SECONDS = 60
 """Bound on waits for what takes milliseconds."""
 
 
@@ -208,7 +209,7 @@ def test_closing_waits_for_other_threads_and_refuses_what_comes_after(authority:
         assert arrived.wait(SECONDS)
         closing = threading.Thread(target=client.close)
         closing.start()
-        while not client._transports._closed:  # until closing has begun
+        while not client._transports.closed:  # until closing has begun
             time.sleep(0.001)
         with pytest.raises(RuntimeError, match="closed"):
             client.send(whom(), "x")
@@ -291,3 +292,25 @@ def test_retries_wait_as_told_without_the_loop_too(authority: Authority, many: b
     assert all(50 <= seconds < 53 for seconds in patience.slept)
     ttls = [int(seen.header("ttl") or -1) for seen in server.requests]
     assert ttls == [1000, int(1000 - patience.slept[0]), int(1000 - sum(patience.slept))]
+
+
+def test_closing_ends_the_attempts_with_the_last_outcome(authority: Authority) -> None:
+    """As when another thread closes the client while this one waits to try again."""
+
+    class Closing(Patience):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            client.close()
+
+    with serving1(authority, answer("503 Service Unavailable")) as server:
+        patience = Closing()
+        client = client_for(server.entry(authority.file), clock=patience, sleeper=patience, retry=RetryPolicy())
+        outcome = client.send(whom(), "x")
+        assert (outcome.verdict, outcome.attempts) == (Verdict.TRANSIENT, 1)
+        with pytest.raises(RuntimeError, match="closed"):
+            client.send(whom(), "x")
+        client = client_for(server.entry(authority.file), clock=patience, sleeper=patience, retry=RetryPolicy())
+        sending = client.send_many([Message(whom(), "x", reference=1)])
+        assert next(sending).outcome == replace(outcome, reference=1)
+        with pytest.raises(RuntimeError, match="closed"):
+            next(sending)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -88,6 +88,7 @@ class PushClient:
             tokens=TokenCache(),
         )
         self._sleeper = sleeper or SystemSleeper()
+        self._sleeping: set[asyncio.Future[None]] = set()
         # Taken before encrypting: otherwise ten thousand sends begun together would all be encrypted, and held in
         # memory, before the first of them is posted.
         self._turns = asyncio.Semaphore(self._factory.limits.in_flight_max)
@@ -139,7 +140,8 @@ class PushClient:
         Raises:
             InvalidInput: an argument is not as described; nothing was sent. ``PayloadTooLarge`` is one of these
                 and says by how many octets.
-            RuntimeError: the client is closed, was made before a fork, or is used from another event loop.
+            RuntimeError: the client is closed, was made before a fork, or is used from another event loop. A message
+                that waits to be tried again when the client is closed has its last outcome instead.
         """
         delivery = self._factory.delivery(
             subscription, payload, ttl=ttl, urgency=urgency, topic=topic, reference=reference, retry=retry
@@ -152,7 +154,10 @@ class PushClient:
                 assert delivery.outcome is not None
                 return delivery.outcome
             if wait > 0:  # the remedy of an answer is tried at once
-                await self._sleeper.sleep(wait)
+                await self._wait(wait)
+                if self._transport.is_closing():
+                    assert delivery.outcome is not None
+                    return delivery.outcome
 
     def send_many(
         self,
@@ -199,23 +204,41 @@ class PushClient:
             RuntimeError: as in :meth:`send`.
         """
         limits = self._factory.batch_limits(in_flight_max, origin_in_flight_max, look_ahead_max)
-        return _Sending(self._transport, self._sleeper, self._factory).run(messages, limits, retry)
+        return _Sending(self._transport, self._wait, self._factory).run(messages, limits, retry)
 
     async def aclose(self) -> None:
         """Let messages in flight finish within their time limit, then close every connection.
 
-        A ``send_many`` under way hands out the results of what is in flight and then raises RuntimeError.
+        A message that waits to be tried again has had its last attempt. A ``send_many`` under way hands out the
+        results of what is in flight or waits, and then raises RuntimeError.
         """
+        for sleeping in self._sleeping:
+            if sleeping.get_loop() is asyncio.get_running_loop():
+                sleeping.cancel()  # who waits goes on in a later turn of the loop, when the transport is closing
         await self._transport.aclose()
+
+    async def _wait(self, seconds: float) -> None:
+        """Return after ``seconds``, or when the client is closed."""
+        sleeping = asyncio.ensure_future(self._sleeper.sleep(seconds))
+        self._sleeping.add(sleeping)
+        try:
+            await asyncio.wait([sleeping])
+            if not sleeping.cancelled():
+                sleeping.result()
+        finally:
+            self._sleeping.discard(sleeping)
+            sleeping.cancel()
 
 
 class _Sending:
     """Moves one batch on the event loop."""
 
-    def __init__(self, transport: CurlTransport, sleeper: Sleeper, factory: MessageFactory) -> None:
+    def __init__(
+        self, transport: CurlTransport, wait: Callable[[float], Awaitable[None]], factory: MessageFactory
+    ) -> None:
         self._factory = factory
         self._transport = transport
-        self._sleeper = sleeper
+        self._wait = wait
         self._batch: Batch | None = None
         # The caller's messages and padding policy run in it, not in that of whatever request an answer belongs to.
         self._context = contextvars.copy_context()
@@ -265,7 +288,7 @@ class _Sending:
         """See :class:`~pushkeep.client.batch.Driver`."""
 
         async def wait() -> None:
-            await self._sleeper.sleep(seconds)
+            await self._wait(seconds)
             due()
 
         task = asyncio.get_running_loop().create_task(wait())

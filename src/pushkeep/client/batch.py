@@ -264,19 +264,25 @@ class Batch:
         except InvalidInput as error:
             self.results.append(SendResult(job.reference, None, error))
         except RuntimeError as error:  # the client was closed: what is in flight ends, nothing else begins
-            self._outstanding -= 1
+            self._give_up(job)
             self._abandon(error)
         except Exception as error:
             self.failure = error
         self._freed(job)
 
     def _abandon(self, error: RuntimeError) -> None:
-        """Start nothing more; what is not in flight is forgotten."""
+        """Start nothing more; what is not in flight is given up."""
         self.end(error)
-        parked = sum(len(lane.parked) for lane in self._lanes.values())
         for lane in self._lanes.values():
-            lane.parked.clear()
-        self._outstanding -= parked
+            while lane.parked:
+                self._give_up(lane.parked.popleft())
+
+    def _give_up(self, job: _Job) -> None:
+        """A job that will not be started: the outcome of its last attempt stands, if there was one."""
+        if job.delivery.outcome is None:
+            self._outstanding -= 1
+        else:
+            self.results.append(SendResult(job.reference, job.delivery.outcome))
 
     def _freed(self, job: _Job) -> None:
         """A job has left the air: its lane has room."""

@@ -127,6 +127,9 @@ class SyncPushClient:
                 return delivery.outcome
             if wait > 0:  # the remedy of an answer is tried at once
                 self._sleeper.sleep(wait)
+                if self._transports.closed:
+                    assert delivery.outcome is not None
+                    return delivery.outcome
 
     def send_many(
         self,
@@ -249,7 +252,7 @@ class _Transports:
     def __init__(self, make: Callable[[], BlockingTransport]) -> None:
         self._make = make
         make().close()  # so that a wrong proxy is refused where it is given
-        self._closed = False
+        self.closed = False
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -260,7 +263,7 @@ class _Transports:
 
     def check(self) -> None:
         """Raise RuntimeError if it is closed."""
-        if self._closed:
+        if self.closed:
             raise RuntimeError("This client is closed.")
 
     @contextmanager
@@ -286,7 +289,7 @@ class _Transports:
         finally:  # not usable: interrupted in the midst of something
             with self._changed:
                 self._borrowed.pop(transport, None)
-                if usable and not self._closed:
+                if usable and not self.closed:
                     self._idle.append(transport)
                 else:
                     transport.close()
@@ -296,7 +299,7 @@ class _Transports:
         """Refuse new work, wait for that of other threads, and close."""
         me = threading.get_ident()
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._changed.wait_for(lambda: all(thread == me for thread in self._borrowed.values()), seconds_max)
             while self._idle:
                 self._idle.pop().close()

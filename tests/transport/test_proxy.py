@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -30,7 +31,9 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def proxying(to_port: int, answer: str = "200 Connection established") -> AsyncIterator[Proxy]:
+async def proxying(
+    to_port: int, answer: str = "200 Connection established", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Proxy]:
     """A CONNECT proxy that leads every target to one loopback port."""
     proxy = Proxy()
 
@@ -48,8 +51,8 @@ async def proxying(to_port: int, answer: str = "200 Connection established") -> 
         finally:
             onward[1].transport.abort()
 
-    async with listening(handle, None) as state:
-        proxy.url = f"http://127.0.0.1:{state.port}"
+    async with listening(handle, tls) as state:
+        proxy.url = f"http{'s' if tls else ''}://127.0.0.1:{state.port}"
         yield proxy
 
 
@@ -57,7 +60,8 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
-    writer.write_eof()
+    if writer.can_write_eof():
+        writer.write_eof()
 
 
 async def test_the_proxy_is_asked_for_the_checked_address_and_tls_is_with_the_name(authority: Authority) -> None:
@@ -75,6 +79,18 @@ async def test_the_proxy_is_asked_for_the_checked_address_and_tls_is_with_the_na
     assert server.server_names == [HOST]
     assert server.requests[0].header(":authority") == HOST
     assert "authorization" not in proxy.heads[0].lower()
+
+
+async def test_a_proxy_that_speaks_tls_is_verified_by_the_same_authorities(authority: Authority) -> None:
+    async with (
+        http2(answer2(), authority.server_context(alpn=("h2",))) as server,
+        proxying(server.port, tls=authority.server_context("127.0.0.1")) as proxy,
+    ):
+        for ca_file, kind in ((str(authority.file), None), (None, "tls")):
+            async with CurlTransport(proxy=proxy.url, ca_file=ca_file, pinned_addresses={HOST: [PUBLIC]}) as transport:
+                got = await transport.post(request())
+            assert got.kind == kind if isinstance(got, TransportFailure) else kind is None
+    assert proxy.targets == [f"{PUBLIC}:443"]
 
 
 @pytest.mark.parametrize("environment", ["no_proxy", "NO_PROXY"])

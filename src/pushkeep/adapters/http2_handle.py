@@ -177,15 +177,16 @@ def _set_up(curl: pycurl.Curl, route: Route, limits: TransportLimits) -> None:
         (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
         (pycurl.SSL_VERIFYPEER, 1),
         (pycurl.SSL_VERIFYHOST, 2),
+        (pycurl.PROXY_SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
         (pycurl.PROXY, route.proxy or ""),  # "" and not unset: unset would read http_proxy and its like
         (pycurl.NOPROXY, ""),
         (_SUPPRESS_CONNECT_HEADERS, 1),  # or the proxy's "200 Connection established" would pass for an answer
         (pycurl.USERAGENT, "pushkeep"),
     ]
     if ca_file is not None:
-        options.append((pycurl.CAINFO, ca_file))
+        options += [(pycurl.CAINFO, ca_file), (pycurl.PROXY_CAINFO, ca_file)]
     if route.ca_file is None and trusted.capath is not None:
-        options.append((pycurl.CAPATH, trusted.capath))
+        options += [(pycurl.CAPATH, trusted.capath), (pycurl.PROXY_CAPATH, trusted.capath)]
     if route.connect_to is not None:
         options.append((pycurl.CONNECT_TO, [f"::{route.connect_to}"]))
     for option, value in options:

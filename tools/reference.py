@@ -91,6 +91,9 @@ def actions() -> str:
         "what is known of the subscription, the message and the push service. For each verdict the rows are read from",
         "the top, and the first whose condition holds is taken. Nothing is sent again before `Retry-After` or after",
         "the deadline, and nothing ends a subscription but `gone`, and doubt on three different days.\n",
+        "The server keeps a subscription's days of doubt. What rests, and which circuits are open, a process knows as",
+        "long as it runs. `needs_renewal` and `quarantine` are reported and not kept, and a suspect does not rest:",
+        "with the next notification each is asked again.\n",
         "| verdict | if | action | that is | alert |",
         "|---|---|---|---|---|",
     ]

@@ -128,12 +128,14 @@ class ResultUpdate:
         version: the row's version when the message was sent; another one now means that the result is stale.
         action: ``DONE`` resets the failures, ``FAIL`` counts one, ``END`` ends the row. Others change nothing.
         reason: why it ends; for ``END`` only.
+        suspect_days: the days on which the push service has doubted it by now; for ``FAIL`` only, None changes none.
     """
 
     id: int
     version: int
     action: Action
     reason: EndReason | None = None
+    suspect_days: frozenset[int] | None = None
 
 
 class ProjectStore(Protocol):

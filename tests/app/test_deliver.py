@@ -260,6 +260,41 @@ async def test_a_few_gone_are_no_storm(world: World) -> None:
     assert len(gone) == 5
 
 
+async def test_a_suspect_is_ended_on_the_third_different_day(world: World) -> None:
+    await world.register(subscription("one", host=FCM))
+    world.transport.script["one"] = [answer(404)]
+    for _ in range(2):
+        for _ in range(3):
+            (result,) = await send(world)
+            assert result.action is Action.FAIL, "one day counts once"
+        world.clock.time += 86_400
+    assert len((await world.records())[0].suspect_days) == 2
+    (result,) = await send(world)
+    (record,) = await world.records()
+    assert (result.action, record.state) == (Action.END, State.GONE)
+
+
+async def test_an_accepted_message_takes_every_doubt_away(world: World) -> None:
+    await world.register(subscription("one", host=FCM))
+    for day in range(5):
+        world.transport.script["one"] = [answer(404 if day != 2 else 201)]
+        (result,) = await send(world)
+        assert result.action is (Action.FAIL if day != 2 else Action.DONE)
+        world.clock.time += 86_400
+    assert (await world.records())[0].state is State.ACTIVE
+
+
+async def test_what_a_storm_called_gone_is_ended_on_the_third_day(world: World) -> None:
+    for number in range(250):
+        await world.register(f"s{number}")
+        world.transport.script[f"s{number}"] = [answer(410)]
+    for day in range(3):
+        assert {record.state for record in await world.records()} == {State.ACTIVE}, day
+        await send(world)
+        world.clock.time += 86_400
+    assert {record.state for record in await world.records()} == {State.GONE}
+
+
 async def test_a_refused_address_is_quarantined_and_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world = world.with_policy(EndpointPolicy(allowed_origins=frozenset({"https://push.example.net"})))
     await world.register(subscription("one", host="push.example.net"))

@@ -276,7 +276,12 @@ async def test_the_database_is_only_read(cli: Cli, stored: Stored) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "level", "said"), [(None, "warning", "works with"), ("9999", "problem", "does not know")]
+    ("schema", "level", "said"),
+    [
+        (None, "warning", "schema none"),
+        ("0001", "warning", "has schema 0001, and this version"),
+        ("9999", "problem", "does not know"),
+    ],
 )
 async def test_a_database_of_another_version_is_left_as_it_is(
     cli: Cli, stored: Stored, schema: str | None, level: str, said: str

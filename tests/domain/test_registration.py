@@ -32,6 +32,7 @@ ROW = SubscriptionRecord(
     last_seen_at=NOW - 10,
     last_accepted_at=None,
     consecutive_failures=0,
+    suspect_days=frozenset(),
     end_reason=None,
     superseded_by=None,
     version=1,

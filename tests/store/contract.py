@@ -189,7 +189,9 @@ class RegistrationContract:
         for number, cause in enumerate((Event.LEFT, Event.REMOVED, Event.SAID_GONE)):
             asked = registration(subscription(f"back{number}"), owner="ann")
             first = (await store.register(project, asked)).record
-            await store.apply_results(project, [ResultUpdate(first.id, first.version, Action.FAIL)], now=NOW)
+            await store.apply_results(
+                project, [ResultUpdate(first.id, first.version, Action.FAIL, None, frozenset({7}))], now=NOW
+            )
             ended = await store.end_subscription(project, AnyId(first.public_id, None), EndReason(cause, NOW + 1))
             assert ended is not None
             again = await store.register(project, registration(subscription(f"back{number}"), now=NOW + 2))
@@ -369,6 +371,25 @@ class ResultContract:
             found = await store.find_subscription(project, AnyId(record.public_id, None))
             assert found is not None
             assert found.consecutive_failures == failures
+
+    async def test_days_of_doubt_are_kept_until_a_message_is_accepted(self, store: Store, project: Project) -> None:
+        one, two = [(await store.register(project, registration(subscription(name)))).record for name in ("s1", "s2")]
+
+        async def days_after(*updates: ResultUpdate) -> list[frozenset[int]]:
+            await store.apply_results(project, updates, now=NOW)
+            found = await store.list_subscriptions(project, state=None, limit=2, after=0)
+            return [record.suspect_days for record in found]
+
+        none, some = frozenset[int](), frozenset({20833, 20834})
+        fail = Action.FAIL
+        assert await days_after(ResultUpdate(one.id, 1, fail, suspect_days=some), ResultUpdate(two.id, 1, fail)) == [
+            some,
+            none,
+        ]
+        assert await days_after(ResultUpdate(one.id, 1, fail)) == [some, none], "another failure is no doubt"
+        four = frozenset({1, 2, 3, 4})
+        assert await days_after(ResultUpdate(one.id, 1, fail, suspect_days=four)) == [four - {1}, none], "three at most"
+        assert await days_after(ResultUpdate(one.id, 1, Action.DONE)) == [none, none]
 
     async def test_a_late_verdict_cannot_end_a_renewed_row(self, store: Store, project: Project) -> None:
         sent = (await store.register(project, registration(subscription()))).record

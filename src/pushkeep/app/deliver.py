@@ -93,7 +93,7 @@ class Deliverer:
         self._probes: dict[tuple[int, str], asyncio.Event] = {}
         self._alerted: set[tuple[Alert, str]] = set()
 
-    async def deliver(self, record: SubscriptionRecord, subscription: Subscription) -> tuple[Outcome, Action]:
+    async def deliver(self, record: SubscriptionRecord, subscription: Subscription) -> tuple[Outcome, Decision]:
         """Attempt until the table of actions says that it is over; the last outcome, and what is done about it.
 
         Raises:
@@ -110,14 +110,14 @@ class Deliverer:
                 if outcome is None:
                     raise
                 # It may not go in time, so it is as if there were no time left.
-                return outcome, self._decide(record, message, outcome, age_seconds, 0.0).action
+                return outcome, self._decide(record, message, outcome, age_seconds, 0.0)
             if outcome is not None:
                 message.before += (outcome.verdict,)
                 answered = replace(answered, attempts=len(message.before) + 1)
             outcome = answered
             decision = self._decide(record, message, outcome, age_seconds, self._remaining_seconds())
             if decision.action not in (Action.RETRY, Action.HOLD):
-                return outcome, decision.action
+                return outcome, decision
             if decision.change is Change.OTHER_KEY:
                 message.key_id = self._other_keys(message)[0]
                 message.keys_tried.add(message.key_id)
@@ -225,6 +225,7 @@ class Deliverer:
                 retry_after=outcome.retry_after,
                 chance=chance_of(services.entropy.token_bytes(CHANCE_BYTES)),
                 policy=RETRY_POLICY,
+                suspect_days=record.suspect_days,
                 origin=self._view(record, message.key_id) if outcome.verdict in _COMPARED else OriginView(),
                 circuit_wait_seconds=max(circuit.probe_at - now, 0.0) or COOL_DOWN_SECONDS,
                 remedy=outcome.remedy,
@@ -240,7 +241,7 @@ class Deliverer:
         if rest is not None and rest.scope is Scope.ORIGIN:
             services.statistics.hold(record.origin, now + rest.seconds)
         elif rest is not None and rest.scope is Scope.ENDPOINT and not decision.counts_as_suspect:
-            # A suspect is sent to all the same: that it is one is not stored, so it could not be ended otherwise.
+            # A suspect is tried with each notification: most of them live, and nothing here would send to it later.
             services.statistics.hold_endpoint(record.id, now + rest.seconds)
         if decision.alert is not None:
             self._alert(decision.alert, record.origin)

@@ -9,11 +9,19 @@ from dataclasses import dataclass, replace
 
 from pushkeep.app.context import Services
 from pushkeep.app.deliver import Deliverer, HeldBack
-from pushkeep.domain.action import Action, success_needs_write
+from pushkeep.domain.action import Action, Decision, success_needs_write
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
 from pushkeep.domain.notification import Content, Target, compile_payload
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord
+from pushkeep.domain.situation import DAY_SECONDS
+from pushkeep.domain.subscription import (
+    SUSPECT_DAYS_TO_END,
+    EndReason,
+    Event,
+    Recipient,
+    State,
+    SubscriptionRecord,
+)
 from pushkeep.errors import InvalidInput, PushkeepError, Unavailable
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.outcome import Outcome
@@ -196,7 +204,9 @@ class _Sending:
     def _believed(self, record: SubscriptionRecord, update: ResultUpdate) -> ResultUpdate:
         """The end of a subscription, unless by now too many have ended there to be true."""
         if self._deliverer.unbelievable(record):
-            return ResultUpdate(update.id, update.version, Action.FAIL)
+            days = _doubted(record, self._services.clock.now())
+            if len(days) < SUSPECT_DAYS_TO_END:
+                return ResultUpdate(update.id, update.version, Action.FAIL, suspect_days=days)
         return update
 
     async def _write_down(self) -> frozenset[int]:
@@ -229,14 +239,16 @@ class _Sending:
         if subscription is None:
             return _skipped(record, "what is stored of it is damaged; remove it, and its browser brings it again")
         try:
-            outcome, action = await self._deliverer.deliver(record, subscription)
+            outcome, decision = await self._deliverer.deliver(record, subscription)
         except HeldBack as held:
             return _skipped(record, str(held))
-        self._note(record, outcome, action)
-        return RecipientResult(record.public_id, record.short_id, record.contact_external_id, outcome, action, None)
+        self._note(record, outcome, decision)
+        return RecipientResult(
+            record.public_id, record.short_id, record.contact_external_id, outcome, decision.action, None
+        )
 
-    def _note(self, record: SubscriptionRecord, outcome: Outcome, action: Action) -> None:
-        now = self._services.clock.now()
+    def _note(self, record: SubscriptionRecord, outcome: Outcome, decision: Decision) -> None:
+        now, action = self._services.clock.now(), decision.action
         if action is Action.DONE:
             needed = success_needs_write(
                 now=now,
@@ -246,9 +258,19 @@ class _Sending:
             if needed:
                 self._updates.append(ResultUpdate(record.id, record.version, action))
         elif action in _FAILURES:
-            self._updates.append(ResultUpdate(record.id, record.version, Action.FAIL))
+            days = _doubted(record, now) if decision.counts_as_suspect else None
+            self._updates.append(ResultUpdate(record.id, record.version, Action.FAIL, suspect_days=days))
         elif action is Action.END:
-            self._gone.append((record, ResultUpdate(record.id, record.version, action, _why(outcome, now))))
+            update = ResultUpdate(record.id, record.version, action, _why(outcome, now))
+            if decision.counts_as_suspect:
+                self._updates.append(update)  # doubted for long enough, storm or no storm
+            else:
+                self._gone.append((record, update))
+
+
+def _doubted(record: SubscriptionRecord, now: float) -> frozenset[int]:
+    """The days on which the push service doubted it, with today."""
+    return record.suspect_days | {int(now // DAY_SECONDS)}
 
 
 def _why(outcome: Outcome, now: float) -> EndReason:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pushkeep.domain.circuit import COOL_DOWN_SECONDS
 from pushkeep.domain.origin_statistics import OriginView
 from pushkeep.domain.retry import RetryPolicy
+from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END
 from pushkeep.protocol.remedy import Remedy
 from pushkeep.protocol.vendors import Vendor
 from pushkeep.protocol.verdict import Verdict
 
 DAY_SECONDS = 86_400
-
-SUSPECT_DAYS_TO_END = 3
-"""FCM doubts a living subscription for about a day at a time; three days of doubt are no flapping."""
 
 _POLICY = RetryPolicy()
 _NOTHING_KNOWN = OriginView()

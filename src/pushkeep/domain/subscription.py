@@ -17,6 +17,9 @@ from types import MappingProxyType
 from pushkeep.errors import Conflict, InvalidInput
 from pushkeep.protocol.subscription import Subscription
 
+SUSPECT_DAYS_TO_END = 3
+"""FCM doubts a living subscription for about a day at a time; three days of doubt are no flapping."""
+
 EXTERNAL_ID_CHARACTERS_MAX = 200
 """Room for an e-mail address or a URN, small enough for an index on every database."""
 
@@ -115,6 +118,7 @@ class SubscriptionRecord:
         last_seen_at: when its browser last confirmed it.
         last_accepted_at: when the push service last took a message; at least roughly (see ``domain.action``).
         consecutive_failures: sends since then that the subscription is to blame for.
+        suspect_days: the UTC days (epoch days) since then on which the push service doubted it; at most three.
         end_reason: why it ended; None while it has not.
         superseded_by: internal number of the row that replaced it.
         version: rises with every change of identity or state; verdicts apply to the version they were made for.
@@ -134,6 +138,7 @@ class SubscriptionRecord:
     last_seen_at: float
     last_accepted_at: float | None
     consecutive_failures: int
+    suspect_days: frozenset[int]
     end_reason: EndReason | None
     superseded_by: int | None
     version: int

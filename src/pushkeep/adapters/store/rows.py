@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, select
 
 from pushkeep.adapters.store.tables import contacts, projects, subscriptions
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord
+from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, EndReason, Event, State, SubscriptionRecord
 
 _RECORD_COLUMNS = (
     subscriptions.c.id,
@@ -27,6 +27,7 @@ _RECORD_COLUMNS = (
     subscriptions.c.last_seen_at,
     subscriptions.c.last_accepted_at,
     subscriptions.c.consecutive_failures,
+    subscriptions.c.suspect_days,
     subscriptions.c.end_reason,
     subscriptions.c.superseded_by,
     subscriptions.c.version,
@@ -66,6 +67,7 @@ def record_from(row: Row[tuple[Any, ...]]) -> SubscriptionRecord:
         last_seen_at=row.last_seen_at,
         last_accepted_at=row.last_accepted_at,
         consecutive_failures=row.consecutive_failures,
+        suspect_days=frozenset(map(int, row.suspect_days.split())),
         end_reason=_read_reason(row.end_reason),
         superseded_by=row.superseded_by,
         version=row.version,
@@ -91,6 +93,11 @@ def uuid_of(text: str) -> UUID:
 def write_reason(reason: EndReason) -> str:
     """A reason as JSON, without what is not known."""
     return json.dumps({name: value for name, value in asdict(reason).items() if value is not None})
+
+
+def write_days(days: frozenset[int]) -> str:
+    """Days of doubt as the column has them: no more than it takes to end a subscription."""
+    return " ".join(map(str, sorted(days)[-SUSPECT_DAYS_TO_END:]))
 
 
 def _read_reason(text: str | None) -> EndReason | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, String, bindparam, func, insert, literal, or_, select, tuple_, update
 
-from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_reason
+from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_days, write_reason
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import contacts, subscriptions
 from pushkeep.adapters.store.writer import ERASED
@@ -196,6 +196,7 @@ def _refresh(
             superseded_by=None,
             last_seen_at=registration.now,
             consecutive_failures=0 if existing.state is not State.ACTIVE else existing.consecutive_failures,
+            suspect_days="" if existing.state is not State.ACTIVE else write_days(existing.suspect_days),
             version=existing.version + 1,
         )
     )
@@ -355,11 +356,15 @@ def apply_results(
     accepted = [item for item in updates if item.action is Action.DONE]
     failed = [item for item in updates if item.action is Action.FAIL]
     if accepted:
-        done = {"last_accepted_at": now, "consecutive_failures": 0}
+        done = {"last_accepted_at": now, "consecutive_failures": 0, "suspect_days": ""}
         applied |= _update_versions(connection, project, accepted, done)
-    if failed:
-        counted = {"consecutive_failures": subscriptions.c.consecutive_failures + 1}
-        applied |= _update_versions(connection, project, failed, counted)
+    counted = {"consecutive_failures": subscriptions.c.consecutive_failures + 1}
+    by_days: dict[frozenset[int] | None, list[ResultUpdate]] = {}
+    for item in failed:
+        by_days.setdefault(item.suspect_days, []).append(item)
+    for days, items in by_days.items():  # of one notification there are few such sets
+        doubted = {} if days is None else {"suspect_days": write_days(days)}
+        applied |= _update_versions(connection, project, items, {**counted, **doubted})
     for item in updates:
         reason = item.reason if item.action is Action.END else None
         if reason is not None and _end(connection, project, item.id, item.version, reason):

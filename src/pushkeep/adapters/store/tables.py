@@ -128,6 +128,7 @@ subscriptions = Table(
     Column("last_seen_at", Double, nullable=False),
     Column("last_accepted_at", Double),
     Column("consecutive_failures", Integer, nullable=False, server_default=text("0")),
+    Column("suspect_days", Text, nullable=False, server_default=text("''")),  # epoch days, separated by blanks
     Column("version", Integer, nullable=False, server_default=text("1")),
     UniqueConstraint("project_id", "endpoint_hash", "signing_key_id"),
     UniqueConstraint("project_id", "short_id"),

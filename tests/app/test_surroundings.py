@@ -127,6 +127,13 @@ async def test_a_page_that_is_not_reached_says_why(around: SystemSurroundings) -
     assert (page.status, "is not reached" in page.failure) == (None, True)
 
 
+async def test_every_policy_of_a_page_is_in_force(around: SystemSurroundings) -> None:
+    policies = b"Content-Security-Policy: worker-src 'none'\r\ncontent-security-policy: img-src *\r\n"
+    with answering(b"HTTP/1.1 200 OK\r\n" + policies + b"Content-Length: 0\r\n\r\n") as url:
+        page = await around.fetch(url)
+    assert page.headers["content-security-policy"] == "worker-src 'none', img-src *"
+
+
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "javascript:alert(1)", "gopher://127.0.0.1/", "http://[", "\x00"]
 )

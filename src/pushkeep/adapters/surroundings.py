@@ -37,6 +37,8 @@ FETCH_SECONDS_MAX = 15.0
 LOOK_UP_SECONDS_MAX = 10.0
 GIT_SECONDS_MAX = 10.0
 
+_POLICY = "content-security-policy"
+
 
 class SystemSurroundings:
     """This machine and its network."""
@@ -104,6 +106,14 @@ def _fetch(url: str) -> Fetched:
         header_bytes_max=PAGE_HEADER_BYTES_MAX,
         header_lines_max=PAGE_HEADER_LINES_MAX,
     )
+    policies: list[str] = []
+
+    def on_header(line: bytes) -> int | None:
+        name, _, value = line.decode("latin-1").partition(":")
+        if name.strip().lower() == _POLICY:
+            policies.append(value.strip())
+        return reply.on_header(line)
+
     trusted = ssl.get_default_verify_paths()
     curl = pycurl.Curl()
     try:
@@ -117,7 +127,7 @@ def _fetch(url: str) -> Fetched:
             (pycurl.TIMEOUT_MS, int(FETCH_SECONDS_MAX * 1000)),
             (pycurl.PROXY, ""),
             (pycurl.USERAGENT, "pushkeep doctor"),
-            (pycurl.HEADERFUNCTION, reply.on_header),
+            (pycurl.HEADERFUNCTION, on_header),
             (pycurl.WRITEFUNCTION, reply.on_body),
         ):
             curl.setopt(option, value)
@@ -132,4 +142,6 @@ def _fetch(url: str) -> Fetched:
     finally:
         curl.close()
     answer = reply.response()
-    return Fetched(url, answer.status, answer.headers, answer.body.decode("utf-8", "replace"))
+    # Of a header that comes twice an answer keeps the last; of policies every one is in force.
+    headers = {**answer.headers, **({_POLICY: ", ".join(policies)} if policies else {})}
+    return Fetched(url, answer.status, headers, answer.body.decode("utf-8", "replace"))

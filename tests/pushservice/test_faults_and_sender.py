@@ -13,7 +13,7 @@ from pushkeep import Outcome, PushClient, TransportLimits, Verdict
 from pushkeep.pushservice import LocalSubscriber, PushService
 from pushkeep.pushservice.events import Faulted, Followed
 
-from .helpers import KEY
+from .helpers import KEY, Sender
 
 TOTAL_SECONDS_MAX = 1.5
 HANG_SECONDS_MAX = 10.0
@@ -284,3 +284,17 @@ async def recovers_with(service: PushService, client: PushClient, subscriber: Lo
     """A connection is open and has been told the limits in force."""
     assert (await send(client, subscriber)).accepted
     assert service.faults.list()
+
+
+@pytest.mark.parametrize("origin", ["vendor", "own"])
+async def test_a_fault_of_wns_hits_senders_that_write_escapes_in_capitals(origin: str) -> None:
+    """As Python's requests does, and so pywebpush."""
+    async with PushService(faults=["wns status=429"]) as service:
+        edge = await service.subscribe(KEY.public_bytes, vendor="wns")
+        endpoint = (edge.subscription if origin == "vendor" else edge.local_subscription).endpoint.url
+        sender = Sender(service)
+        async with sender.client:
+            answer = await sender.post(endpoint.replace("%2f", "%2F").replace("%2b", "%2B"))
+        assert answer.status_code == 429
+        (fault,) = [event for event in service.events() if isinstance(event, Faulted)]
+        assert (fault.vendor, fault.subscription_id) == ("wns", edge.subscription_id)

@@ -34,7 +34,7 @@ from pushkeep.pushservice.http.message import Request, Response, text_response
 from pushkeep.pushservice.http.stream import Stream
 from pushkeep.pushservice.hub import Hub
 from pushkeep.pushservice.limits import Limits
-from pushkeep.pushservice.personalities import Quirks, personalities
+from pushkeep.pushservice.personalities import Quirks
 from pushkeep.pushservice.personalities.routes import VENDOR_HOSTS, WNS_HOST
 from pushkeep.pushservice.personalities.strict import StrictService
 from pushkeep.pushservice.resources import Resources
@@ -136,7 +136,8 @@ class PushService(Subscribing, Control):
         self._resources = Resources(self._hub, self._own_origins, quirks=quirks, strict=judge)
         for fault in given:
             in_force.add(fault)
-        self._faulty = FaultLayer(in_force, self._hub, self._resources.handle, personalities(quirks or Quirks()))
+        resources = self._resources
+        self._faulty = FaultLayer(in_force, self._hub, resources.handle, resources.route, resources.personalities)
         self._http1_hosts = (WNS_HOST,) if quirks is not None and quirks.wns_http1_only else ()
         self._admin = Admin(self, self.admin_token, self.overview)
         self._observers: list[Observer] = []

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from email.utils import formatdate
 
 from pushkeep.pushservice.events import Faulted, Followed
 from pushkeep.pushservice.faults.control import Faults
 from pushkeep.pushservice.faults.decision import Hit
-from pushkeep.pushservice.faults.grammar import VENDOR_NAMES, Fault, Kind
+from pushkeep.pushservice.faults.grammar import Fault, Kind
 from pushkeep.pushservice.http.message import Handler, Manner, Request, Response, text_response
 from pushkeep.pushservice.hub import FATE, Fate, Hub
-from pushkeep.pushservice.personalities import PERSONALITIES, Personality, Refusal
+from pushkeep.pushservice.personalities import Personality, Refusal
+from pushkeep.pushservice.personalities.routes import Route
 
 FOLLOWED_PATH = "/followed"
 """Where a 3xx fault points to; it answers 201, so that a sender that follows believes to have succeeded."""
@@ -45,6 +46,7 @@ class FaultLayer:
         faults: in force at the moment.
         hub: knows the subscriptions, and is told of every hit.
         handler: answers what no fault ends.
+        route: where a request leads.
         personalities: by vendor name; who words an answer.
     """
 
@@ -53,11 +55,13 @@ class FaultLayer:
         faults: Faults,
         hub: Hub,
         handler: Handler,
-        personalities: Mapping[str, Personality] = PERSONALITIES,
+        route: Callable[[Request], Route | None],
+        personalities: Mapping[str, Personality],
     ) -> None:
         self._faults = faults
         self._hub = hub
         self._handler = handler
+        self._route = route
         self._personalities = personalities
 
     async def handle(self, request: Request) -> Response:
@@ -102,16 +106,14 @@ class FaultLayer:
 
     def _whose(self, request: Request) -> tuple[str | None, str | None, str]:
         """Vendor and subscription of a request, and under what its requests are counted."""
-        tokens = tuple(_possible_tokens(request))
-        for token in tokens:
-            found = self._hub.core.find(token)
-            if found is not None:
-                return found.vendor, found.id, found.id
-        for token in tokens:
-            for vendor in VENDOR_NAMES:
-                if self._hub.core.tokens.open_endpoint_token(vendor, token) is not None:
-                    return vendor, None, _hashed(token)
-        return None, None, _hashed(request.target)
+        route = self._route(request)
+        if route is None or route.token is None:
+            return None, None, _hashed(request.target)
+        found = self._hub.core.find(route.token)
+        if found is not None:
+            return found.vendor, found.id, found.id
+        is_ours = self._hub.core.tokens.open_endpoint_token(route.vendor, route.token) is not None
+        return route.vendor if is_ours else None, None, _hashed(route.token)
 
     async def _answer(self, request: Request, hits: Iterable[Hit]) -> Response:
         fault = next((hit.fault for hit in hits if _is_final(hit.fault)), None)
@@ -165,12 +167,6 @@ def _is_final(fault: Fault) -> bool:
 
 def _number(fault: Fault | None) -> float:
     return float(fault.value) if fault is not None and isinstance(fault.value, int | float) else 0.0
-
-
-def _possible_tokens(request: Request) -> Iterator[str]:
-    """Where a vendor's endpoints carry their token: at the end of the path, or in the query."""
-    yield request.path.rpartition("/")[2]
-    yield request.target.partition("?token=")[2]
 
 
 def _hashed(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,54 @@ async def test_the_sink_counts(environment: dict[str, str], tmp_path: Path) -> N
             await process.wait()
 
 
+async def test_events_that_nobody_reads_hold_up_neither_senders_nor_the_end(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A thousand pushes make more events than a pipe has room for."""
+    file = tmp_path / "subscriptions.jsonl"
+    options = ("--synthetic", "1", "--subscriptions-out", file, "--json-events")
+    key = SigningKey.generate()
+    async with running(environment, "pushservice", *options) as (_, line):
+        subscription = file.read_text()
+        async with PushClient(key=key, contact=CONTACT, origin_map=json.loads(line)["origin_map"]) as client:
+            for _ in range(10):
+                outcomes = await asyncio.gather(*(client.send(subscription, "x") for _ in range(100)))
+                assert all(outcome.accepted for outcome in outcomes)
+
+
+async def test_it_ends_when_the_reader_of_its_events_is_gone(environment: dict[str, str]) -> None:
+    reader, writer = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        PUSHKEEP, "pushservice", "--json-events", env=environment, stdout=writer
+    )
+    os.close(writer)
+    try:
+        assert await asyncio.to_thread(os.read, reader, 1)
+        os.close(reader)
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_it_can_be_ended_while_subscriptions_are_written(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "subscriptions.jsonl"
+    options = ("--synthetic", "10000000", "--subscriptions-out", str(file))
+    process = await asyncio.create_subprocess_exec(PUSHKEEP, "pushservice", *options, env=environment)
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            while not file.exists() or not file.stat().st_size:  # noqa: ASYNC110 - nothing tells of a file
+                await asyncio.sleep(0.05)
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -92,6 +141,7 @@ async def test_the_sink_counts(environment: dict[str, str], tmp_path: Path) -> N
         ),
         (("--synthetic", "3", "--subscriptions-out", "x", "--vendor", "fmc"), "vendor must be one of"),
         (("--synthetic", "3", "--subscriptions-out", "x", "--key", "none.pem"), "key: cannot read none.pem"),
+        (("--key", "vapid.pem"), "--key goes with --synthetic."),
         (("--quirk", "ntfi"), "'ntfi' is no quirk: there are ntfy,"),
         (("--strict", "--strict-except", "sub"), "strict_except names sub, which is no rule"),
         (("--strict-except", "sub_missing"), "strict_except goes with strict."),

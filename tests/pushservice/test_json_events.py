@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
 
 from pushkeep.pushservice import PushService
-from pushkeep.pushservice.json_events import write_events
+from pushkeep.pushservice.json_events import LineWriter, write_events
 
 from .helpers import KEY, Sender
 
@@ -70,3 +75,46 @@ async def test_payloads_of_synthetic_subscribers_on_request_and_of_nobody_else(
     assert extra[4] == {}
     assert not any("payload" in line or "undecryptable" in line for line in silent)
     assert "private" not in "".join(shown + silent)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(writer)
+
+
+def test_lines_come_in_order_and_the_last_before_the_end(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    lines = LineWriter(writer, lambda: None)
+    for number in range(100):
+        lines.write(f"{number} ü \udcff")
+    lines.close()
+    with os.fdopen(reader, "rb") as file:
+        read = [file.readline().decode() for _ in range(100)]
+    assert read == [f"{number} ü \\udcff\n" for number in range(100)]
+
+
+def test_a_reader_who_does_not_read_holds_nobody_up_and_costs_bounded_memory(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    lines = LineWriter(writer, lambda: None, unread_bytes_max=200_000)
+    for number in range(100_000):
+        lines.write(f"{number}")
+    lines.close(seconds=0.1)
+    with os.fdopen(reader, "rb") as file:
+        read = [int(file.readline()) for _ in range(10_000)]
+        assert read == list(range(10_000))
+        # What the pipe and the room hold is there; the rest was left out, and no line is cut.
+        rest = [int(file.readline()) for _ in range(20_000)]
+    assert rest == sorted(rest)
+
+
+def test_a_reader_who_goes_is_noticed_before_the_next_line(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    gone = threading.Event()
+    lines = LineWriter(writer, gone.set)
+    assert not gone.is_set()
+    os.close(reader)
+    assert gone.wait(10)
+    lines.write("into the void")
+    lines.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from pushkeep.protocol.signing_key import SigningKey
 
 if TYPE_CHECKING:
     from pushkeep.pushservice import PushService
+    from pushkeep.pushservice.sink import Sink
     from pushkeep.pushservice.synthetic import SyntheticSubscribers
 
-
+_LINES_AT_ONCE = 1_000  # of a file with subscriptions, 0.1 s: then Ctrl-C is heard
 Port = Annotated[
     int, typer.Option("--port", min=0, max=65535, help="https port of the push resources; 0: any free one.")
 ]
@@ -145,6 +147,8 @@ def pushservice(
 
     if bool(synthetic) != (subscriptions_out is not None):
         raise InvalidInput("--synthetic and --subscriptions-out go together.", field="synthetic")
+    if key is not None and not synthetic:
+        raise InvalidInput("--key goes with --synthetic.", field="key")
     if show_payloads and not (json_events and synthetic):
         raise InvalidInput("--show-payloads goes with --json-events and --synthetic.", field="show_payloads")
     crowd = None
@@ -187,41 +191,64 @@ class Crowd:
 
 
 async def _serve(service: PushService, output: Output, crowd: Crowd | None, *, show_payloads: bool) -> None:
-    from pushkeep.pushservice.json_events import write_events
-
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
-
-    def write(line: str) -> None:
-        try:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever read the events has gone
-            stopped.set()
-
     async with service:
         # Written before the addresses are, so that who waits for these finds the file.
-        crowds = [await _subscribe(service, crowd)] if crowd is not None else []
+        crowds = [await _subscribe(service, crowd, stopped)] if crowd is not None else []
+        if stopped.is_set():
+            return
+        if output is Output.EVENTS:
+            await _report(service, stopped, crowds, show_payloads=show_payloads)
+            return
         if output is Output.TEXT:
             _show(service)
         else:
             print_json(addresses(service))
-        if output is Output.EVENTS:
-            write_events(service, write, crowds=crowds, show_payloads=show_payloads)
         await stopped.wait()
         if service.sink is not None and output is Output.TEXT:
             say(f"{service.sink.requests} requests were taken.")
         elif service.sink is not None:
-            write(dump_json({"event": "sink", "requests": service.sink.requests}))
+            print_json(_sunk(service.sink))
 
 
-async def _subscribe(service: PushService, crowd: Crowd) -> SyntheticSubscribers:
+async def _report(
+    service: PushService, stopped: asyncio.Event, crowds: list[SyntheticSubscribers], *, show_payloads: bool
+) -> None:
+    """Print addresses and events until ``stopped``, or until nobody reads them any more."""
+    from pushkeep.pushservice.json_events import LineWriter, write_events
+
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended before
+            loop.call_soon_threadsafe(stopped.set)
+
+    lines = LineWriter(sys.stdout.fileno(), stop)
+    lines.write(dump_json(addresses(service), ensure_ascii=False))
+    write_events(service, lines.write, crowds=crowds, show_payloads=show_payloads)
+    await stopped.wait()
+    if service.sink is not None:
+        lines.write(dump_json(_sunk(service.sink)))
+    lines.close()
+
+
+def _sunk(sink: Sink) -> dict[str, object]:
+    return {"event": "sink", "requests": sink.requests}
+
+
+async def _subscribe(service: PushService, crowd: Crowd, stopped: asyncio.Event) -> SyntheticSubscribers:
     made = await service.subscribe_many(crowd.count, crowd.public_key, vendor=crowd.vendor)
     try:
         with crowd.file.open("w") as file:
-            file.writelines(subscription.to_json() + "\n" for subscription in made)
+            for number, subscription in enumerate(made):
+                file.write(subscription.to_json() + "\n")
+                if number % _LINES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                    if stopped.is_set():
+                        break
     except OSError as error:
         raise InvalidInput(
             f"subscriptions_out: cannot write {crowd.file}: {error.strerror}.", field="subscriptions_out"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import Limits
 from pushkeep.pushservice.core import Core
 from pushkeep.pushservice.events import EventLog

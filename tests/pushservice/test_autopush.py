@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import uuid
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -382,6 +383,9 @@ class Pipe:
         pass
 
     def half_close(self) -> None:
+        pass
+
+    def settle_while(self, is_browser: Callable[[], bool]) -> None:
         pass
 
 

@@ -141,7 +141,9 @@ async def right(sender: Sender, subscriber: LocalSubscriber, token: str | None =
     """The headers of a right request's token, or the given one, sent with a fresh body; the answer's rule."""
     url = subscriber.subscription.endpoint.url
     header = token or authorization(origin_of(url), contact=CONTACT)
-    answer = await sender.post(url, body=sealed(subscriber.subscription, b"hello"), authorization=header, **changes)
+    answer = await sender.post(
+        url, body=sealed(subscriber.subscription, b"hello"), key=KEY, authorization=header, **changes
+    )
     return str(answer.headers.get("x-pushkeep-rule", answer.status_code))
 
 

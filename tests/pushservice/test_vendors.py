@@ -25,7 +25,7 @@ def url(subscriber: LocalSubscriber) -> str:
 
 
 async def send(sender: Sender, subscriber: LocalSubscriber, **changes: str | None) -> httpx.Response:
-    return await sender.send(subscriber.subscription, b"hello", **changes)
+    return await sender.send(subscriber.subscription, b"hello", key=KEY, **changes)
 
 
 @pytest.mark.parametrize(

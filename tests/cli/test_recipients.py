@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 
@@ -142,6 +143,25 @@ async def test_recipients_come_from_standard_input_too(cli: Cli, audience: Audie
     assert json.loads(message.data or b"") == {"title": "Hello"}
 
 
+def test_an_interrupt_ends_it_while_standard_input_says_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "vapid.pem").write_text(SigningKey.generate().to_pem())
+    with subprocess.Popen(
+        [PUSHKEEP, "send", "--recipients", "-", "--key", "vapid.pem", "--contact", CONTACT],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write("{\n")
+        process.stdin.flush()
+        assert "Line 1: the line is not valid JSON." in process.stderr.readline()  # it is waiting for the second one
+        process.send_signal(signal.SIGINT)
+        assert process.wait(COMMAND_SECONDS_MAX) == 130
+
+
 async def test_an_empty_file_is_nobody(cli: Cli, audience: Audience) -> None:
     audience.write()
     ran = await cli("send", *audience.options)
@@ -157,6 +177,7 @@ async def test_an_empty_file_is_nobody(cli: Cli, audience: Audience) -> None:
         (("--recipients", "all.jsonl", "--subscription", "s.json"), "one recipient"),
         (("--recipients", "all.jsonl", "--key", "vapid.pem", "--contact", CONTACT, "--attempts", "0"), "attempts_max"),
         (("HMV192av", "--attempts", "2"), "as often as the server does"),
+        (("--recipients", "-", "--payload", "-", "--key", "vapid.pem", "--contact", CONTACT), "Only one of --payload"),
     ],
 )
 async def test_a_wrong_option_is_2_and_one_sentence(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -116,7 +118,7 @@ class Recipients:
 
     async def _read(self, bytes_max: int) -> bytes:
         if self.size is None:
-            line = await asyncio.to_thread(self._file.readline, bytes_max)  # answers come while we wait for it
+            line = await _read_aside(self._file, bytes_max)
         else:
             line = self._file.readline(bytes_max)
         self.bytes_read += len(line)
@@ -152,6 +154,32 @@ class Recipients:
             topic=given.get("topic", options.topic),  # type: ignore[arg-type]
             reference=Line(number, name, reference),
         )
+
+
+async def _read_aside(file: BinaryIO, bytes_max: int) -> bytes:
+    """A line, for which answers need not wait. If we are interrupted, its thread is left behind, as no pool would."""
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[bytes] = loop.create_future()
+
+    def tell(read: bytes, error: OSError | None) -> None:
+        if line.done():
+            return
+        if error is None:
+            line.set_result(read)
+        else:
+            line.set_exception(error)
+
+    def read() -> None:
+        octets, failure = b"", None
+        try:
+            octets = file.readline(bytes_max)
+        except OSError as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(tell, octets, failure)
+
+    threading.Thread(target=read, name="pushkeep-recipients", daemon=True).start()
+    return await line
 
 
 def _subscription(value: object) -> Subscription:
@@ -213,7 +241,8 @@ def opened(path: Path, payload: bytes | None, options: PushOptions) -> Iterator[
         InvalidInput: the file cannot be read.
     """
     if str(path) == "-":
-        yield Recipients(sys.stdin.buffer, None, payload, options)
+        # A file of our own, not closed: neither sys.stdin nor this one can be while a thread left behind is reading it.
+        yield Recipients(open(sys.stdin.fileno(), "rb", closefd=False), None, payload, options)  # noqa: SIM115
         return
     try:
         file = path.open("rb")

@@ -137,6 +137,8 @@ def send(
     Exit status: 0 accepted, 2 usage or a bad line, 3 gone, 4 key or token refused, 5 throttled or a passing fault,
     6 anything else that was not accepted, or failures of several kinds.
     """
+    if payload == "-" and recipients == Path("-"):
+        raise InvalidInput("Only one of --payload and --recipients can be read from standard input.", field="payload")
     message = Message(read_payload(payload), title, body, url, PushOptions.of(ttl=ttl, urgency=urgency, topic=topic))
     message.check()
     if [subscriber, subscription, recipients].count(None) != 2:

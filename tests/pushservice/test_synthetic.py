@@ -78,7 +78,8 @@ async def test_faults_and_events_name_them(service: PushService, sender: Sender)
     assert statuses == [503, 201, 201]
     assert crowd.deliveries(7) == 3
     names = [type(event) for event in service.events() if isinstance(event, Accepted | Delivered)]
-    assert names == [Accepted, Accepted, Delivered]
+    assert names == [Accepted, Accepted, Delivered, Delivered, Delivered]
+    assert len(list(crowd.messages())) == 3
 
 
 async def test_a_seed_makes_the_same_keys() -> None:

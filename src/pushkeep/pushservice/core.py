@@ -122,8 +122,8 @@ class Crowd(Protocol):
     def find_by_id(self, subscription_id: str) -> Subscription | None:
         """The living subscription with this short id."""
 
-    def receive(self, message: Message, copies: int) -> None:
-        """A message is delivered so many times."""
+    def receive(self, message: Message) -> None:
+        """A message is delivered."""
 
     def end(self, subscription: Subscription) -> None:
         """The subscription ends."""

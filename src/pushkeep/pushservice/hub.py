@@ -211,8 +211,9 @@ class Hub:
         if fate.lost:
             self._lost([Loss(message, "lost")])
             return message
-        self.core.crowds[subscription.client.id].receive(message, fate.copies)
-        self.written(message)
+        for _ in range(fate.copies):
+            self.core.crowds[subscription.client.id].receive(message)
+            self.written(message)
         return message
 
     def take(self, client: Client, link: Link) -> list[Message]:

@@ -140,12 +140,12 @@ class SyntheticSubscribers:
         number = self._number_of(subscription_id)
         return None if number is None else self._living(number)
 
-    def receive(self, message: Message, copies: int) -> None:
+    def receive(self, message: Message) -> None:
         """Count a message."""
         number = self._number_of(message.subscription.id)
         assert number is not None
-        self._deliveries[number] += copies
-        self.delivered += copies
+        self._deliveries[number] += 1
+        self.delivered += 1
         self._newest.append(message)
 
     def end(self, subscription: Subscription) -> None:

@@ -211,7 +211,7 @@ async def test_what_is_not_http2_ends_the_connection_only(service: PushService, 
 def test_frame_lengths_are_seen_however_the_octets_are_cut(lengths: list[int], size: int) -> None:
     stream = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     stream += b"".join(length.to_bytes(3) + bytes(6) + b"\xff" * length for length in lengths)
-    watched = FrameLengths(50)
+    watched = FrameLengths(50, 0)  # DATA frames: no header block
     too_long = False
     for start in range(0, len(stream), size):
         try:
@@ -220,6 +220,21 @@ def test_frame_lengths_are_seen_however_the_octets_are_cut(lengths: list[int], s
             too_long = True
             break
     assert too_long == (max(lengths, default=0) > 50)
+
+
+def test_a_header_block_in_many_frames_is_refused_before_it_is_decoded() -> None:
+    """h2 would hold 1 MiB of it for every connection."""
+
+    def frame(kind: int, length: int) -> bytes:
+        return length.to_bytes(3) + bytes([kind]) + bytes(5 + length)
+
+    watched = FrameLengths(50, 100)
+    watched.watch(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    for _ in range(3):
+        watched.watch(frame(1, 50) + frame(9, 50) + frame(0, 50))
+    watched.watch(frame(1, 50) + frame(9, 50))
+    with pytest.raises(h2.exceptions.DenialOfServiceError):
+        watched.watch(frame(9, 1))
 
 
 async def test_an_overlong_frame_is_refused_before_it_came(service: PushService) -> None:

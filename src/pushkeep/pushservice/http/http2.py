@@ -26,6 +26,7 @@ logging.getLogger("hpack").setLevel(logging.WARNING)
 _BODILESS = frozenset({204, 304})
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME_HEAD_BYTES = 9
+_HEADERS, _CONTINUATION = 1, 9
 _FRAME_BYTES_MAX = 16_384  # RFC 9113 section 4.2: the smallest SETTINGS_MAX_FRAME_SIZE there is, and the default
 
 
@@ -43,15 +44,18 @@ class FrameLengths:
     """Watches the lengths that frames announce, and counts frames.
 
     h2 refuses a frame over SETTINGS_MAX_FRAME_SIZE only when all of it has come, which would let a client make
-    us hold 16 MiB for every connection.
+    us hold 16 MiB for every connection; and it keeps up to 64 CONTINUATION frames, which are 1 MiB, before it decodes
+    the first.
 
     Attributes:
         count: frames so far.
     """
 
-    def __init__(self, frame_bytes_max: int) -> None:
+    def __init__(self, frame_bytes_max: int, header_bytes_max: int) -> None:
         self.count = 0
         self._frame_bytes_max = frame_bytes_max
+        self._header_bytes_max = header_bytes_max
+        self._header_bytes = 0
         self._skip = len(_PREFACE)
         self._head = bytearray()
 
@@ -67,10 +71,15 @@ class FrameLengths:
             position += missing
             if len(self._head) == _FRAME_HEAD_BYTES:
                 self._skip = int.from_bytes(self._head[:3])
+                kind = self._head[3]
+                before = self._header_bytes if kind == _CONTINUATION else 0
+                self._header_bytes = before + self._skip if kind in (_HEADERS, _CONTINUATION) else 0
                 self._head.clear()
                 self.count += 1
                 if self._skip > self._frame_bytes_max:
                     raise h2.exceptions.FrameTooLargeError("a frame is longer than we allow")
+                if self._header_bytes > self._header_bytes_max:
+                    raise h2.exceptions.DenialOfServiceError("a header block is longer than we allow")
 
 
 class Http2Connection:
@@ -98,7 +107,7 @@ class Http2Connection:
         # latin-1 takes every octet, so that a hostile header value cannot fail to decode.
         config = h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
         self._h2 = h2.connection.H2Connection(config=config)
-        self._lengths = FrameLengths(_FRAME_BYTES_MAX)
+        self._lengths = FrameLengths(_FRAME_BYTES_MAX, limits.request_line_and_header_bytes_max)
         self._incoming: dict[int, _Incoming] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._windows_opened = asyncio.Event()

@@ -51,13 +51,14 @@ class StrictService:
             )
         self._excepted = frozenset(excepted)
         self._remembered_max = remembered_max
-        self._tokens: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self._tokens: OrderedDict[bytes, None] = OrderedDict()
+        self._signed: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._salts: OrderedDict[bytes, bytes] = OrderedDict()
         self._keys: OrderedDict[bytes, bytes] = OrderedDict()
 
     def forget(self) -> None:
         """Take the sender of the next request for one not met before: there is nothing that it could repeat."""
-        for seen in (self._tokens, self._salts, self._keys):
+        for seen in (self._tokens, self._signed, self._salts, self._keys):
             seen.clear()
 
     def objection(self, facts: Facts) -> Rule | None:
@@ -88,16 +89,19 @@ class StrictService:
         token = facts.parameters.get("t")
         if token is None:
             return False
-        digest = hashlib.sha256(token.encode()).digest()[:16]
         owner = (facts.parameters.get("k", ""), facts.origin)
-        known, since = self._tokens.get(owner, (digest, facts.now))
-        is_new = known != digest
-        # A token that is refused still becomes the one to compare with, or one mistake would refuse all that follow.
-        self._tokens[owner] = (digest, facts.now if is_new else since)
-        self._tokens.move_to_end(owner)
-        if len(self._tokens) > self._remembered_max:
-            self._tokens.popitem(last=False)
-        return is_new and facts.now - since < REFRESH_SECONDS_MIN
+        digest = hashlib.sha256("\n".join((*owner, token)).encode()).digest()[:16]
+        if digest in self._tokens:
+            self._tokens.move_to_end(digest)
+            return False  # also an older one: several workers of a sender keep one each
+        since = self._signed.get(owner)
+        # A token that is refused is known from now on, or one mistake would refuse all that follow.
+        self._tokens[digest], self._signed[owner] = None, facts.now
+        self._signed.move_to_end(owner)
+        for seen in (self._tokens, self._signed):
+            if len(seen) > self._remembered_max:
+                seen.popitem(last=False)
+        return since is not None and facts.now - since < REFRESH_SECONDS_MIN
 
     def _is_other(self, seen: OrderedDict[bytes, bytes], part: bytes, body: bytes) -> bool:
         """Whether ``part`` came with another body before; remembers it."""

@@ -137,10 +137,8 @@ def send(
     Exit status: 0 accepted, 2 usage or a bad line, 3 gone, 4 key or token refused, 5 throttled or a passing fault,
     6 anything else that was not accepted, or failures of several kinds.
     """
-    if payload == "-" and recipients == Path("-"):
-        raise InvalidInput("Only one of --payload and --recipients can be read from standard input.", field="payload")
-    message = Message(read_payload(payload), title, body, url, PushOptions.of(ttl=ttl, urgency=urgency, topic=topic))
-    message.check()
+    options = PushOptions.of(ttl=ttl, urgency=urgency, topic=topic)
+    message = _message(payload, recipients, title, body, url, options)
     if [subscriber, subscription, recipients].count(None) != 2:
         raise InvalidInput(
             "Name one recipient, a stored id or --subscription FILE, or many with --recipients FILE.",
@@ -165,6 +163,21 @@ def send(
         _send_to_file(subscription, message, open_client, json)
     elif recipients is not None:
         _send_to_recipients(recipients, message, open_client, json)
+
+
+def _message(
+    payload: str | None,
+    recipients: Path | None,
+    title: str | None,
+    body: str | None,
+    url: str | None,
+    options: PushOptions,
+) -> Message:
+    if payload == "-" and recipients == Path("-"):
+        raise InvalidInput("Only one of --payload and --recipients can be read from standard input.", field="payload")
+    message = Message(read_payload(payload), title, body, url, options)
+    message.check()
+    return message
 
 
 def _client(*, key: SigningKey, contact: str, origin_map: OriginMap | None, retry: RetryPolicy) -> PushClient:

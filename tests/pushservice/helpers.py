@@ -111,7 +111,7 @@ class FakeFirefox:
     async def say(self, **frame: object) -> None:
         await self.socket.send(json.dumps(frame))
 
-    async def hear(self, seconds: float = 5) -> dict[str, object]:
+    async def hear(self, seconds: float = 30) -> dict[str, object]:
         async with asyncio.timeout(seconds):
             text = await self.socket.recv()
         frame: dict[str, object] = json.loads(text)
@@ -256,7 +256,7 @@ class FakeMcs:
             + protobuf.integer(10, last),
         )
 
-    async def hear(self, seconds: float = 5) -> mcs_frames.Frame | None:
+    async def hear(self, seconds: float = 30) -> mcs_frames.Frame | None:
         """The next frame; None at the end of the connection."""
         async with asyncio.timeout(seconds):
             if self.version is None:

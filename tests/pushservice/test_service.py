@@ -180,7 +180,7 @@ def test_it_runs_on_uvloop() -> None:
             async with sender.client:
                 receiver = await service.subscribe(KEY.public_bytes)
                 assert (await sender.send(receiver.subscription, b"x")).status_code == 201
-                assert (await receiver.receive(5)).data == b"x"
+                assert (await receiver.receive(60)).data == b"x"
             async with firefox(service) as client:
                 await client.register()
             chromium = FakeChromium(service)

@@ -21,8 +21,8 @@ from pushkeep.errors import PushkeepError
 from pushkeep.protocol.answer import PushResponse
 from pushkeep.protocol.contact import check_contact
 from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
-from pushkeep.protocol.vapid import SigningKey
 from pushkeep.protocol.vendors import VENDORS, vendor_for
 from pushkeep.protocol.verdict import classify
 from tests.recorded.provoking import Ask, provocation

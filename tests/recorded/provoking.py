@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pushkeep.protocol.ece import seal
 from pushkeep.protocol.subscription import Subscription
-from pushkeep.protocol.vapid import SigningKey, sign
+from pushkeep.protocol.signing_key import SigningKey
+from pushkeep.protocol.vapid import sign
 from tests.recorded.recording import Recording
 
 LIFETIME_SECONDS = 3600

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import PushService
 from tests.pushservice.helpers import Sender
 from tests.recorded import live

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pushkeep.protocol.answer import PushResponse
-from pushkeep.protocol.vapid import SigningKey
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.vendors import VENDORS as ROWS
 from pushkeep.protocol.verdict import classify
 from pushkeep.pushservice import LocalSubscriber, PushService, Quirks

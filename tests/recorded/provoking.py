@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pushkeep.protocol.ece import seal
-from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.signing_key import SigningKey
+from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.vapid import sign
 from tests.recorded.recording import Recording
 

@@ -147,6 +147,8 @@ def pushservice(
 
     if bool(synthetic) != (subscriptions_out is not None):
         raise InvalidInput("--synthetic and --subscriptions-out go together.", field="synthetic")
+    if synthetic and key is None and vendor in ("fcm", "apple", "wns"):
+        raise InvalidInput(f"--synthetic for {vendor} needs --key: nobody there subscribes without one.", field="key")
     if key is not None and not synthetic:
         raise InvalidInput("--key goes with --synthetic.", field="key")
     if show_payloads and not (json_events and synthetic):

@@ -102,7 +102,8 @@ class PushService(Subscribing, Control):
     ) -> None:
         if not (allow_remote or is_loopback_host(host)):
             raise ConfigurationError(
-                f"The push service listens on loopback only, and {host} is not; allow_remote lifts this.",
+                f"The push service listens on loopback only, and {host} is not: it is a test tool. Use 127.0.0.1, or "
+                "from Python PushService(allow_remote=True) on a network that you trust.",
                 field="host",
             )
         given = tuple(faults)

@@ -23,6 +23,9 @@ WORKER_CACHE_SECONDS_MAX = 86_400
 HSTS_SECONDS_MIN = 15_552_000
 """Half a year; less is gone between two visits."""
 
+LOCATION_CHARACTERS_MAX = 200
+"""Of a redirect's target: enough to recognise it, too little to flood a terminal."""
+
 JAVASCRIPT_TYPES = (
     frozenset(
         f"{kind}/{name}"
@@ -98,7 +101,7 @@ def same_origin(url: str, site: SiteUrl) -> bool:
 def page_findings(site: SiteUrl, page: Fetched, facts: PageFacts, worker_url: str) -> Iterator[Finding]:
     """Whether the page may register the worker."""
     if page.status is None or not 200 <= page.status < 300:
-        moved = page.headers.get("location")
+        moved = page.headers.get("location", "")[:LOCATION_CHARACTERS_MAX]
         seen = page.failure or f"{page.url} answers {page.status}" + (f" and leads to {moved}" if moved else "")
         yield problem(
             "site_page",
@@ -153,10 +156,11 @@ def worker_findings(site: SiteUrl, worker: Fetched, scope: str) -> Iterator[Find
         yield problem("site_worker", "The worker script is not reached", worker.failure, "Serve it at that address.")
         return
     if 300 <= worker.status < 400:
+        where = worker.headers.get("location", "nowhere")[:LOCATION_CHARACTERS_MAX]
         yield problem(
             "site_worker",
             "The worker script is a redirect",
-            f"{worker.url} answers {worker.status} and leads to {worker.headers.get('location', 'nowhere')}",
+            f"{worker.url} answers {worker.status} and leads to {where}",
             "Serve the script itself at that address: browsers refuse a worker behind a redirect.",
         )
         return

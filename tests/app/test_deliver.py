@@ -88,6 +88,13 @@ async def test_a_remedy_that_does_not_help_is_not_tried_twice(world: World, capl
     assert len([line for line in caplog.messages if "refuses the message itself" in line]) == 1, "told once"
 
 
+async def test_a_remedy_that_changes_nothing_is_not_tried(world: World) -> None:
+    await world.register(subscription("one", host=APPLE))
+    world.transport.script["one"] = [answer(400, b'{"reason":"BadWebPushTopic"}')]
+    (result,) = await send(world, topic=None)
+    assert (result.action, len(world.transport.sent)) == (Action.FAIL_BLAMELESS, 1)
+
+
 async def add_second_key(world: World) -> SigningKey:
     """A retiring key beside the active one, as a rotation leaves it."""
     store = world.services.store

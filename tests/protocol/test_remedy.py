@@ -2,7 +2,7 @@ import pytest
 
 from pushkeep.protocol.answer import PushResponse, TransportFailure
 from pushkeep.protocol.outcome import read_answer
-from pushkeep.protocol.remedy import Remedy, apply_remedy, remedy_for
+from pushkeep.protocol.remedy import Remedy, apply_remedy, is_of_use, remedy_for
 from pushkeep.protocol.request import PushOptions, Urgency
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import Verdict
@@ -42,3 +42,16 @@ def test_a_remedy_changes_one_option() -> None:
     assert apply_remedy(options, Remedy.DROP_TOPIC) == PushOptions(0, Urgency.HIGH, None)
     assert apply_remedy(options, Remedy.FIX_CACHE_POLICY) == PushOptions(1, Urgency.HIGH, "inbox")
     assert apply_remedy(PushOptions(60), Remedy.FIX_CACHE_POLICY) == PushOptions(60)
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy", "of_use"),
+    [
+        (PushOptions(0, None, "inbox"), Remedy.DROP_TOPIC, True),
+        (PushOptions(0), Remedy.DROP_TOPIC, False),
+        (PushOptions(0), Remedy.FIX_CACHE_POLICY, True),
+        (PushOptions(1), Remedy.FIX_CACHE_POLICY, False),
+    ],
+)
+def test_a_remedy_that_changes_nothing_is_of_no_use(options: PushOptions, remedy: Remedy, of_use: bool) -> None:
+    assert is_of_use(options, remedy) is of_use

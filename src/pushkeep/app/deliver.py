@@ -23,7 +23,7 @@ from pushkeep.domain.situation import Situation
 from pushkeep.domain.subscription import SubscriptionRecord
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.padding import no_padding
-from pushkeep.protocol.remedy import Remedy, apply_remedy
+from pushkeep.protocol.remedy import Remedy, apply_remedy, is_of_use
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
@@ -214,6 +214,7 @@ class Deliverer:
         services = self._services
         now = services.clock.monotonic()
         circuit = services.circuits.get(message.key_id, record.origin)
+        remedy = outcome.remedy
         decision = decide(
             Situation(
                 verdict=outcome.verdict,
@@ -228,7 +229,7 @@ class Deliverer:
                 suspect_days=record.suspect_days,
                 origin=self._view(record, message.key_id) if outcome.verdict in _COMPARED else OriginView(),
                 circuit_wait_seconds=max(circuit.probe_at - now, 0.0) or COOL_DOWN_SECONDS,
-                remedy=outcome.remedy,
+                remedy=remedy if remedy is not None and is_of_use(message.options, remedy) else None,
                 remedies_tried=frozenset(message.remedies),
                 other_key=bool(self._other_keys(message)),
             )

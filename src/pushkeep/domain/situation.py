@@ -37,7 +37,7 @@ class Situation:
             more than three are needed.
         origin: what the origin's statistics say.
         circuit_wait_seconds: until the circuit of this key and origin lets a probe through.
-        remedy: what the answer itself says to change.
+        remedy: what the answer itself says to change, if that changes anything about the message.
         remedies_tried: what was changed for this attempt.
         other_key: whether another key is recorded for the project that this message was not yet tried with.
     """

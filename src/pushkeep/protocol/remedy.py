@@ -47,3 +47,8 @@ def apply_remedy(options: PushOptions, remedy: Remedy) -> PushOptions:
     if remedy is Remedy.DROP_TOPIC:
         return replace(options, topic=None)
     return replace(options, ttl=max(options.ttl, 1))
+
+
+def is_of_use(options: PushOptions, remedy: Remedy) -> bool:
+    """Whether the remedy changes these options: the same message once more would get the same answer."""
+    return apply_remedy(options, remedy) != options

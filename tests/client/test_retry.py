@@ -22,23 +22,34 @@ START = 1_800_000_000.0
 
 @dataclass
 class Patience:
-    """A clock and a sleeper that let hours pass at once."""
+    """A clock and a sleeper that let hours pass at once.
 
-    seconds: float = START
+    Attributes:
+        steps_seconds: by how much somebody sets the clock during the first sleep.
+        oversleeps_seconds: how much longer each sleep takes than was asked for.
+    """
+
+    seconds: float = 0.0
+    started_at: float = START
     slept: list[float] = field(default_factory=list)
+    steps_seconds: float = 0.0
+    oversleeps_seconds: float = 0.0
 
     def now(self) -> float:
-        return self.seconds
+        return self.started_at + self.seconds
 
     def monotonic(self) -> float:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.seconds += seconds
+        self.seconds += seconds + self.oversleeps_seconds
+        self.started_at += self.steps_seconds
+        self.steps_seconds = 0.0
 
 
-Answers = list[tuple[int, bytes, Mapping[str, str]]]
+Scripted = tuple[int, bytes, Mapping[str, str]]
+Answers = list[Scripted]
 
 
 @asynccontextmanager
@@ -172,6 +183,47 @@ async def test_the_ttl_that_microsoft_refuses_is_put_right_once(authority: Autho
         outcome = await send(client, 0, None, RetryPolicy())
         assert (outcome.accepted, outcome.attempts) == (True, 2)
     assert server.requests[0].headers != server.requests[1].headers
+
+
+@ways
+@pytest.mark.parametrize(
+    ("vendor", "refusal"),
+    [
+        ("apple", (400, b'{"reason":"BadWebPushTopic"}', {})),
+        ("wns", (400, b"", {"x-wns-error-description": "Ttl value conflicts with X-WNS-Cache-Policy"})),
+    ],
+)
+async def test_a_remedy_that_changes_nothing_is_not_tried(
+    authority: Authority, send: Sending, vendor: str, refusal: Scripted
+) -> None:
+    async with answering(authority, [refusal], vendor=vendor) as (client, server, _):
+        outcome = await send(client, 1, None, RetryPolicy())
+    assert (outcome.verdict, outcome.attempts, len(server.requests)) == (Verdict.BAD_REQUEST, 1, 1)
+
+
+@ways
+async def test_what_is_left_of_a_ttl_does_not_become_now_or_never(authority: Authority, send: Sending) -> None:
+    """A second before its deadline a message still has a TTL, which WNS takes whatever it makes of the header."""
+    async with answering(authority, [(429, b"", {"retry-after": "99"})]) as (client, server, patience):
+        patience.oversleeps_seconds = 0.5
+        outcome = await send(client, 100, None, RetryPolicy())
+    assert [seen.header("ttl") for seen in server.requests] == ["100", "1"]
+    assert outcome.verdict is Verdict.ACCEPTED
+
+
+@ways
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+async def test_setting_the_clock_moves_no_deadline(authority: Authority, send: Sending, step: float) -> None:
+    busy = (503, b"", {"retry-after": "40"})
+    async with answering(authority, [busy] * 10) as (client, server, patience):
+        patience.steps_seconds = step
+        outcome = await send(client, 100, None, RetryPolicy(attempts_max=10))
+    assert (outcome.verdict, outcome.attempts) == (Verdict.TRANSIENT, 3)
+    assert sum(patience.slept) < 100
+    left = [int(seen.header("ttl") or -1) for seen in server.requests]
+    assert left == [100, int(100 - patience.slept[0]), int(100 - sum(patience.slept))]
+    # The token, however, is dated by the clock as it is now.
+    verify(server.requests[-1].header("authorization") or "", audience=ORIGIN, now=patience.now())
 
 
 async def test_the_policy_of_the_client_is_the_default_of_its_calls(authority: Authority) -> None:

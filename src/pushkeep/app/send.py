@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pushkeep.domain.retry import NO_RETRIES, RetryPolicy, wait_before_retry
+from pushkeep.domain.retry import CHANCE_BYTES, NO_RETRIES, RetryPolicy, chance_of, wait_before_retry
 from pushkeep.ports import Clock, Entropy, Transport
 from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.outcome import Outcome, read_answer
 from pushkeep.protocol.padding import PaddingPolicy, no_padding
-from pushkeep.protocol.remedy import apply_remedy
+from pushkeep.protocol.remedy import apply_remedy, is_of_use
 from pushkeep.protocol.request import PushOptions, PushRequest, build_request
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
@@ -96,6 +96,7 @@ class Delivery:
         "_remedied",
         "_retry",
         "_sender",
+        "_sent",
         "_started",
         "_vendor",
         "_warnings",
@@ -118,7 +119,7 @@ class Delivery:
         self.outcome: Outcome | None = None
         self._sender = sender
         self._payload = payload
-        self._options = options
+        self._options = self._sent = options
         self._vendor = vendor
         self._retry = retry
         self._reference = reference
@@ -126,7 +127,8 @@ class Delivery:
         self._remedied = False
         self._started = 0.0
         self._warnings: tuple[str, ...] = ()
-        self._deadline = sender.clock.now() + max(options.ttl, DEADLINE_SECONDS_MIN) if retry.attempts_max > 1 else 0.0
+        # By the clock that nobody sets: a step of the other one would lose the message, or repeat it for hours.
+        self._deadline = sender.clock.monotonic() + max(options.ttl, DEADLINE_SECONDS_MIN)
 
     def request(self) -> PushRequest:
         """The request of the next attempt; nothing of an earlier one is used again but the plaintext.
@@ -136,9 +138,11 @@ class Delivery:
         """
         sender, options = self._sender, self._options
         if self._attempt > 0:
-            left = max(int(self._deadline - sender.clock.now()), 0)
+            # Not down to 0: "now or never" is another kind of message, and one that WNS may refuse.
+            left = max(int(self._deadline - sender.clock.monotonic()), 1)
             if left < options.ttl:
                 options = replace(options, ttl=left)
+        self._sent = options
         request = sender.build(self.subscription, self._payload, options, self._vendor)
         self._attempt += 1
         self._warnings = request.warnings
@@ -152,29 +156,30 @@ class Delivery:
             seconds to wait before the next attempt; None when the outcome is final.
         """
         clock, policy = self._sender.clock, self._retry
-        now = clock.now()
+        ended = clock.monotonic()
         outcome = read_answer(
             self._vendor,
             answer,
-            now=now,
-            duration_ms=(clock.monotonic() - self._started) * 1000,
+            now=clock.now(),
+            duration_ms=(ended - self._started) * 1000,
             reference=self._reference,
             warnings=self._warnings,
         )
         self.outcome = outcome if self._attempt == 1 else replace(outcome, attempts=self._attempt)
         if self._attempt >= policy.attempts_max or outcome.accepted:
             return None
-        if outcome.remedy is not None and not self._remedied:
+        remedy, remaining_seconds = outcome.remedy, self._deadline - ended
+        if remedy is not None and not self._remedied and remaining_seconds > 0 and is_of_use(self._sent, remedy):
             self._remedied = True
-            self._options = apply_remedy(self._options, outcome.remedy)
+            self._options = apply_remedy(self._sent, remedy)
             return 0.0
         return wait_before_retry(
             policy,
             verdict=outcome.verdict,
             attempt=self._attempt,
             retry_after=outcome.retry_after,
-            remaining_seconds=self._deadline - now,
-            chance=int.from_bytes(self._sender.entropy.token_bytes(4)) / 2**32,
+            remaining_seconds=remaining_seconds,
+            chance=chance_of(self._sender.entropy.token_bytes(CHANCE_BYTES)),
         )
 
 

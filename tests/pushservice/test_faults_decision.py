@@ -112,3 +112,16 @@ def test_counting_is_bounded() -> None:
     for number in range(1000):
         made.next(vendor=None, subscription_id=str(number), now=1000)
     assert len(made.active["0"].numbers) == 100
+
+
+def test_counting_is_bounded_for_all_faults_together_and_the_one_that_counts_most_forgets() -> None:
+    made = schedule(lines=["apple hang", "hang times=1", "hang chance=0.5"])
+    for number in range(20):
+        made.next(vendor="apple", subscription_id=f"a{number}", now=1000)
+    for number in range(1000):
+        made.next(vendor="fcm", subscription_id=str(number), now=1000)
+    counted = [len(active.numbers) for active in made.active.values()]
+    assert sum(counted) == 100
+    assert counted[0] == 20
+    assert "a0" in made.active["0"].numbers
+    assert list(made.active["1"].numbers)[-1] == "999"

@@ -15,6 +15,8 @@ class Limits:
         clients_max: browsers remembered; room for 100,000 synthetic ones and as many again.
         subscriptions_max: subscriptions remembered, of all clients together.
         subscriptions_per_client_max: one profile with more is a loop gone wild; real profiles have dozens.
+        fault_counters_max: subscriptions whose requests are counted for faults, those of each fault added up; four
+            faults about a crowd of 100,000, 42 MB.
         messages_per_client_max: stored for one offline client; Mozilla resets a client at 150, we drop the
             oldest and say so.
         messages_max: stored in all.
@@ -51,6 +53,7 @@ class Limits:
     clients_max: int = 200_000
     subscriptions_max: int = 400_000
     subscriptions_per_client_max: int = 10_000
+    fault_counters_max: int = 400_000
     messages_per_client_max: int = 1_000
     messages_max: int = 400_000
     message_bytes_max: int = 256 * 1024 * 1024

@@ -127,7 +127,7 @@ class PushService(Subscribing, Control):
         self._https = self._plain
         self.admin_token = admin_token or token_bytes(24).hex()
         core = Core(Tokens(self._secret(), token_bytes), self._limits, subscription_id=_ids(seed))
-        in_force = Faults(seed=seed or 0, now=now, counters_max=self._limits.subscriptions_max)
+        in_force = Faults(seed=seed or 0, now=now, counters_max=self._limits.fault_counters_max)
         events = EventLog(now=now, kept=self._limits.events_kept)
         super().__init__(Hub(core, events, now=now, limits=self._limits), self._endpoint_of, in_force)
         self._autopush = Autopush(self._hub, self._endpoint_of)

@@ -20,6 +20,10 @@ from pushkeep.pushservice.personalities.routes import Route
 FOLLOWED_PATH = "/followed"
 """Where a 3xx fault points to; it answers 201, so that a sender that follows believes to have succeeded."""
 
+_NOBODY = "(nobody)"
+"""Requests to targets that were never issued here are counted together, because anybody can think of new ones; no
+fault can name it."""
+
 _MANNERS = {
     (Kind.HANG, None): Manner.HANG,
     (Kind.RESET, "before"): Manner.RESET,
@@ -66,7 +70,7 @@ class FaultLayer:
 
     async def handle(self, request: Request) -> Response:
         """Answer one request, well or badly."""
-        if request.path == FOLLOWED_PATH:
+        if request.path == FOLLOWED_PATH and self._faults.has_redirected:
             self._hub.events.announce(Followed(method=request.method))
             return Response(201)
         if not self._faults or request.method != "POST":
@@ -108,12 +112,13 @@ class FaultLayer:
         """Vendor and subscription of a request, and under what its requests are counted."""
         route = self._route(request)
         if route is None or route.token is None:
-            return None, None, _hashed(request.target)
+            return None, None, _NOBODY
         found = self._hub.core.find(route.token)
         if found is not None:
             return found.vendor, found.id, found.id
         is_ours = self._hub.core.tokens.open_endpoint_token(route.vendor, route.token) is not None
-        return route.vendor if is_ours else None, None, _hashed(route.token)
+        # One that has ended goes on being counted by itself: nobody can make up tokens that are ours.
+        return (route.vendor, None, _hashed(route.token)) if is_ours else (None, None, _NOBODY)
 
     async def _answer(self, request: Request, hits: Iterable[Hit]) -> Response:
         fault = next((hit.fault for hit in hits if _is_final(hit.fault)), None)

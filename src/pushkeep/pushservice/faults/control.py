@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pushkeep.errors import InvalidInput, NotFound
 from pushkeep.pushservice.faults.decision import Active, Hit, Schedule
-from pushkeep.pushservice.faults.grammar import Fault
+from pushkeep.pushservice.faults.grammar import Fault, Kind
 
 FAULTS_MAX = 100
 """Written by hand or by a test; each request is held against all of them."""
@@ -29,13 +29,14 @@ class Faults:
     Args:
         seed: decides every chance; see :mod:`~pushkeep.pushservice.faults.decision`.
         now: epoch seconds.
-        counters_max: subscriptions that are counted for one fault.
+        counters_max: subscriptions that are counted, those of each fault added up.
     """
 
     def __init__(self, *, seed: int, now: Callable[[], float], counters_max: int) -> None:
         self._schedule = Schedule(seed, counters_max=counters_max)
         self._now = now
         self._last = 0
+        self._redirects = False
 
     def __repr__(self) -> str:
         return f"<Faults {len(self._schedule.active)}>"
@@ -54,8 +55,14 @@ class Faults:
             raise InvalidInput(f"There are {FAULTS_MAX} faults already; remove some.", field="fault")
         self._last += 1
         fault_id = f"f{self._last}"
+        self._redirects = self._redirects or _is_redirect(made)
         self._schedule.active[fault_id] = Active(fault_id, made, self._now())
         return fault_id
+
+    @property
+    def has_redirected(self) -> bool:
+        """Whether a fault that answers with a redirect is or was in force: somebody may still follow it."""
+        return self._redirects
 
     def remove(self, fault_id: str) -> None:
         """End a fault; raises NotFound."""
@@ -80,3 +87,7 @@ class Faults:
             FaultInfo(active.id, str(active.fault), active.added_at, active.hits)
             for active in self._schedule.active.values()
         ]
+
+
+def _is_redirect(fault: Fault) -> bool:
+    return fault.kind is Kind.STATUS and isinstance(fault.value, int | float) and 300 <= fault.value < 400

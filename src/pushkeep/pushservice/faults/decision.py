@@ -72,8 +72,8 @@ class Schedule:
 
     Args:
         seed: decides every chance.
-        counters_max: subscriptions counted for one fault; beyond that those longest without a request start at
-            1 again.
+        counters_max: subscriptions counted, those of each fault added up; beyond that, of the fault that counts
+            most, those longest without a request start at 1 again.
     """
 
     def __init__(self, seed: int, *, counters_max: int) -> None:
@@ -100,6 +100,7 @@ class Schedule:
                 age_seconds=now - active.added_at,
             )
         ]
+        self._forget_the_oldest()
         passing = [hit for hit in hits if hit.fault.kind in PASSING]
         chosen = passing + [hit for hit in hits if hit.fault.kind not in PASSING][:1]
         for hit in chosen:
@@ -113,9 +114,12 @@ class Schedule:
     def _count(self, active: Active, subscription_id: str) -> int:
         number = active.numbers.pop(subscription_id, 0) + 1
         active.numbers[subscription_id] = number
-        if len(active.numbers) > self._counters_max:
-            active.numbers.popitem(last=False)
         return number
+
+    def _forget_the_oldest(self) -> None:
+        excess = sum(len(active.numbers) for active in self.active.values()) - self._counters_max
+        for _ in range(excess):
+            max(self.active.values(), key=lambda active: len(active.numbers)).numbers.popitem(last=False)
 
 
 def _is_about(fault: Fault, vendor: str | None, subscription_id: str) -> bool:

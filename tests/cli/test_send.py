@@ -31,6 +31,21 @@ async def test_a_title_makes_a_notification(cli: Cli, on_disk: OnDisk) -> None:
     assert json.loads(message.data or b"") == {"title": "Hello", "body": "World", "url": "/x"}
 
 
+async def test_actions_and_the_number_at_the_icon(cli: Cli, on_disk: OnDisk) -> None:
+    actions = ("--action", "pay=Pay=/pay?order=7&x=1", "--action", "later=Later")
+    ran = await cli("send", *on_disk.recipient, "--title", "Hello", *actions, "--app-badge", "0")
+    assert ran.status == 0, ran.text
+    message = await on_disk.subscriber.receive(RECEIVE_SECONDS_MAX)
+    assert json.loads(message.data or b"") == {
+        "title": "Hello",
+        "actions": [
+            {"action": "pay", "title": "Pay", "url": "/pay?order=7&x=1"},
+            {"action": "later", "title": "Later"},
+        ],
+        "app_badge": 0,
+    }
+
+
 async def test_a_payload_argument_need_not_be_text(cli: Cli, on_disk: OnDisk) -> None:
     ran = await cli("send", *on_disk.recipient, "--payload", os.fsdecode(b"\xff\xfe"))
     assert ran.status == 0, ran.text
@@ -100,6 +115,17 @@ async def test_a_private_address_is_6(cli: Cli, on_disk: OnDisk, tmp_path: Path)
         (("--topic", "a b"), "topic"),
         (("--body", "no title"), "--title"),
         (("--title", "a", "--payload", "b"), "either"),
+        (("--action", "pay=Pay"), "--title"),
+        (("--app-badge", "0"), "--title"),
+        (("--app-badge", "0", "--payload", "b", "--title", "a"), "either"),
+        (("--title", "a", "--action", "pay"), "NAME=TITLE=URL"),
+        (("--title", "a", "--action", "pay="), "actions[0].title"),
+        (("--title", "a", "--action", "=Pay"), "actions[0].action"),
+        (("--title", "a", "--action", "a=A", "--action", "a=B"), "actions[1].action"),
+        (("--title", "a", "--action", "a=A", "--action", "b=B", "--action", "c=C"), "browsers show 2"),
+        (("--title", "a", "--action", "a=A="), "actions[0].url"),
+        (("--title", "a", "--app-badge", "-1"), "app_badge"),
+        (("--title", "a", "--app-badge", str(2**53)), "app_badge"),
         (("--payload", "@/nonexistent"), "cannot read"),
         (("--contact", "me@example.com"), "mailto:"),
         (("--map-origin", "x"), "ORIGIN=BASE"),
@@ -135,6 +161,16 @@ async def test_a_stored_subscriber_gets_a_notification(cli: Cli, stored: Stored)
     assert f"Accepted for {stored.short_id}" in ran.out
     payload = json.loads((await stored.subscriber.receive(RECEIVE_SECONDS_MAX)).data or b"")
     assert (payload["notification"]["title"], payload["notification"]["body"]) == ("Hello", "World")
+
+
+async def test_actions_of_a_stored_subscription_lead_to_its_site(cli: Cli, stored: Stored) -> None:
+    ran = await cli(
+        "send", *stored.at, stored.short_id, "--title", "Hello", "--action", "pay=Pay=/pay", "--app-badge", "3"
+    )
+    assert ran.status == 0, ran.text
+    payload = json.loads((await stored.subscriber.receive(RECEIVE_SECONDS_MAX)).data or b"")
+    (action,) = payload["notification"]["actions"]
+    assert (action["action"], action["navigate"].endswith("/pay"), payload["app_badge"]) == ("pay", True, 3)
 
 
 async def test_a_visitor_who_left_is_dropped_with_the_services_words(cli: Cli, stored: Stored) -> None:

@@ -65,6 +65,94 @@ def test_everything_there_can_be() -> None:
     }
 
 
+def test_actions_lead_to_their_own_pages_or_to_the_notifications() -> None:
+    actions = [
+        {"action": "pay", "title": "Pay", "url": "/pay?x=1", "icon": "pay.png"},
+        {"action": "later", "title": "Später", "url": None},
+    ]
+    made = compiled(title="Hi", url="/cart", actions=actions)["notification"]
+    assert made["actions"] == [
+        {
+            "action": "pay",
+            "title": "Pay",
+            "navigate": "https://shop.example.com/pay?x=1",
+            "icon": "https://shop.example.com/blog/pay.png",
+        },
+        {"action": "later", "title": "Später", "navigate": "https://shop.example.com/cart"},
+    ]
+    bare = compiled(title="Hi", actions=[{"action": "a", "title": "A"}])["notification"]
+    assert bare["actions"] == [{"action": "a", "title": "A", "navigate": "https://shop.example.com/blog/"}]
+
+
+@pytest.mark.parametrize("actions", [None, [], ()])
+def test_no_actions_are_left_out(actions: object) -> None:
+    assert "actions" not in compiled(title="Hi", actions=actions)["notification"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**53 - 1])
+def test_a_number_at_the_icon_stands_where_any_browser_looks_for_it(number: int) -> None:
+    made = compiled(title="Hi", app_badge=number)
+    assert made["app_badge"] == made["notification"]["app_badge"] == number
+
+
+def test_the_longest_action_passes() -> None:
+    action = {"action": "x" * 64, "title": "x" * 80, "url": "/" + "x" * 1023}
+    assert compiled(title="Hi", actions=[action])["notification"]["actions"][0]["title"] == "x" * 80
+
+
+A = {"action": "a", "title": "A"}
+B = {"action": "b", "title": "B"}
+
+
+@pytest.mark.parametrize(
+    ("actions", "field", "said"),
+    [
+        ("pay", "actions", "list"),
+        ({"action": "a", "title": "A"}, "actions", "list"),
+        (7, "actions", "list"),
+        ([A, B, {"action": "c", "title": "C"}], "actions", "3 entries; browsers show 2"),
+        ([None], "actions[0]", "object"),
+        (["pay"], "actions[0]", "object"),
+        ([A, {"title": "B"}], "actions[1].action", "missing"),
+        ([A, {"action": "b"}], "actions[1].title", "missing"),
+        ([A, {"action": "b", "title": None}], "actions[1].title", "missing"),
+        ([A, {"action": "b", "title": ""}], "actions[1].title", "empty"),
+        ([A, {"action": "b", "title": " "}], "actions[1].title", "empty"),
+        ([A, {"action": "b", "title": 7}], "actions[1].title", "string"),
+        ([A, {"action": "b", "title": "x" * 81}], "actions[1].title", "81 characters; the limit is 80"),
+        ([A, {"action": "b", "title": "a\0b"}], "actions[1].title", "displayed"),
+        ([A, {"action": "b", "title": "two\nlines"}], "actions[1].title", "one line"),
+        ([A, {"action": "b", "title": "\ud800"}], "actions[1].title", "displayed"),
+        ([{"action": "", "title": "A"}], "actions[0].action", "empty"),
+        ([{"action": "a\tb", "title": "A"}], "actions[0].action", "one line"),
+        ([{"action": "x" * 65, "title": "A"}], "actions[0].action", "64"),
+        ([A, {"action": "a", "title": "B"}], "actions[1].action", "same as actions[0].action"),
+        ([A, B | {"url": ""}], "actions[1].url", "URL"),
+        ([A, B | {"url": "javascript:alert(1)"}], "actions[1].url", "https"),
+        ([A, B | {"url": "http://example.com/"}], "actions[1].url", "https"),
+        ([A, B | {"url": "https://[::1"}], "actions[1].url", "URL"),
+        ([A, B | {"url": "/" + "x" * 1024}], "actions[1].url", "1024"),
+        ([A, B | {"icon": "data:,x"}], "actions[1].icon", "https"),
+        ([A, B | {"icon": 7}], "actions[1].icon", "URL"),
+        ([A, B | {"navigate": "/x"}], "actions[1]", "remove"),
+        ([A, B | {7: "x"}], "actions[1]", "remove"),
+    ],
+)
+def test_a_wrong_action_is_refused_in_a_sentence_with_its_place(actions: object, field: str, said: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        compiled(title="Hi", actions=actions)
+    assert refused.value.field == field
+    assert refused.value.message.startswith(field)
+    assert said in refused.value.message
+
+
+@pytest.mark.parametrize("number", [-1, 2**53, 1.0, True, "3", [], float("nan")])
+def test_a_number_that_no_icon_can_show_is_refused(number: object) -> None:
+    with pytest.raises(InvalidInput, match="9007199254740991") as refused:
+        compiled(title="Hi", app_badge=number)
+    assert refused.value.field == "app_badge"
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()

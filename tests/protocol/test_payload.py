@@ -30,7 +30,10 @@ MOST = DeclarativeMessage(
     require_interaction=True,
     renotify=True,
     data={"order": [1, 2.5, None, True, {"deep": "ä"}]},
-    actions=(DeclarativeAction("pay", "Pay", "https://example.org/pay"),),
+    actions=(
+        DeclarativeAction("pay", "Pay", "https://example.org/pay"),
+        DeclarativeAction("later", "Later", "https://example.org/", "https://example.org/l.png"),
+    ),
     app_badge=0,
 )
 
@@ -60,7 +63,15 @@ def test_everything_there_can_be() -> None:
             "requireInteraction": True,
             "renotify": True,
             "data": {"order": [1, 2.5, None, True, {"deep": "ä"}]},
-            "actions": [{"action": "pay", "title": "Pay", "navigate": "https://example.org/pay"}],
+            "actions": [
+                {"action": "pay", "title": "Pay", "navigate": "https://example.org/pay"},
+                {
+                    "action": "later",
+                    "title": "Later",
+                    "navigate": "https://example.org/",
+                    "icon": "https://example.org/l.png",
+                },
+            ],
             "app_badge": 0,
             "mutable": True,
         },
@@ -95,7 +106,13 @@ MESSAGES = st.builds(
     renotify=st.booleans(),
     data=JSON,
     actions=st.lists(
-        st.builds(DeclarativeAction, action=WORDS.filter(bool), title=WORDS.filter(str.strip), navigate=URLS),
+        st.builds(
+            DeclarativeAction,
+            action=WORDS.filter(bool),
+            title=WORDS.filter(str.strip),
+            navigate=URLS,
+            icon=st.just("") | URLS,
+        ),
         max_size=3,
     ).map(tuple),
     app_badge=st.none() | st.integers(0, APP_BADGE_MAX),
@@ -150,6 +167,7 @@ def changed(**fields: object) -> DeclarativeMessage:
         ({"actions": (DeclarativeAction("", "Pay", "https://example.org/"),)}, "actions"),
         ({"actions": (DeclarativeAction("pay", " ", "https://example.org/"),)}, "actions"),
         ({"actions": (DeclarativeAction("pay", "Pay", "pay"),)}, "actions"),
+        ({"actions": (DeclarativeAction("pay", "Pay", "https://example.org/", "i.png"),)}, "actions"),
         ({"actions": (DeclarativeAction("pay", 7, "https://example.org/"),)}, "actions"),  # type: ignore[arg-type]
         ({"actions": (DeclarativeAction("pay", "Pay", None),)}, "actions"),  # type: ignore[arg-type]
         ({"data": float("nan")}, "payload"),

@@ -225,6 +225,99 @@ async def test_click_on_an_action_opens_its_own_address(
     assert result == {"done": [["open", "https://shop.example/"]], "left": 0}
 
 
+async def test_shows_the_buttons_and_knows_where_each_leads(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    actions = [
+        {"action": "pay", "title": "Pay", "navigate": "/pay", "icon": "/pay.png"},
+        {"action": "ask", "title": "Ask", "url": "javascript:alert(1)"},
+    ]
+    await worker.push(json.dumps({"title": "T", "url": "/order", "actions": actions}))
+    (shown,) = await worker.shown()
+    assert [(one["action"], one["title"]) for one in shown["actions"]] == [("pay", "Pay"), ("ask", "Ask")]  # type: ignore[attr-defined]
+    data = shown["data"]
+    assert data["pushkeep"]["actions"] == {"pay": f"{site.base}/pay", "ask": None}  # type: ignore[index]
+    result = await worker.evaluate(CLICK, {"data": data, "action": "pay"})
+    assert result["done"] == [["open", f"{site.base}/pay"]]  # type: ignore[index]
+    for action in ("ask", "constructor", "__proto__", ""):
+        result = await worker.evaluate(CLICK, {"data": data, "action": action})
+        assert result["done"] == [["open", f"{site.base}/order"]]  # type: ignore[index]
+
+
+NOTE_BADGES = """() => {
+  self.badges = [];
+  navigator.setAppBadge = async (number) => { self.badges.push(number); };
+  navigator.clearAppBadge = async () => { self.badges.push('clear'); };
+}"""
+
+BADGES: dict[str, tuple[dict[str, object], list[object]]] = {
+    "none": ({}, []),
+    "in the payload": ({"app_badge": 3}, [3]),
+    "in the notification": ({"notification": {"title": "T", "app_badge": 4}}, [4]),
+    "in both": ({"notification": {"title": "T", "app_badge": 4}, "app_badge": 5}, [5]),
+    "nothing left": ({"app_badge": 0}, ["clear"]),
+    "digits, as Safari takes them": ({"app_badge": "12"}, [12]),
+    "digits of nothing": ({"app_badge": "0"}, ["clear"]),
+    "the largest": ({"app_badge": 2**53 - 1}, [2**53 - 1]),
+    "too large": ({"app_badge": 2**53}, []),
+    "negative": ({"app_badge": -1}, []),
+    "a fraction": ({"app_badge": 1.5}, []),
+    "a flag": ({"app_badge": True}, []),
+    "words": ({"app_badge": "many"}, []),
+    "null": ({"app_badge": None}, []),
+}
+
+
+@pytest.mark.parametrize("name", BADGES)
+async def test_puts_the_number_at_the_icon(name: str, open_page: OpenPage, start_worker: StartWorker) -> None:
+    payload, badges = BADGES[name]
+    worker = await start_worker(await open_page())
+    await worker.evaluate(NOTE_BADGES)
+    await worker.push(json.dumps({"title": "T", **payload}))
+    assert len(await worker.shown()) == 1
+    assert await worker.evaluate("() => self.badges") == badges
+
+
+async def test_a_repeat_leaves_the_number_alone(open_page: OpenPage, start_worker: StartWorker) -> None:
+    worker = await start_worker(await open_page())
+    await worker.evaluate(NOTE_BADGES)
+    for count in (1, 2):
+        await worker.push(json.dumps({"title": "T", "tag": "t", "app_badge": 3, "pushkeep": {"id": "b-1"}}))
+        await worker.shown(count)
+    assert await worker.evaluate("() => self.badges") == [3]
+
+
+async def test_a_number_a_browser_has_parsed_itself(open_page: OpenPage, start_worker: StartWorker) -> None:
+    # Safari: PushEvent.appBadge beside PushEvent.notification.
+    worker = await start_worker(await open_page())
+    read = await worker.evaluate("() => read({ data: null, notification: { title: 'D' }, appBadge: 6 })")
+    assert read["appBadge"] == 6  # type: ignore[index]
+
+
+BROKEN_BADGES = {
+    "missing": "delete WorkerNavigator.prototype.setAppBadge; delete WorkerNavigator.prototype.clearAppBadge;",
+    "refusing": "navigator.setAppBadge = () => Promise.reject(new DOMException('no', 'NotAllowedError'));",
+    "throwing": "navigator.setAppBadge = () => { throw new TypeError('no'); };",
+    "hanging": "navigator.setAppBadge = () => new Promise(() => {});",
+    "answering with nothing": "navigator.setAppBadge = () => undefined;",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN_BADGES)
+async def test_shows_and_ends_although_the_icon_takes_no_number(
+    how: str, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await start_worker(await open_page())
+    await worker.evaluate(f"() => {{ {BROKEN_BADGES[how]} }}")
+    # Resolves only if the event would end; the bound on the system's answer is the worker's own.
+    await worker.evaluate(
+        "() => received({ data: { text: () => JSON.stringify({ title: 'T', body: 'B', app_badge: 3 }) } })"
+    )
+    (shown,) = await worker.shown()
+    assert (shown["title"], shown["body"]) == ("T", "B")
+
+
 HOSTILE = [
     "javascript:alert(1)",
     "data:text/html,x",

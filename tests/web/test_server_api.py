@@ -12,6 +12,7 @@ from tests.web.conftest import Site, client_for, running_site, settings_for
 from tests.web.subscriptions import JsonObject, subscription_json
 
 CONTENT = {"title": "Hello", "body": "World", "url": "/news"}
+PAY = {"action": "pay", "title": "Pay"}
 
 
 async def subscribe(site: Site, service: PushService, **more: object) -> tuple[JsonObject, object]:
@@ -53,6 +54,21 @@ async def test_a_notification_arrives_and_is_reported(sending_site: Site, push_s
     assert payload["notification"]["navigate"] == "http://localhost:8200/news"
     assert payload["notification"]["tag"] == "t1"
     assert payload["notification"]["data"] == {"n": 1}
+
+
+async def test_actions_and_the_number_at_the_icon_arrive(sending_site: Site, push_service: PushService) -> None:
+    receipt, subscriber = await subscribe(sending_site, push_service)
+    actions = [{"action": "answer", "title": "Answer", "url": "/answer"}, {"action": "read", "title": "Read it"}]
+    answer = await sending_site.notify(
+        to={"subscriptions": [receipt["id"]]}, content={**CONTENT, "actions": actions, "app_badge": 0}
+    )
+    assert answer.status_code == 200, answer.text
+    payload = json.loads((await subscriber.receive(5)).data or b"")
+    assert payload["notification"]["actions"] == [
+        {"action": "answer", "title": "Answer", "navigate": "http://localhost:8200/answer"},
+        {"action": "read", "title": "Read it", "navigate": "http://localhost:8200/news"},
+    ]
+    assert payload["app_badge"] == payload["notification"]["app_badge"] == 0
 
 
 async def test_who_is_gone_is_dropped_with_the_services_words(sending_site: Site, push_service: PushService) -> None:
@@ -137,6 +153,16 @@ BAD_NOTIFICATIONS: list[tuple[JsonObject, str]] = [
     ({"to": {"all": True}, "content": {"title": "x", "colour": "red"}}, "content.colour"),
     ({"to": {"all": True}, "content": {"title": "x", "url": "javascript:alert(1)"}}, "url"),
     ({"to": {"all": True}, "content": {"title": "x", "url": "http://intranet.example/"}}, "url"),
+    ({"to": {"all": True}, "content": {"title": "x", "actions": {}}}, "content.actions"),
+    ({"to": {"all": True}, "content": {"title": "x", "actions": [PAY, {"action": "b"}]}}, "content.actions[1].title"),
+    ({"to": {"all": True}, "content": {"title": "x", "actions": [PAY, PAY | {"id": 1}]}}, "content.actions[1].id"),
+    ({"to": {"all": True}, "content": {"title": "x", "actions": [PAY, PAY]}}, "actions[1].action"),
+    ({"to": {"all": True}, "content": {"title": "x", "actions": [PAY, PAY, PAY]}}, "actions"),
+    ({"to": {"all": True}, "content": {"title": "x", "actions": [PAY | {"title": "a\u0000b"}]}}, "actions[0].title"),
+    ({"to": {"all": True}, "content": {"title": "x", "actions": [PAY | {"url": "data:,x"}]}}, "actions[0].url"),
+    ({"to": {"all": True}, "content": {"title": "x", "app_badge": -1}}, "app_badge"),
+    ({"to": {"all": True}, "content": {"title": "x", "app_badge": 2**53}}, "app_badge"),
+    ({"to": {"all": True}, "content": {"title": "x", "app_badge": "3"}}, "content.app_badge"),
     ({"to": {"all": True}, "content": CONTENT, "options": {"ttl": -1}}, "ttl"),
     ({"to": {"all": True}, "content": CONTENT, "options": {"ttl": "60"}}, "options.ttl"),
     ({"to": {"all": True}, "content": CONTENT, "options": {"ttl": True}}, "options.ttl"),

@@ -12,6 +12,8 @@ const SUBSCRIBE_MS_MAX = 20_000;
 const SEEN_MS_MAX = 1_000;
 // A page that can navigate itself answers at once; one that does not listen gets no second chance.
 const ANSWER_MS_MAX = 400;
+// The number at the icon is an extra: a system that does not answer must not keep the worker running.
+const BADGE_MS_MAX = 1_000;
 
 self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()));
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
@@ -32,7 +34,7 @@ self.addEventListener('message', (event) => {
  */
 async function received(event) {
   const message = read(event);
-  const { id, title, options } = message;
+  const { id, title, options, appBadge } = message;
   const late = new PushError('timeout', 'IndexedDB is slow.');
   const repeat = id ? await within(SEEN_MS_MAX, seen(id), late).catch(() => false) : false;
   if (repeat) Object.assign(options, { silent: true, renotify: false });
@@ -40,8 +42,27 @@ async function received(event) {
     .showNotification(title, options)
     .catch(() => self.registration.showNotification(title, { body: options.body, data: options.data }))
     .catch(() => self.registration.showNotification(self.location.host));
+  // The site may have changed the number since the first copy came.
+  const counted = repeat ? undefined : count(appBadge).catch(() => {});
   const { body, tag, data } = options;
-  await Promise.all([shown, tell({ type: 'received', id, title, body, tag, url: data.pushkeep.url, repeat }).catch(() => {})]);
+  await Promise.all([shown, counted, tell({ type: 'received', id, title, body, tag, url: data.pushkeep.url, repeat }).catch(() => {})]);
+}
+
+/**
+ * Puts the number at the icon of the installed site where the browser can; 0 takes it away, undefined leaves it alone.
+ * @param {number|undefined} number
+ */
+async function count(number) {
+  const { navigator } = self;
+  if (number === undefined || !navigator.setAppBadge || !navigator.clearAppBadge) return;
+  const late = new PushError('timeout', 'The system does not take the number.');
+  await within(BADGE_MS_MAX, number ? navigator.setAppBadge(number) : navigator.clearAppBadge(), late);
+}
+
+/** @param {unknown} value @returns {number|undefined} a whole number from 0; Safari also takes its digits */
+function whole(value) {
+  const number = typeof value === 'string' && /^[0-9]{1,16}$/.test(value) ? Number(value) : value;
+  return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }
 
 /** @param {unknown} value @returns {Record<string, any>|null} */
@@ -63,7 +84,7 @@ function read(event) {
     // Not JSON: the text is the message.
   }
   // Safari hands a declarative message over ready-made.
-  const declared = event.data ? null : /** @type {any} */ (event).notification;
+  const { notification: declared = null, appBadge = null } = event.data ? {} : /** @type {any} */ (event);
   const from = record(json?.notification) ?? json ?? declared ?? { body: text };
   const given = record(from.data);
   const url = address(from.navigate ?? from.url ?? given?.url);
@@ -72,6 +93,8 @@ function read(event) {
   return {
     id,
     title: words(from.title) ?? self.location.host,
+    // Browsers disagree on where it belongs: the payload, the notification, or an event that was parsed already.
+    appBadge: whole(json?.app_badge) ?? whole(from.app_badge) ?? whole(appBadge),
     /** @type {NotificationOptions & Record<string, any>} */
     options: {
       body: words(from.body) ?? (words(from.title) ? '' : 'You have a new message.'),

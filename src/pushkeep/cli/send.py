@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,47 +45,76 @@ if TYPE_CHECKING:
 
 _EXAMPLE = example(
     "pushkeep send HMV192av --title Hello --body 'Your parcel has arrived' --url /parcels/7",
+    "pushkeep send HMV192av --title 'Anna has written' --action answer=Answer=/inbox/7/answer --app-badge 3",
     "pushkeep send --subscription subscription.json --key vapid.pem --contact mailto:you@your-domain.org --payload hi",
     "pushkeep send --recipients all.jsonl --key vapid.pem --contact mailto:you@your-domain.org --payload hi --json",
 )
 
 
+SubscriptionFile = Annotated[
+    Path | None,
+    typer.Option("--subscription", metavar="FILE", help="Instead: a file with the browser's subscription JSON."),
+]
+RecipientsFile = Annotated[
+    Path | None,
+    typer.Option("--recipients", metavar="FILE", help="Or: a file of JSON Lines (see above), or - for stdin."),
+]
+Actions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--action",
+        metavar="NAME=TITLE[=URL]",
+        help="A button and what it opens, by default what a click opens; may be repeated: browsers show two.",
+        show_default=False,
+    ),
+]
+AppBadge = Annotated[
+    int | None,
+    typer.Option("--app-badge", metavar="N", help="The number at the installed site's icon; 0 takes it away."),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the options ask to send."""
+    """What the options ask to send.
+
+    Attributes:
+        payload: sent as it is.
+        fields: or those of a notification, as :meth:`Content.of` takes them; only what was given.
+        options: how it is delivered.
+    """
 
     payload: bytes | None
-    title: str | None
-    body: str | None
-    url: str | None
+    fields: Mapping[str, object]
     options: PushOptions
 
     def check(self) -> None:
         """Refuse options that contradict each other."""
-        if self.title is None and (self.body is not None or self.url is not None):
+        if self.fields and "title" not in self.fields:
             raise InvalidInput(
-                "--body and --url need a --title: a notification without one is not shown.", field="title"
+                "--body, --url, --action and --app-badge need a --title: a notification without one is not shown.",
+                field="title",
             )
-        if self.title is not None and self.payload is not None:
+        if self.fields and self.payload is not None:
             raise InvalidInput(
-                "Give either --payload (sent as it is) or --title with --body and --url.", field="payload"
+                "Give either --payload (sent as it is) or --title with --body, --url, --action and --app-badge.",
+                field="payload",
             )
 
     def content(self) -> Content | bytes | None:
         """The notification, or the raw payload."""
-        if self.title is None:
+        if not self.fields:
             return self.payload
         from pushkeep.domain.notification import Content
 
-        return Content.of(title=self.title, body=self.body or "", url=self.url)
+        return Content.of(**self.fields)
 
     def plain_payload(self) -> bytes | None:
         """What is sent without a server: the raw payload, or the fields as plain JSON, which our worker shows too."""
-        if self.title is None:
+        if not self.fields:
             return self.payload
         self.content()  # the same limits as with a server
-        fields = {"title": self.title, "body": self.body, "url": self.url}
-        return json_module.dumps({name: text for name, text in fields.items() if text}, ensure_ascii=False).encode()
+        return json_module.dumps(self.fields, ensure_ascii=False).encode()
 
 
 def register(app: typer.Typer) -> None:
@@ -97,14 +126,8 @@ def send(
     subscriber: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="A stored subscription's short or long id.", show_default=False)
     ] = None,
-    subscription: Annotated[
-        Path | None,
-        typer.Option("--subscription", metavar="FILE", help="Instead: a file with the browser's subscription JSON."),
-    ] = None,
-    recipients: Annotated[
-        Path | None,
-        typer.Option("--recipients", metavar="FILE", help="Or: a file of JSON Lines (see above), or - for stdin."),
-    ] = None,
+    subscription: SubscriptionFile = None,
+    recipients: RecipientsFile = None,
     key: Annotated[
         Path | None,
         typer.Option("--key", metavar="FILE", help="VAPID private key, in any form; for a stored id, the server's."),
@@ -116,6 +139,8 @@ def send(
     title: Annotated[str | None, typer.Option("--title", help="Title of the notification.")] = None,
     body: Annotated[str | None, typer.Option("--body", help="Its text.")] = None,
     url: Annotated[str | None, typer.Option("--url", help="What a click opens.")] = None,
+    action: Actions = None,
+    app_badge: AppBadge = None,
     ttl: Annotated[
         int, typer.Option("--ttl", help="Seconds to keep it for a browser that is away.")
     ] = TTL_SECONDS_DEFAULT,
@@ -138,7 +163,8 @@ def send(
     6 anything else that was not accepted, or failures of several kinds.
     """
     options = PushOptions.of(ttl=ttl, urgency=urgency, topic=topic)
-    message = _message(payload, recipients, title, body, url, options)
+    fields = {"title": title, "body": body, "url": url, "actions": _actions(action), "app_badge": app_badge}
+    message = _message(payload, recipients, fields, options)
     if [subscriber, subscription, recipients].count(None) != 2:
         raise InvalidInput(
             "Name one recipient, a stored id or --subscription FILE, or many with --recipients FILE.",
@@ -166,18 +192,27 @@ def send(
 
 
 def _message(
-    payload: str | None,
-    recipients: Path | None,
-    title: str | None,
-    body: str | None,
-    url: str | None,
-    options: PushOptions,
+    payload: str | None, recipients: Path | None, fields: Mapping[str, object], options: PushOptions
 ) -> Message:
     if payload == "-" and recipients == Path("-"):
         raise InvalidInput("Only one of --payload and --recipients can be read from standard input.", field="payload")
-    message = Message(read_payload(payload), title, body, url, options)
+    given = {name: value for name, value in fields.items() if value is not None}
+    message = Message(read_payload(payload), given, options)
     message.check()
     return message
+
+
+def _actions(given: list[str] | None) -> list[dict[str, str]] | None:
+    """``NAME=TITLE[=URL]``, each; only the URL may have further ``=``."""
+    if not given:
+        return None
+    found = []
+    for text in given:
+        parts = text.split("=", 2)
+        if len(parts) == 1:
+            raise InvalidInput("--action must be NAME=TITLE or NAME=TITLE=URL.", field="actions")
+        found.append(dict(zip(("action", "title", "url"), parts, strict=False)))
+    return found
 
 
 def _client(*, key: SigningKey, contact: str, origin_map: OriginMap | None, retry: RetryPolicy) -> PushClient:

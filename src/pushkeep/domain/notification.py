@@ -10,7 +10,14 @@ from urllib.parse import urljoin
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.subscription import check_external_id
 from pushkeep.errors import InvalidInput
-from pushkeep.protocol.payload import DeclarativeMessage, JsonValue, build_declarative, check_url
+from pushkeep.protocol.payload import (
+    APP_BADGE_MAX,
+    DeclarativeAction,
+    DeclarativeMessage,
+    JsonValue,
+    build_declarative,
+    check_url,
+)
 
 TITLE_CHARACTERS_MAX = 200
 BODY_CHARACTERS_MAX = 2000
@@ -20,6 +27,15 @@ TAG_CHARACTERS_MAX = 128
 URL_CHARACTERS_MAX = 1024
 """One URL must leave room for the rest in 3,993 octets."""
 
+ACTIONS_MAX = 2
+"""``Notification.maxActions`` of Chromium, Edge and Firefox; they drop the rest silently. Safari shows none."""
+
+ACTION_NAME_CHARACTERS_MAX = 64
+"""A word for programs."""
+
+ACTION_TITLE_CHARACTERS_MAX = 80
+"""Systems show about 20 characters on a button."""
+
 DATA_DEPTH_MAX = 16
 """Real data is flat; deep nesting is an attack on whatever parses it."""
 
@@ -27,6 +43,24 @@ TARGETS_MAX = 10_000
 """A list longer than that wants an audience, not a list; it bounds what one request makes us look up."""
 
 _TEXT_CONTROLS = frozenset("\n\t")
+_ACTION_MEMBERS = frozenset({"action", "title", "url", "icon"})
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A button of a notification, checked by :meth:`Content.of`.
+
+    Attributes:
+        action: what the site's code knows it by; unique in its notification.
+        title: what the button says.
+        url: what it opens: absolute, or relative to the project's site; None for what the notification opens.
+        icon: a picture, absolute or relative to the site.
+    """
+
+    action: str
+    title: str
+    url: str | None = None
+    icon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +79,8 @@ class Content:
         silent: without sound or vibration.
         require_interaction: stays until dealt with, where the system can.
         renotify: makes a sound again when it replaces another one; needs ``tag``.
+        actions: buttons, where the browser shows any.
+        app_badge: the number at the installed site's icon; 0 takes it away, None leaves it alone.
     """
 
     title: str
@@ -60,6 +96,8 @@ class Content:
     silent: bool = False
     require_interaction: bool = False
     renotify: bool = False
+    actions: tuple[Action, ...] = ()
+    app_badge: int | None = None
 
     @classmethod
     def of(
@@ -78,12 +116,21 @@ class Content:
         silent: object = False,
         require_interaction: object = False,
         renotify: object = False,
+        actions: object = (),
+        app_badge: object = None,
     ) -> Content:
         """Check plain values.
 
+        Args:
+            actions: a list of up to 2 mappings with ``action``, ``title`` and, where wanted, ``url`` and ``icon``.
+            app_badge: a whole number from 0 to 2**53 - 1.
+
+        The others are described at the class.
+
         Raises:
-            InvalidInput: a value has another type, is too long, has control characters, is a URL of another scheme
-                than https (or http on loopback), or is not JSON; ``field`` names it.
+            InvalidInput: a value has another type, is too long, has control characters, is a URL with characters
+                that no URL has, or is not JSON; ``field`` names it, as in ``actions[1].title``. Where a URL leads is
+                checked by :func:`compile_payload`, which knows the site.
         """
         if renotify and tag is None:
             raise InvalidInput("renotify needs a tag; give the notification one.", field="renotify")
@@ -103,6 +150,8 @@ class Content:
             silent=_flag(silent, "silent"),
             require_interaction=_flag(require_interaction, "require_interaction"),
             renotify=_flag(renotify, "renotify"),
+            actions=_actions(actions),
+            app_badge=_app_badge(app_badge),
         )
 
 
@@ -116,11 +165,15 @@ def compile_payload(content: Content, *, notification_id: str, site_url: str) ->
 
     Returns:
         UTF-8 JSON without spaces. Whether it fits into a message is checked where the recipients are known.
+
+    Raises:
+        InvalidInput: a URL leads neither to https nor to http on a loopback host; ``field`` names it.
     """
     base = site_url if site_url.endswith("/") else site_url + "/"
+    navigate = _absolute(base, content.url or "", "url")
     message = DeclarativeMessage(
         title=content.title,
-        navigate=_absolute(base, content.url or "", "url"),
+        navigate=navigate,
         body=content.body,
         tag=content.tag or notification_id,
         icon=_absolute(base, content.icon, "icon"),
@@ -132,6 +185,17 @@ def compile_payload(content: Content, *, notification_id: str, site_url: str) ->
         require_interaction=content.require_interaction,
         renotify=content.renotify,
         data=content.data,
+        actions=tuple(
+            DeclarativeAction(
+                item.action,
+                item.title,
+                # The standard has no default: a browser takes an action without an address for none.
+                navigate if item.url is None else _absolute(base, item.url, f"actions[{index}].url"),
+                _absolute(base, item.icon, f"actions[{index}].icon"),
+            )
+            for index, item in enumerate(content.actions)
+        ),
+        app_badge=content.app_badge,
     )
     return build_declarative(message, extra={"pushkeep": {"id": notification_id}})
 
@@ -195,6 +259,61 @@ def _text(value: object, name: str, characters_max: int, *, empty: bool = True) 
         raise InvalidInput(f"{name} has {len(value)} characters; the limit is {characters_max}.", field=name)
     if not empty and not value.strip():
         raise InvalidInput(f"{name} must not be empty.", field=name)
+    return value
+
+
+def _line(value: object, name: str, characters_max: int) -> str:
+    text = _text(value, name, characters_max, empty=False)
+    if not _TEXT_CONTROLS.isdisjoint(text):
+        raise InvalidInput(f"{name} must be one line without tabs.", field=name)
+    return text
+
+
+def _actions(values: object) -> tuple[Action, ...]:
+    if values is None:
+        return ()
+    if not isinstance(values, list | tuple):
+        raise InvalidInput("actions must be a list of objects with action and title.", field="actions")
+    if len(values) > ACTIONS_MAX:
+        raise InvalidInput(
+            f"actions has {len(values)} entries; browsers show {ACTIONS_MAX}, so leave out the others.", field="actions"
+        )
+    found: list[Action] = []
+    for index, value in enumerate(values):
+        item = _action(value, f"actions[{index}]")
+        for other, earlier in enumerate(found):
+            if earlier.action == item.action:
+                name = f"actions[{index}].action"
+                raise InvalidInput(
+                    f"{name} is the same as actions[{other}].action; give each action a name of its own.", field=name
+                )
+        found.append(item)
+    return tuple(found)
+
+
+def _action(value: object, place: str) -> Action:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{place} must be an object with action and title.", field=place)
+    for name in ("action", "title"):
+        if value.get(name) is None:
+            raise InvalidInput(f"{place}.{name} is missing.", field=f"{place}.{name}")
+    if not _ACTION_MEMBERS.issuperset(value):
+        raise InvalidInput(f"{place} may have action, title, url and icon; remove what else it has.", field=place)
+    return Action(
+        action=_line(value["action"], f"{place}.action", ACTION_NAME_CHARACTERS_MAX),
+        title=_line(value["title"], f"{place}.title", ACTION_TITLE_CHARACTERS_MAX),
+        url=_url(value.get("url"), f"{place}.url"),
+        icon=_url(value.get("icon"), f"{place}.icon"),
+    )
+
+
+def _app_badge(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= APP_BADGE_MAX:
+        raise InvalidInput(
+            f"app_badge must be a whole number from 0, which takes it away, to {APP_BADGE_MAX}.", field="app_badge"
+        )
     return value
 
 

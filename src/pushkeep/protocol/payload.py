@@ -46,11 +46,13 @@ class DeclarativeAction:
         action: what the worker knows it by.
         title: what it says.
         navigate: the URL that it opens.
+        icon: the absolute URL of a picture; the empty string stands for none.
     """
 
     action: str
     title: str
     navigate: str
+    icon: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,9 @@ def _options(message: DeclarativeMessage) -> dict[str, JsonValue]:
         options["data"] = message.data
     if message.actions:
         options["actions"] = [
-            {"action": item.action, "title": item.title, "navigate": item.navigate} for item in message.actions
+            {"action": item.action, "title": item.title, "navigate": item.navigate}
+            | ({"icon": item.icon} if item.icon else {})
+            for item in message.actions
         ]
     return options
 
@@ -210,11 +214,13 @@ def _check(message: DeclarativeMessage) -> None:
         if url:
             check_url(name, url)
     for item in message.actions:
-        if not all(isinstance(text, str) for text in (item.action, item.title, item.navigate)):
-            _refuse("actions", "must each have strings for action, title and navigate")
+        if not all(isinstance(text, str) for text in (item.action, item.title, item.navigate, item.icon)):
+            _refuse("actions", "must each have strings for action, title, navigate and, if any, icon")
         if not item.action or not item.title.strip():
             _refuse("actions", "must each have an action and a title")
         check_url("actions", item.navigate)
+        if item.icon:
+            check_url("actions", item.icon)
 
 
 def check_url(field: str, url: str) -> None:
@@ -280,5 +286,5 @@ def _read_actions(value: JsonValue, base: str) -> tuple[DeclarativeAction, ...]:
             continue
         action, title, navigate = item.get("action"), item.get("title"), _read_url(item.get("navigate"), base)
         if isinstance(action, str) and isinstance(title, str) and navigate:
-            found.append(DeclarativeAction(action, title, navigate))
+            found.append(DeclarativeAction(action, title, navigate, _read_url(item.get("icon"), base)))
     return tuple(found)

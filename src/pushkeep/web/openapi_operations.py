@@ -237,6 +237,18 @@ OPERATIONS: tuple[Operation, ...] = (
                 "content": {"title": "Your order is ready"},
                 "options": {"ttl": 3600, "urgency": "high", "topic": "order-4711"},
             },
+            "with buttons and a number at the icon": {
+                "to": {"contacts": ["user-17"]},
+                "content": {
+                    "title": "Anna has sent you a message",
+                    "url": "/inbox/7",
+                    "actions": [
+                        {"action": "answer", "title": "Answer", "url": "/inbox/7/answer"},
+                        {"action": "read", "title": "Read it", "icon": "/icons/read.png"},
+                    ],
+                    "app_badge": 3,
+                },
+            },
             "own payload": {"to": {"subscriptions": ["HMV192av"]}, "payload": '{"for": "my own worker"}'},
         },
     ),

@@ -6,6 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from pushkeep.domain.notification import ACTIONS_MAX
+from pushkeep.protocol.payload import APP_BADGE_MAX
+
 AnyJson: TypeAlias = Annotated[object, Meta(extra_json_schema={"description": "Any JSON."})]
 Token: TypeAlias = Annotated[str, Meta(max_length=512)]
 IdentityToken: TypeAlias = Annotated[str, Meta(max_length=4096)]
@@ -70,6 +73,19 @@ class Recipients(Struct, frozen=True, forbid_unknown_fields=True):
     subscriptions: Annotated[list[str] | UnsetType, Meta(description="Subscriptions, by UUID or short id.")] = UNSET
 
 
+class NotificationAction(Struct, frozen=True, forbid_unknown_fields=True):
+    """A button of a notification."""
+
+    action: Annotated[
+        str, Meta(description="What your code knows it by: 1 to 64 characters, unique in its notification.")
+    ]
+    title: Annotated[str, Meta(description="What the button says: 1 to 80 characters; systems show about 20.")]
+    url: Annotated[
+        str | None, Meta(description="What it opens; relative to the site. Default: what the notification opens.")
+    ] = None
+    icon: Annotated[str | None, Meta(description="URL of a picture; relative to the site.")] = None
+
+
 class NotificationContent(Struct, frozen=True, forbid_unknown_fields=True):
     """What a notification says."""
 
@@ -84,6 +100,20 @@ class NotificationContent(Struct, frozen=True, forbid_unknown_fields=True):
     data: Annotated[AnyJson, Meta(description="Any JSON, handed to the site's code.")] = None
     lang: Annotated[str | None, Meta(description="Language tag (BCP 47).")] = None
     dir: Annotated[Literal["ltr", "rtl", "auto"] | None, Meta(description="Direction of the text.")] = None
+    actions: Annotated[
+        list[NotificationAction],
+        Meta(
+            description="Buttons, where the browser shows any (Safari shows none).",
+            extra_json_schema={"maxItems": ACTIONS_MAX},
+        ),
+    ] = []
+    app_badge: Annotated[
+        int | None,
+        Meta(
+            description="The number at the installed site's icon; 0 takes it away. Default: it stays as it is.",
+            extra_json_schema={"minimum": 0, "maximum": APP_BADGE_MAX},
+        ),
+    ] = None
 
 
 class NotificationOptions(Struct, frozen=True, forbid_unknown_fields=True):

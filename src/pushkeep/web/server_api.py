@@ -6,6 +6,7 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from pushkeep.app.notify import notify
 from pushkeep.app.subscribe import (
@@ -97,6 +98,8 @@ def _message(body: NotificationRequest) -> Content | bytes | None:
         silent=options.silent,
         require_interaction=options.require_interaction,
         renotify=options.renotify,
+        actions=[asdict(action) for action in content.actions],
+        app_badge=content.app_badge,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from pushkeep.errors import InvalidInput, RateLimited, Undecryptable
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.pushservice import PushService, ReceivedMessage
-from pushkeep.pushservice.events import Accepted, Delivered
+from pushkeep.pushservice.events import Accepted, Delivered, Unregistered
 
 from .helpers import KEY, OTHER_KEY, Sender
 
@@ -57,6 +57,25 @@ async def test_one_ends_and_the_others_do_not(service: PushService, sender: Send
     service.expire(found.id)
     assert (await sender.send(crowd.subscription(4), b"x")).status_code == 410
     assert (await sender.send(crowd.subscription(5), b"x")).status_code == 201
+
+
+async def test_an_end_is_announced_once_whoever_ends_it(service: PushService) -> None:
+    crowd = await service.subscribe_many(10, KEY.public_bytes)
+    alone = await service.subscribe(KEY.public_bytes)
+    infos = [service.subscription_for(crowd.subscription(number).endpoint.url) for number in (3, 4)]
+    ids = [info.id for info in infos if info is not None]
+    for _ in range(2):
+        crowd.unsubscribe(3)
+        await alone.unsubscribe()
+    service.expire(ids[1])
+    crowd.unsubscribe(4)
+    ended = [event for event in service.events() if isinstance(event, Unregistered)]
+    assert [(event.subscription_id, event.reason, event.code) for event in ended] == [
+        (ids[0], "client", 200),
+        (alone.subscription_id, "client", 200),
+        (ids[1], "expired", None),
+    ]
+    assert (await service.wait_for_unsubscription(ids[0], timeout=5)).client_id == ended[0].client_id
 
 
 async def test_what_cannot_be_decrypted_is_counted_and_said(service: PushService, sender: Sender) -> None:

@@ -105,6 +105,7 @@ class Subscribing(Addresses):
             key=application_server_key,
             seed=hashlib.sha256(chance).digest(),
             endpoint_of=self._endpoint_of,
+            unsubscribe=lambda mailbox: self._hub.end(mailbox, "client", 200),
         )
         core.crowds[client.id] = crowd
         return crowd

@@ -66,6 +66,7 @@ class SyntheticSubscribers:
         key: bytes | None,
         seed: bytes,
         endpoint_of: Callable[[Subscription], str],
+        unsubscribe: Callable[[Subscription], None],
     ) -> None:
         if not 1 <= count <= COUNT_MAX:
             raise InvalidInput(f"count must be from 1 to {COUNT_MAX}.", field="count")
@@ -77,6 +78,7 @@ class SyntheticSubscribers:
         self._key = key
         self._seed = seed
         self._endpoint_of = endpoint_of
+        self._unsubscribe = unsubscribe
         self._deliveries = array("I", bytes(4 * count))
         self._ended = bytearray((count + 7) // 8)
         self._publics: dict[int, bytes] = {}
@@ -109,8 +111,10 @@ class SyntheticSubscribers:
         return len(self) - self._deliveries.count(0)
 
     def unsubscribe(self, number: int) -> None:
-        """End one: its endpoint is gone from now on."""
-        self._ended[self._checked(number) >> 3] |= 1 << (number & 7)
+        """End one, as a page's ``unsubscribe()``: its endpoint is gone. Calling it again does no harm."""
+        living = self._living(self._checked(number))
+        if living is not None:
+            self._unsubscribe(living)
 
     def messages(self) -> Iterator[CrowdMessage]:
         """The newest messages, oldest first, decrypted one by one as they are taken."""
@@ -152,7 +156,7 @@ class SyntheticSubscribers:
         """The subscription ends."""
         number = self._number_of(subscription.id)
         assert number is not None
-        self.unsubscribe(number)
+        self._ended[number >> 3] |= 1 << (number & 7)
 
     def _living(self, number: int, token: str | None = None) -> Subscription | None:
         if number >= len(self) or self._ended[number >> 3] >> (number & 7) & 1:

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from pywebpush import WebPushException
 
 from pushkeep import PushClient
 from pushkeep.errors import InvalidInput, Undecryptable
 from pushkeep.protocol.ece import seal
+from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.pushservice import LocalSubscriber, PushService
 from pushkeep.pushservice.events import Refused
@@ -87,7 +90,12 @@ CASES = [
     Case("aud_not_origin", "fcm", claims={"aud": "https://fcm.googleapis.com:443"}, status=401),
     Case("aud_not_origin", "fcm", claims={"aud": ["https://fcm.googleapis.com"]}, status=401),
     Case("exp_malformed", claims={"exp": None}, status=401),
-    Case("exp_malformed", claims={"exp": time.time() + 3600.5}, status=401),
+    Case("exp_malformed", claims={"exp": "3600"}, status=401),
+    Case("exp_malformed", claims={"exp": True}, status=401),
+    Case("exp_malformed", claims={"exp": 2.0**53}, status=401),
+    Case("exp_malformed", claims={"exp": float("nan")}, status=401),
+    Case("exp_fractional", claims={"exp": int(time.time()) + 3600.5}, status=401),
+    Case("exp_fractional", "apple", claims={"exp": int(time.time()) + 3600.0}, status=401),
     Case("exp_too_far", claims={"exp": int(time.time()) + 24 * 3600}, status=401),
     Case("exp_too_near", claims={"exp": int(time.time()) + 30}, status=401),
     Case("sub_missing", claims={"sub": None}, status=401),
@@ -131,6 +139,13 @@ def jwt(claims: dict[str, object]) -> str:
     middle = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
     # The signature does not hold; strictness looks before the vendor does.
     return f"vapid t={parts[0]}.{middle}.{parts[2]}, k={KEY.public_b64}"
+
+
+def signed(claims: dict[str, object]) -> str:
+    """``Authorization`` with any claims, and a signature that holds."""
+    parts = [b64url_encode(json.dumps(part).encode()) for part in ({"typ": "JWT", "alg": "ES256"}, claims)]
+    r, s = decode_dss_signature(KEY.private.sign(".".join(parts).encode(), ec.ECDSA(hashes.SHA256())))
+    return f"vapid t={'.'.join(parts)}.{b64url_encode(r.to_bytes(32) + s.to_bytes(32))}, k={KEY.public_b64}"
 
 
 async def subscribe(service: PushService, vendor: str = "mozilla") -> LocalSubscriber:
@@ -256,6 +271,18 @@ async def test_a_token_that_cannot_be_read_is_for_the_vendor_to_refuse(service: 
     subscriber = await subscribe(service)
     answer = await sender.send(subscriber.subscription, b"x", authorization=f"vapid t=a.b.c, k={KEY.public_b64}")
     assert (answer.status_code, answer.json()["errno"]) == (401, 109)
+
+
+async def test_a_fraction_in_exp_is_right_where_mozilla_does_not_matter() -> None:
+    """RFC 7519 section 2 (NumericDate) allows it."""
+    async with PushService(strict=True, strict_except=("exp_fractional",)) as lenient:
+        own = Sender(lenient)
+        async with own.client:
+            subscriber = await subscribe(lenient, "fcm")
+            url = subscriber.subscription.endpoint.url
+            for ahead, answer in ((3600.5, "201"), (30.5, "exp_too_near"), (24 * 3600.5, "exp_too_far")):
+                token = signed({"aud": origin_of(url), "exp": time.time() + ahead, "sub": CONTACT})
+                assert await right(own, subscriber, token, ttl="60") == answer
 
 
 async def test_two_records_are_refused(service: PushService, sender: Sender) -> None:

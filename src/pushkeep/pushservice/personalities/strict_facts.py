@@ -94,9 +94,11 @@ class Facts:
 
     @property
     def expires_in(self) -> float | None:
-        """Seconds until ``exp``."""
+        """Seconds until ``exp``, which may have a fraction (RFC 7519 section 2); None where it is no number."""
         exp = self.claim("exp")
-        return exp - self.now if isinstance(exp, int) and not isinstance(exp, bool) and abs(exp) < 2**53 else None
+        if not isinstance(exp, int | float) or isinstance(exp, bool):
+            return None
+        return exp - self.now if abs(exp) < 2**53 else None
 
     @property
     def as_public(self) -> bytes:
@@ -107,3 +109,8 @@ class Facts:
     def is_sealed(self) -> bool:
         """Whether there is a body that says to be aes128gcm and has room for its header."""
         return self.value("content-encoding") == "aes128gcm" and len(self.body) >= SEALED_HEADER_BYTES
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether the content is said to be of one of the drafts before aes128gcm."""
+        return self.value("content-encoding") in ("aesgcm", "aesgcm128")

@@ -207,9 +207,16 @@ _TOKEN_RULES = (
     ),
     Rule(
         "exp_malformed",
-        "exp is missing or not a whole number of seconds since 1970.",
-        "RFC 8292 section 2",
+        "exp is missing or not a number of seconds since 1970.",
+        "RFC 8292 section 2, RFC 7519 section 4.1.4",
         lambda f: f.claims is not None and f.expires_in is None,
+        401,
+    ),
+    Rule(
+        "exp_fractional",
+        "exp has a decimal point, which JWT allows and Mozilla refuses: send a whole number of seconds.",
+        "autopush-rs, headers/vapid.rs (errno 109)",
+        lambda f: isinstance(f.claim("exp"), float),
         401,
     ),
     Rule(
@@ -260,19 +267,19 @@ _BODY_RULES = (
         "encoding_legacy",
         "Content-Encoding is aesgcm, a draft that only browsers of 2017 need: send aes128gcm.",
         "RFC 8291 section 4",
-        lambda f: f.value("content-encoding") in ("aesgcm", "aesgcm128"),
+        lambda f: f.is_legacy,
     ),
     Rule(
         "encoding_missing",
         "A body must come with Content-Encoding: aes128gcm.",
         "RFC 8291 section 4",
-        lambda f: f.request.body_bytes > 0 and f.value("content-encoding") != "aes128gcm",
+        lambda f: f.request.body_bytes > 0 and not f.is_legacy and f.value("content-encoding") != "aes128gcm",
     ),
     Rule(
         "legacy_headers",
         "Encryption and Crypto-Key belong to aesgcm: leave them out with aes128gcm.",
         "RFC 8291 section 4, autopush-rs (errno 110)",
-        lambda f: f.value("encryption") is not None or f.value("crypto-key") is not None,
+        lambda f: not f.is_legacy and not {"encryption", "crypto-key"}.isdisjoint(f.fields),
     ),
     Rule(
         "body_too_large",
@@ -285,7 +292,7 @@ _BODY_RULES = (
         "body_too_short",
         "The body is under 104 octets, and Chromium drops it: pad an empty message, or send no body.",
         "Chromium, message_payload_parser.cc",
-        lambda f: 0 < f.request.body_bytes < _BODY_BYTES_MIN,
+        lambda f: not f.is_legacy and 0 < f.request.body_bytes < _BODY_BYTES_MIN,
     ),
     Rule(
         "key_off_curve",

@@ -102,6 +102,17 @@ async def test_apples_reason_is_explained(service: PushService, client: PushClie
     assert outcome.retry_after == 10
 
 
+async def test_apple_throttles_one_device_token_after_a_number_that_the_test_gives(
+    service: PushService, client: PushClient
+) -> None:
+    """Apple's TooManyRequests is for consecutive requests to the same device token; how many is not published."""
+    busy, quiet = [await service.subscribe(KEY.public_bytes, vendor="apple") for _ in range(2)]
+    service.faults.add("apple status=429 after=3 times=2")
+    arrivals = (busy, busy, quiet, busy, busy, quiet, busy, busy)
+    statuses = [(await send(client, each)).status for each in arrivals]
+    assert statuses == [201, 201, 201, 201, 429, 201, 429, 201]
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_both_forms_of_retry_after(service: PushService, client: PushClient, status: int) -> None:
     subscriber = await service.subscribe(KEY.public_bytes)

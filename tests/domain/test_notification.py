@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -170,6 +171,52 @@ json_values = st.recursive(
 def test_data_arrives_as_it_was_given(value: object) -> None:
     made = compiled(title="Hi", data=value)["notification"]
     assert made.get("data") == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bonjour\u00a0!",
+        "30\u202f%",
+        "می\u200cخواهم",
+        "\u200fשלום",
+        "東京\u3000駅",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "\u2764\ufe0f",
+        "Hi \u2068Anna\u2069",
+        "\U0001fae9",  # of Unicode 16, which Python 3.11 does not know
+    ],
+)
+def test_what_languages_and_emoji_need_is_shown(text: str) -> None:
+    made = compiled(title=text, body=text, actions=[{"action": "a", "title": text}])["notification"]
+    assert made["title"] == made["body"] == made["actions"][0]["title"] == text
+
+
+@pytest.mark.parametrize("title", ["\u200d", "\u00a0\u3000", "\n\t", "\u2060 \u200b"])
+def test_a_title_of_which_nothing_is_seen_is_empty(title: str) -> None:
+    with pytest.raises(InvalidInput, match="title must not be empty"):
+        Content.of(title=title)
+
+
+@pytest.mark.parametrize(
+    ("text", "point"),
+    [
+        ("a\r\nb", "U+000D"),
+        ("\x7f", "U+007F"),
+        ("\x85", "U+0085"),
+        ("a\u2028b", "U+2028"),
+        ("\u202dx", "U+202D"),
+        ("\udfff", "U+DFFF"),
+        ("\ue000", "U+E000"),
+        ("\ufeffx", "U+FEFF"),
+        ("\uffff", "U+FFFF"),
+        ("\U0010ffff", "U+10FFFF"),
+    ],
+)
+def test_a_character_that_is_never_shown_is_named(text: str, point: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(point)):
+        Content.of(title="Hi", body=text)
 
 
 def title_or_field(title: str) -> str:

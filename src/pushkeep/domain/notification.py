@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -43,6 +45,14 @@ TARGETS_MAX = 10_000
 """A list longer than that wants an audience, not a list; it bounds what one request makes us look up."""
 
 _TEXT_CONTROLS = frozenset("\n\t")
+# Line breaks are meant. Other control characters, halves of a surrogate pair, forced directions, private and forbidden
+# code points are accidents or tricks. What joins, spaces and directs is part of languages (Persian's U+200C, French's
+# U+00A0, Japanese's U+3000, families of emoji), and what Python's tables do not know yet may be a new emoji.
+_NEVER_SHOWN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e\u206a-\u206f\ud800-\uf8ff\ufdd0-\ufdef\ufeff\ufff9-\ufffb"
+    r"\ufffe\uffff\U000f0000-\U0010ffff]"
+)
+_BLANK = frozenset({"Zs", "Cf", "Cc"})
 _ACTION_MEMBERS = frozenset({"action", "title", "url", "icon"})
 
 
@@ -252,12 +262,14 @@ def _list(values: object, name: str) -> Sequence[object]:
 def _text(value: object, name: str, characters_max: int, *, empty: bool = True) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{name} must be a string.", field=name)
-    # Line breaks are meant; other control characters, and halves of a surrogate pair, are accidents or tricks.
-    if not all(character.isprintable() or character in _TEXT_CONTROLS for character in value):
-        raise InvalidInput(f"{name} has a character that cannot be displayed.", field=name)
+    wrong = _NEVER_SHOWN.search(value)
+    if wrong:
+        raise InvalidInput(
+            f"{name} has a character that cannot be displayed (U+{ord(wrong[0]):04X}); remove it.", field=name
+        )
     if len(value) > characters_max:
         raise InvalidInput(f"{name} has {len(value)} characters; the limit is {characters_max}.", field=name)
-    if not empty and not value.strip():
+    if not empty and all(unicodedata.category(character) in _BLANK for character in value):
         raise InvalidInput(f"{name} must not be empty.", field=name)
     return value
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from pushkeep.adapters.http2_dial import CheckedAddresses, Refused, addresses_of
-from pushkeep.adapters.http2_engine import Engine, Exchange
+from pushkeep.adapters.http2_engine import Engine
 from pushkeep.adapters.http2_handle import UNRESOLVED, Done, refused
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
+from pushkeep.adapters.http2_pool import Exchange
 from pushkeep.adapters.http2_reactor import SelectReactor
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import Answer, TransportFailure

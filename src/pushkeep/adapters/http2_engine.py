@@ -5,18 +5,16 @@ The one engine of the asynchronous and the blocking transport: routes, connectio
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
-import pycurl
-
-from pushkeep.adapters.http2_dial import Route, direct_route, mapped_route, proxied_route
+from pushkeep.adapters.http2_dial import direct_route, mapped_route, proxied_route
 from pushkeep.adapters.http2_fork import Sockets, generation
 from pushkeep.adapters.http2_handle import Done, Handle
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
+from pushkeep.adapters.http2_pool import Exchange, Pool
 from pushkeep.adapters.http2_reactor import Reactor
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import TransportFailure
@@ -27,189 +25,12 @@ from pushkeep.protocol.vendors import vendor_for
 CLOSED_BEFORE_TURN = TransportFailure("connect", "The transport was closed before the request's turn came.")
 CLOSED = TransportFailure("reset", "The transport was closed.", request_sent=True)
 
-_LATE_SECONDS = 0.05
-"""How long after a time limit we look for what has passed it: libcurl counts in whole milliseconds."""
-
-_CLOSE_SECONDS_MAX = 0.5
-"""How long closing waits for what should take none."""
-
-
-class Exchange:
-    """A request handed to the engine, waiting for its turn or under way."""
-
-    __slots__ = ("_engine", "connect_to", "done", "handle", "pool", "request")
-
-    def __init__(self, engine: Engine, pool: _Pool, request: PushRequest, connect_to: str | None, done: Done) -> None:
-        self._engine = engine
-        self.pool = pool
-        self.request: PushRequest | None = request
-        self.connect_to = connect_to
-        self.done = done
-        self.handle: Handle | None = None
-
-    def cancel(self) -> None:
-        """End it without calling back; nothing happens if it has ended."""
-        self._engine.cancel(self)
-
 
 @lru_cache(maxsize=1024)
-def _known(host: str) -> bool:
-    """Whether everybody knows the push service. Strangers have a pool of their own: libcurl looks names up in 20
-    threads for each pool, and ten names whose servers never answer keep all of them busy."""
+def is_known(host: str) -> bool:
+    """Whether everybody knows the push service. Strangers have a pool and look-ups of their own: names are looked up in
+    so many threads at once, and as many names whose servers never answer keep all of them busy."""
     return vendor_for(host).known
-
-
-class _Pool:
-    """The connections and handles of one route."""
-
-    __slots__ = (
-        "_at_once",
-        "_cancel_timer",
-        "_on_end",
-        "_reactor",
-        "_watched",
-        "active",
-        "closed",
-        "idle",
-        "multi",
-        "route",
-    )
-
-    def __init__(
-        self,
-        route: Route,
-        limits: TransportLimits,
-        reactor: Reactor,
-        on_end: Callable[[_Pool, Exchange, tuple[int, str] | None], None],
-    ) -> None:
-        self.route = route
-        self.idle: list[Handle] = []
-        self.active: dict[pycurl.Curl, Exchange] = {}
-        self.closed = False
-        self._reactor = reactor
-        self._on_end = on_end
-        self._cancel_timer: Callable[[], None] | None = None
-        self._at_once = False
-        self._watched: set[int] = set()
-        self.multi = pycurl.CurlMulti()
-        self.multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, limits.host_connections_max)
-        self.multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, limits.connections_max)
-        self.multi.setopt(pycurl.M_MAXCONNECTS, limits.connections_max)
-        self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self.multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-
-    def add(self, exchange: Exchange, handle: Handle) -> None:
-        exchange.handle = handle
-        self.active[handle.curl] = exchange
-        try:
-            self.multi.add_handle(handle.curl)
-        except BaseException:
-            del self.active[handle.curl]
-            raise
-
-    def remove(self, handle: Handle) -> None:
-        """Take a handle out in mid-exchange. It is not used again: what libcurl left in it is nobody's guess."""
-        self.active.pop(handle.curl, None)
-        self.multi.remove_handle(handle.curl)
-        handle.curl.close()
-
-    def extend(self, seconds: float, total_seconds_max: float) -> None:
-        """Give everything under way so much longer; none of it then has more than ``total_seconds_max`` left."""
-        for exchange in self.active.values():
-            if exchange.handle is not None:
-                exchange.handle.extend(seconds)
-        # libcurl's own timer still goes off at the old time, finds that there is more, and is not set again.
-        self._reactor.call_after(total_seconds_max + _LATE_SECONDS, self._look_at_all)
-
-    def close(self) -> list[Exchange]:
-        """Close every connection; the exchanges that were under way."""
-        cut = list(self.active.values())
-        for exchange in cut:
-            if exchange.handle is not None:
-                self.remove(exchange.handle)
-        self.closed = True
-        if self._cancel_timer is not None:
-            self._cancel_timer()
-        for descriptor in self._watched:
-            self._reactor.forget(descriptor)
-        self._watched.clear()
-        self._close_connections()
-        for handle in self.idle:
-            handle.curl.close()
-        self.idle.clear()
-        return cut
-
-    def _close_connections(self) -> None:
-        # libcurl waits here for the end of every look-up, of which the system's resolver takes up to half a minute for
-        # a name whose servers are silent. Nothing calls us back any more, so another thread may do that.
-        closing = threading.Thread(target=self.multi.close, name="pushkeep-closing", daemon=True)
-        try:
-            closing.start()
-        except RuntimeError:  # the interpreter is ending and starts no thread
-            self.multi.close()
-        else:
-            closing.join(_CLOSE_SECONDS_MAX)
-
-    def _on_socket(self, what: int, descriptor: int, _multi: pycurl.CurlMulti, _data: object) -> None:
-        if self.closed:
-            return
-        if what == pycurl.POLL_REMOVE:
-            self._watched.discard(descriptor)
-            self._reactor.forget(descriptor)
-        else:
-            self._watched.add(descriptor)
-            self._reactor.watch(
-                descriptor, read=bool(what & pycurl.POLL_IN), write=bool(what & pycurl.POLL_OUT), ready=self._ready
-            )
-
-    def _on_timer(self, milliseconds: int) -> None:
-        if self._at_once and milliseconds == 0:
-            return  # as every request of a burst asks
-        self._at_once = False
-        if self._cancel_timer is not None:
-            self._cancel_timer()
-            self._cancel_timer = None
-        if milliseconds >= 0 and not self.closed:
-            self._at_once = milliseconds == 0
-            self._cancel_timer = self._reactor.call_after(milliseconds / 1000, self._time_out)
-
-    def _ready(self, descriptor: int, read: bool, write: bool) -> None:
-        self._act(descriptor, (pycurl.CSELECT_IN if read else 0) | (pycurl.CSELECT_OUT if write else 0))
-
-    def _time_out(self) -> None:
-        self._at_once = False
-        self._cancel_timer = None
-        self._act(pycurl.SOCKET_TIMEOUT, 0)
-
-    def _look_at_all(self) -> None:
-        if not self.closed:
-            self.multi.perform()
-            self._collect()
-
-    def _act(self, descriptor: int, mask: int) -> None:
-        if self.closed:
-            return
-        try:
-            self.multi.socket_action(descriptor, mask)
-        except pycurl.error as error:  # libcurl has lost its way with all of them, and will not say so of each
-            for curl in list(self.active):
-                self._end(curl, (int(error.args[0]), str(error.args[1])))
-            return
-        self._collect()
-
-    def _collect(self) -> None:
-        """Find what has ended."""
-        _, fine, failed = self.multi.info_read()
-        for curl in fine:
-            self._end(curl, None)
-        for curl, code, said in failed:
-            self._end(curl, (code, said))
-
-    def _end(self, curl: pycurl.Curl, error: tuple[int, str] | None) -> None:
-        exchange = self.active.pop(curl, None)
-        if exchange is not None:  # an earlier one's callback may have cancelled it
-            self.multi.remove_handle(curl)
-            self._on_end(self, exchange, error)
 
 
 class Engine:
@@ -245,7 +66,7 @@ class Engine:
         self._reactor = reactor
         self._origin_map = origin_map or OriginMap()
         self._open_route = proxied_route(proxy, ca_file) if proxy is not None else direct_route(ca_file)
-        self._pools: dict[str | bool, _Pool] = {}  # by mapped origin, else by whether the push service is known
+        self._pools: dict[str | bool, Pool] = {}  # by mapped origin, else by whether the push service is known
         self._in_flight = 0
         self._waiting: deque[Exchange] = deque()
         self._closed = False
@@ -290,7 +111,7 @@ class Engine:
             RuntimeError: as :meth:`check` does.
         """
         self.check()
-        exchange = Exchange(self, self._pool_for(request.endpoint), request, connect_to, done)
+        exchange = Exchange(self.cancel, self._pool_for(request.endpoint), request, connect_to, done)
         if self._in_flight < self.limits.in_flight_max:
             self._begin(exchange)
         else:
@@ -299,7 +120,7 @@ class Engine:
 
     def fail(self, request: PushRequest, done: Done, failure: TransportFailure) -> Exchange:
         """As :meth:`start`, for a request that is known to fail before it can be posted."""
-        exchange = Exchange(self, self._pool_for(request.endpoint), request, None, done)
+        exchange = Exchange(self.cancel, self._pool_for(request.endpoint), request, None, done)
 
         def tell() -> None:
             if exchange.request is not None:
@@ -349,13 +170,13 @@ class Engine:
             exchange.done(CLOSED)
         self._tell_idle()
 
-    def _pool_for(self, endpoint: Endpoint) -> _Pool:
+    def _pool_for(self, endpoint: Endpoint) -> Pool:
         entry = self._origin_map.get(endpoint.origin) if self._origin_map else None
-        key = _known(endpoint.host) if entry is None else endpoint.origin
+        key = is_known(endpoint.host) if entry is None else endpoint.origin
         pool = self._pools.get(key)
         if pool is None:
             route = self._open_route if entry is None else mapped_route(entry)
-            pool = self._pools[key] = _Pool(route, self.limits, self._reactor, self._ended)
+            pool = self._pools[key] = Pool(route, self.limits, self._reactor, self._ended)
         return pool
 
     def _begin(self, exchange: Exchange) -> None:
@@ -372,7 +193,7 @@ class Engine:
         self._in_flight += 1
         self.statistics.requests += 1
 
-    def _ended(self, pool: _Pool, exchange: Exchange, error: tuple[int, str] | None) -> None:
+    def _ended(self, pool: Pool, exchange: Exchange, error: tuple[int, str] | None) -> None:
         handle = exchange.handle
         assert handle is not None
         answer = handle.answer(error)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from pushkeep.adapters.http2 import CurlTransport, TransportLimits
+from pushkeep.adapters.http2_resolver import THREADS_MAX
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import PushResponse, TransportFailure
 
@@ -153,4 +155,31 @@ async def test_names_that_are_never_found_hold_up_neither_known_services_nor_clo
                 assert isinstance(failure, TransportFailure)
                 assert failure.kind == "timeout"
             closing_at = loop.time()
+        assert loop.time() - closing_at < LOOK_UP_SECONDS / 2  # the look-ups were not waited for
+
+
+def look_ups() -> int:
+    """Threads that wait for the system's resolver."""
+    return sum(thread.name == "pushkeep-resolver" for thread in threading.enumerate())
+
+
+async def test_with_a_proxy_such_names_hold_up_neither_known_services_nor_the_application() -> None:
+    """Names are then looked up by us: not in the threads that the event loop has for everybody."""
+    limits = TransportLimits(connect_seconds_max=5)
+    loop, before = asyncio.get_running_loop(), look_ups()
+    with name_server():
+        async with CurlTransport(limits=limits, proxy="http://127.0.0.1:1") as transport:
+            strangers = [
+                asyncio.ensure_future(transport.post(request(f"https://stranger-{number % 50}.example/x")))
+                for number in range(100)
+            ]
+            await asyncio.sleep(0)
+            assert await loop.run_in_executor(None, str) == ""
+            got = await transport.post(request("https://fcm.googleapis.com/fcm/send/x"))
+            assert got == TransportFailure("resolve", "The push service's name cannot be resolved.")
+            assert not any(stranger.done() for stranger in strangers)
+            assert THREADS_MAX <= look_ups() - before <= THREADS_MAX + 1  # one of the others' may be about to end
+            assert {await stranger for stranger in strangers} == {got}
+            closing_at = loop.time()
+        await loop.shutdown_default_executor()
         assert loop.time() - closing_at < LOOK_UP_SECONDS / 2  # the look-ups were not waited for

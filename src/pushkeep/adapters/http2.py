@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from pushkeep.adapters.http2_dial import CheckedAddresses, Refused, addresses_of
-from pushkeep.adapters.http2_engine import CLOSED_BEFORE_TURN, Engine
+from pushkeep.adapters.http2_dial import CheckedAddresses, Refused
+from pushkeep.adapters.http2_engine import CLOSED_BEFORE_TURN, Engine, is_known
 from pushkeep.adapters.http2_handle import UNRESOLVED, Done, refused
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
+from pushkeep.adapters.http2_pool import Cancellable
 from pushkeep.adapters.http2_reactor import LoopReactor
+from pushkeep.adapters.http2_resolver import Resolver
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import Answer, TransportFailure
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.request import PushRequest
 
 __all__ = ["CurlTransport", "TransportLimits", "TransportStatistics"]
-
-
-class Cancellable(Protocol):
-    """Something begun that can be given up."""
-
-    def cancel(self) -> object:
-        """End it; nothing happens if it has ended."""
-        ...
 
 
 class CurlTransport:
@@ -64,6 +58,8 @@ class CurlTransport:
             pinned_addresses=pinned_addresses,
         )
         self._addresses = CheckedAddresses(pinned_addresses)
+        self._resolvers = {True: Resolver(), False: Resolver()}  # by whether the push service is known
+        self._looked_up: dict[tuple[str, int], asyncio.Future[list[str] | None]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,6 +149,8 @@ class CurlTransport:
                 await idle
         finally:
             self._engine.close()
+            for resolver in self._resolvers.values():
+                resolver.close()
 
     async def _address(self, endpoint: Endpoint) -> str | TransportFailure:
         """What the proxy is asked for."""
@@ -162,9 +160,35 @@ class CurlTransport:
             if known is not None:
                 return known
             async with asyncio.timeout(self._engine.limits.connect_seconds_max):
-                found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-            return self._addresses.learn(endpoint, addresses_of(found), loop.time())
+                found = await asyncio.shield(self._look_up(endpoint))
+            return UNRESOLVED if found is None else self._addresses.learn(endpoint, found, loop.time())
         except Refused as reason:
             return refused(str(reason))
-        except (OSError, UnicodeError):  # the latter for a name that no name server could be asked for
+        except OSError:
             return UNRESOLVED
+
+    def _look_up(self, endpoint: Endpoint) -> asyncio.Future[list[str] | None]:
+        """The addresses of a name, which is looked up once for all who ask meanwhile.
+
+        Raises:
+            OSError: it cannot be looked up.
+        """
+        name = endpoint.host, endpoint.port
+        running = self._looked_up.get(name)
+        if running is not None:
+            return running
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[str] | None] = loop.create_future()
+
+        def end(found: list[str] | None) -> None:
+            self._looked_up.pop(name, None)
+            if not future.done():
+                future.set_result(found)
+
+        def tell(found: list[str] | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(end, found)
+
+        self._resolvers[is_known(endpoint.host)].look_up(*name, tell)
+        self._looked_up[name] = future
+        return future

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import queue
-import socket
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from pushkeep.adapters.http2_dial import CheckedAddresses, Refused, addresses_of
-from pushkeep.adapters.http2_engine import Engine
+from pushkeep.adapters.http2_dial import CheckedAddresses, Refused
+from pushkeep.adapters.http2_engine import Engine, is_known
 from pushkeep.adapters.http2_handle import UNRESOLVED, Done, refused
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
 from pushkeep.adapters.http2_pool import Exchange
 from pushkeep.adapters.http2_reactor import SelectReactor
+from pushkeep.adapters.http2_resolver import Resolver
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import Answer, TransportFailure
 from pushkeep.protocol.endpoint import Endpoint
@@ -59,6 +58,7 @@ class BlockingTransport:
             pinned_addresses=pinned_addresses,
         )
         self._addresses = CheckedAddresses(pinned_addresses)
+        self._resolvers = {True: Resolver(), False: Resolver()}  # by whether the push service is known
 
     @property
     def statistics(self) -> TransportStatistics:
@@ -115,6 +115,8 @@ class BlockingTransport:
         """Close every connection; what is in flight ends as a reset."""
         self._engine.close()
         self._reactor.close()
+        for resolver in self._resolvers.values():
+            resolver.close()
 
     def _address(self, endpoint: Endpoint) -> str | TransportFailure:
         """What the proxy is asked for."""
@@ -122,34 +124,11 @@ class BlockingTransport:
             known = self._addresses.known(endpoint, self._monotonic())
             if known is not None:
                 return known
-            found = _look_up(endpoint, self._engine.limits.connect_seconds_max)
-            return self._addresses.learn(endpoint, found, self._monotonic())
+            told: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
+            self._resolvers[is_known(endpoint.host)].look_up(endpoint.host, endpoint.port, told.put)
+            found = told.get(timeout=self._engine.limits.connect_seconds_max)
+            return UNRESOLVED if found is None else self._addresses.learn(endpoint, found, self._monotonic())
         except Refused as reason:
             return refused(str(reason))
-        except OSError:
+        except (OSError, queue.Empty):
             return UNRESOLVED
-
-
-def _look_up(endpoint: Endpoint, seconds_max: float) -> Sequence[str]:
-    """The addresses of a name.
-
-    Raises:
-        OSError: there are none, or they were not found in time.
-    """
-    found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            found.put(addresses_of(socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:  # the latter for a name that no name server could be asked for
-            found.put(OSError(str(error)))
-
-    # The system's resolver takes no time limit, so it is left behind when it does not answer.
-    threading.Thread(target=look_up, name="pushkeep-resolver", daemon=True).start()
-    try:
-        result = found.get(timeout=seconds_max)
-    except queue.Empty:
-        raise TimeoutError from None
-    if isinstance(result, OSError):
-        raise result
-    return result

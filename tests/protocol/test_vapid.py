@@ -45,6 +45,7 @@ def test_rfc_8292_example_verifies() -> None:
 
 
 def test_what_we_sign_verifies() -> None:
+    assert isinstance(verify(header(), audience=ORIGIN, now=NOW).expires_at, int)
     claims = verify(header(), audience=ORIGIN, now=NOW)
     assert (claims.audience, claims.contact, claims.public_bytes) == (ORIGIN, "mailto:a@b.org", KEY.public_bytes)
     assert verify(header(contact=None), audience=ORIGIN, now=NOW).contact is None

@@ -285,6 +285,20 @@ async def test_a_fraction_in_exp_is_right_where_mozilla_does_not_matter() -> Non
                 assert await right(own, subscriber, token, ttl="60") == answer
 
 
+async def test_mozilla_refuses_a_fraction_in_exp_without_being_strict() -> None:
+    """autopush-rs reads exp as an unsigned integer; 3600.0 is none either."""
+    async with PushService() as service:
+        own = Sender(service)
+        async with own.client:
+            for vendor, statuses in (("mozilla", (401, 201)), ("fcm", (201, 201))):
+                subscriber = await subscribe(service, vendor)
+                url = subscriber.subscription.endpoint.url
+                for exp, status in zip((int(time.time()) + 3600.0, int(time.time()) + 3600), statuses, strict=True):
+                    token = signed({"aud": origin_of(url), "exp": exp, "sub": CONTACT})
+                    answer = await own.send(subscriber.subscription, b"x", authorization=token)
+                    assert answer.status_code == status, vendor
+
+
 async def test_two_records_are_refused(service: PushService, sender: Sender) -> None:
     subscriber = await subscribe(service)
     body = bytearray(sealed(subscriber.subscription, b"x" * 100))

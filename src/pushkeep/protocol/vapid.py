@@ -31,7 +31,7 @@ class Claims:
 
     Attributes:
         audience: the origin it was made for.
-        expires_at: seconds since the epoch.
+        expires_at: seconds since the epoch; an int unless the token writes it with a fraction or an exponent.
         contact: the ``sub`` claim, or None.
         public_bytes: the key that signed it, 65 octets.
     """
@@ -134,7 +134,7 @@ def verify(header: str, *, audience: str, now: float) -> Claims:
         raise InvalidToken("the token has expired", reason="expired", field="exp")
     if exp > now + TOKEN_LIFETIME_SECONDS_MAX:
         raise InvalidToken("exp is more than 24 hours ahead", reason="expires_too_late", field="exp")
-    return Claims(audience, float(exp), sub, public)
+    return Claims(audience, exp, sub, public)
 
 
 def _checked_claims(token: str, public: bytes) -> Mapping[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from pushkeep.protocol.vapid import Claims
 from pushkeep.pushservice.http.message import Response, json_response, reason_phrase
 from pushkeep.pushservice.personalities.personality import Personality, Taken, limits
 from pushkeep.pushservice.personalities.refusal import Refusal
@@ -86,4 +87,9 @@ def _accept(taken: Taken) -> Response:
     return Response(201, (("location", taken.location), ("ttl", str(taken.ttl))))
 
 
-MOZILLA = Personality("mozilla", _refuse, _accept, *limits("mozilla"))
+def _check_claims(claims: Claims) -> Refusal | None:
+    """autopush-rs reads ``exp`` as an unsigned integer; RFC 7519 would allow a fraction."""
+    return None if isinstance(claims.expires_at, int) else Refusal.MALFORMED_TOKEN
+
+
+MOZILLA = Personality("mozilla", _refuse, _accept, *limits("mozilla"), check_claims=_check_claims)

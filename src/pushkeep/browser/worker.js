@@ -8,12 +8,10 @@ self.PushkeepCore || importScripts('core.js');
 
 const { PushError, within, locked, slot, seen, ensure } = self.PushkeepCore;
 const SUBSCRIBE_MS_MAX = 20_000;
-// Showing must not wait for a slow disk: past this a repeat may sound twice.
-const SEEN_MS_MAX = 1_000;
+// How long a slow disk or icon is waited for: past this a repeat may sound twice.
+const EXTRA_MS_MAX = 1_000;
 // A page that can navigate itself answers at once; one that does not listen gets no second chance.
 const ANSWER_MS_MAX = 400;
-// The number at the icon is an extra: a system that does not answer must not keep the worker running.
-const BADGE_MS_MAX = 1_000;
 
 self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()));
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
@@ -33,36 +31,26 @@ self.addEventListener('message', (event) => {
  * @param {PushEvent} event
  */
 async function received(event) {
-  const message = read(event);
-  const { id, title, options, appBadge } = message;
-  const late = new PushError('timeout', 'IndexedDB is slow.');
-  const repeat = id ? await within(SEEN_MS_MAX, seen(id), late).catch(() => false) : false;
+  const { id, title, options, appBadge } = read(event);
+  const late = new PushError('timeout', 'The system is slow.');
+  const repeat = id ? await within(EXTRA_MS_MAX, seen(id), late).catch(() => false) : false;
   if (repeat) Object.assign(options, { silent: true, renotify: false });
   const shown = self.registration
     .showNotification(title, options)
     .catch(() => self.registration.showNotification(title, { body: options.body, data: options.data }))
     .catch(() => self.registration.showNotification(self.location.host));
-  // The site may have changed the number since the first copy came.
-  const counted = repeat ? undefined : count(appBadge).catch(() => {});
+  // The site may have changed the number since.
+  const counted = repeat || within(EXTRA_MS_MAX, count(appBadge), late).catch(() => {});
   const { body, tag, data } = options;
   await Promise.all([shown, counted, tell({ type: 'received', id, title, body, tag, url: data.pushkeep.url, repeat }).catch(() => {})]);
 }
 
-/**
- * Puts the number at the icon of the installed site where the browser can; 0 takes it away, undefined leaves it alone.
- * @param {number|undefined} number
- */
-async function count(number) {
-  const { navigator } = self;
-  if (number === undefined || !navigator.setAppBadge || !navigator.clearAppBadge) return;
-  const late = new PushError('timeout', 'The system does not take the number.');
-  await within(BADGE_MS_MAX, number ? navigator.setAppBadge(number) : navigator.clearAppBadge(), late);
-}
-
-/** @param {unknown} value @returns {number|undefined} a whole number from 0; Safari also takes its digits */
-function whole(value) {
-  const number = typeof value === 'string' && /^[0-9]{1,16}$/.test(value) ? Number(value) : value;
-  return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
+/** Puts a number at the icon where the browser can; 0 takes it away. @param {any} value */
+async function count(value) {
+  // Safari also takes digits.
+  const number = typeof value === 'string' ? parseInt(value, 10) : value;
+  if (!Number.isSafeInteger(number) || number < 0) return;
+  await (number ? navigator.setAppBadge?.(number) : navigator.clearAppBadge?.());
 }
 
 /** @param {unknown} value @returns {Record<string, any>|null} */
@@ -93,8 +81,8 @@ function read(event) {
   return {
     id,
     title: words(from.title) ?? self.location.host,
-    // Browsers disagree on where it belongs: the payload, the notification, or an event that was parsed already.
-    appBadge: whole(json?.app_badge) ?? whole(from.app_badge) ?? whole(appBadge),
+    // Browsers disagree on where it belongs.
+    appBadge: json?.app_badge ?? from.app_badge ?? appBadge,
     /** @type {NotificationOptions & Record<string, any>} */
     options: {
       body: words(from.body) ?? (words(from.title) ? '' : 'You have a new message.'),

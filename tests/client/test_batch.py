@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from pushkeep import Message, Subscription
-from pushkeep.client.batch import Batch, BatchLimits
+from pushkeep import Message, PushClient, SigningKey, Subscription
+from pushkeep.adapters.clock import SystemClock
+from pushkeep.client.batch import STARTS_MAX, Batch, BatchLimits, Turn
 
+from .conftest import CONTACT
 from .test_send_many import whom
 
 STRANGERS = {"s0", "s2", "s4"}
@@ -78,7 +81,7 @@ class World:
 
     def step(self) -> bool:
         """One thing happens; whether anything could."""
-        moved = self.batch.pump(self.rng.randint(1, 20))
+        moved = self.batch.pump(Turn(lambda: 0.0, self.rng.randint(1, 20)))
         self.check()
         events: list[Callable[[], None]] = []
         if self.flying:
@@ -108,3 +111,52 @@ def test_nothing_is_lost_nothing_stalls_and_every_limit_holds(first: int) -> Non
             # Once after the last thing that happened the batch may find only that its source has ended.
             assert world.step() or world.batch.done, f"seed {seed} stalls"
         assert sorted(world.references) == list(range(world.count)), f"seed {seed}"  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(("message_seconds", "messages"), [(0.0, STARTS_MAX), (1 / 8192, STARTS_MAX), (1 / 1024, 12)])
+def test_a_turn_ends_by_the_clock_where_messages_take_long(message_seconds: float, messages: int) -> None:
+    """Ten milliseconds, and what may pass from one look at the clock to the next."""
+    seconds = 0.0
+    turn = Turn(lambda: seconds)
+    for _ in range(3):
+        turn.begin()
+        done = 1
+        seconds += message_seconds
+        while not turn.ends():
+            done += 1
+            seconds += message_seconds
+        assert done == messages
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_on_a_slow_machine_others_on_the_loop_have_their_turn(asynchronous: bool) -> None:
+    """Every reading of the source takes two milliseconds of a clock that nothing else moves."""
+    seconds, turns, most = 0.0, 0, 0.0
+
+    class Slow(SystemClock):
+        def monotonic(self) -> float:
+            return seconds
+
+    def slow() -> Iterator[Message]:
+        nonlocal seconds
+        for _ in range(64):
+            seconds += 0.002
+            yield Message(whom(), "x" * 5000)  # too large, so that nothing is posted
+
+    async def slow_too() -> AsyncIterator[Message]:
+        for message in slow():
+            yield message
+
+    def other() -> None:
+        nonlocal turns, most, before
+        turns, most, before = turns + 1, max(most, seconds - before), seconds
+        loop.call_soon(other)
+
+    loop, before = asyncio.get_running_loop(), 0.0
+    loop.call_soon(other)
+    async with PushClient(key=SigningKey.generate(), contact=CONTACT, origin_map=[], clock=Slow()) as client:
+        results = [result async for result in client.send_many(slow_too() if asynchronous else slow())]
+        assert all(result.error is not None for result in results)
+        assert len(results) == 64
+    assert turns >= 64 * 0.002 / most
+    assert most <= 0.01 + 4 * 0.002

@@ -12,8 +12,9 @@ from typing import Self
 from pushkeep.adapters.clock import SystemSleeper
 from pushkeep.adapters.http2 import CurlTransport
 from pushkeep.adapters.http2_limits import TransportLimits
-from pushkeep.client.base import LOOK_AHEAD_MAX, STARTS_MAX, MessageFactory, file_name
-from pushkeep.client.batch import Batch, BatchLimits, Cancellable
+from pushkeep.adapters.http2_pool import Cancellable
+from pushkeep.client.base import LOOK_AHEAD_MAX, MessageFactory, file_name
+from pushkeep.client.batch import Batch, BatchLimits, Turn
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
 from pushkeep.domain.origin_map import OriginMap
@@ -242,6 +243,7 @@ class _Sending:
         self._batch: Batch | None = None
         # The caller's messages and padding policy run in it, not in that of whatever request an answer belongs to.
         self._context = contextvars.copy_context()
+        self._turn = Turn(factory.sender.clock.monotonic)
         self._step_due: asyncio.Handle | None = None
         self._wanted: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -306,7 +308,7 @@ class _Sending:
         batch = self._batch
         assert batch is not None
         try:
-            if batch.pump(STARTS_MAX):
+            if batch.pump(self._turn):
                 self.changed()
         except (KeyboardInterrupt, SystemExit):
             raise  # of the event loop itself, which ends with it
@@ -327,8 +329,7 @@ class _Sending:
         """Read an asynchronous source, beside everything else."""
         error: Exception | None = None
         try:
-            source = aiter(messages)
-            read = 0
+            source, turn = aiter(messages), Turn(self._factory.sender.clock.monotonic)
             while True:
                 while not batch.may_read:
                     self._room = asyncio.get_running_loop().create_future()
@@ -338,9 +339,9 @@ class _Sending:
                     return  # the source has made light of being cancelled
                 batch.offer(message)
                 self.changed()
-                read += 1
-                if read % STARTS_MAX == 0:
+                if turn.ends():
                     await asyncio.sleep(0)  # a source that never waits must not keep the loop for itself
+                    turn.begin()
         except StopAsyncIteration:
             pass
         except Exception as raised:

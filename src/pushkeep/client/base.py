@@ -36,10 +36,6 @@ from pushkeep.protocol.vendors import Vendor
 LOOK_AHEAD_MAX = 4096
 """About 6 MB of messages: much more than is in flight, so that one slow push service takes long to hold up others."""
 
-STARTS_MAX = 64
-"""Messages encrypted before answers are looked at again, and before others on the event loop have their turn: about
-8 ms. Going back and forth more often costs: with 16, a message is a tenth dearer."""
-
 _ORIGINS_KEPT_MAX = 1024  # origins come from strangers; there are a dozen of any size
 
 

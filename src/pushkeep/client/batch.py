@@ -16,11 +16,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from pushkeep.adapters.http2_pool import Cancellable
 from pushkeep.app.send import Delivery
 from pushkeep.client.message import Message, SendResult
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.request import PushRequest
+
+STARTS_MAX = 64
+"""Messages encrypted in one turn: about 8 ms. Going back and forth more often costs: with 16, a message is a tenth
+dearer."""
+
+TURN_SECONDS_MAX = 0.01
+"""A turn ends after so long, too: where a message takes ten times as long, on a small board or a shared processor,
+others on the event loop are not to wait ten times as long."""
+
+_STARTS_PER_LOOK = 4
+"""Messages from one look at the clock to the next: rare enough to cost nothing, and on a machine ten times as slow it
+comes three milliseconds late at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +54,39 @@ class BatchLimits:
     look_ahead_max: int
 
 
-class Cancellable(Protocol):
-    """Something begun that can be given up."""
+class Turn:
+    """How long one goes on with messages before answers are looked at again, and before others have their turn.
 
-    def cancel(self) -> object:
-        """Give it up; nothing happens if it has ended."""
-        ...
+    Args:
+        monotonic: seconds that never step back.
+        starts_max: messages in one turn.
+        seconds_max: for how long, where messages take longer than usual.
+    """
+
+    __slots__ = ("_monotonic", "_seconds_max", "_started", "_starts", "_starts_max")
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        starts_max: int = STARTS_MAX,
+        seconds_max: float = TURN_SECONDS_MAX,
+    ) -> None:
+        self._monotonic = monotonic
+        self._starts_max = starts_max
+        self._seconds_max = seconds_max
+        self.begin()
+
+    def begin(self) -> None:
+        """It begins now."""
+        self._starts = 0
+        self._started = self._monotonic()
+
+    def ends(self) -> bool:
+        """Count one more message; whether it was the last of this turn."""
+        self._starts += 1
+        return self._starts >= self._starts_max or (
+            self._starts % _STARTS_PER_LOOK == 0 and self._monotonic() - self._started >= self._seconds_max
+        )
 
 
 class Driver(Protocol):
@@ -153,16 +193,18 @@ class Batch:
         self._outstanding -= 1
         return self.results.popleft()
 
-    def pump(self, starts_max: int) -> bool:
+    def pump(self, turn: Turn) -> bool:
         """Read and start what may be, parked messages first.
 
         Returns:
-            whether ``starts_max`` ended it, and there may be more.
+            whether the end of the turn ended it, and there may be more.
         """
-        for _ in range(starts_max):
+        turn.begin()
+        while True:
             if self.failure is not None or not (self._start_parked() or self._read_one()):
                 return False
-        return True
+            if turn.ends():
+                return True
 
     def offer(self, message: Message) -> None:
         """Take one message in; only while :attr:`may_read`."""

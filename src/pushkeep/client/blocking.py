@@ -15,8 +15,9 @@ from pushkeep.adapters.clock import SystemBlockingSleeper
 from pushkeep.adapters.http2_blocking import BlockingTransport
 from pushkeep.adapters.http2_fork import generation
 from pushkeep.adapters.http2_limits import TransportLimits
-from pushkeep.client.base import LOOK_AHEAD_MAX, STARTS_MAX, MessageFactory, SharedTokens, file_name
-from pushkeep.client.batch import Batch, BatchLimits, Cancellable
+from pushkeep.adapters.http2_pool import Cancellable
+from pushkeep.client.base import LOOK_AHEAD_MAX, MessageFactory, SharedTokens, file_name
+from pushkeep.client.batch import Batch, BatchLimits, Turn
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
 from pushkeep.domain.origin_map import OriginMap
@@ -186,8 +187,9 @@ class _Driver:
         self._order = itertools.count()  # two that are due at one moment must not be compared
 
     def run(self, batch: Batch) -> Iterator[SendResult]:
+        turn = Turn(self._clock.monotonic)
         while not batch.done:
-            more = batch.pump(STARTS_MAX)
+            more = batch.pump(turn)
             self._move(batch, at_once=more or bool(batch.results))
             if batch.failure is not None:
                 raise batch.failure

@@ -174,6 +174,14 @@ def read_file(path: Path, *, field: str) -> bytes:
         raise InvalidInput(f"{field}: cannot read {path}: {error.strerror}.", field=field) from None
 
 
+def complain_of(failed: str, outcome: Outcome) -> None:
+    """What became of a message that was not accepted, for people on standard error, after ``failed``."""
+    said = outcome.explanation.text if outcome.explanation else outcome.verdict.value
+    complain(f"{failed}: {said}")
+    for line in explanation_lines(outcome):
+        complain(line, None)
+
+
 def explanation_lines(outcome: Outcome) -> Iterable[str]:
     """What the push service said besides its sentence, a line for people where there is something."""
     said = outcome.explanation

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from pushkeep.cli.common import EXIT_BY_VERDICT, Exit, complain, err, explanation_lines, print_json
+from pushkeep.cli.common import EXIT_BY_VERDICT, Exit, complain, complain_of, err, print_json
 from pushkeep.client import Message, SendResult, read_subscription
 from pushkeep.client.asynchronous import PushClient
 from pushkeep.errors import InvalidInput
@@ -222,10 +222,7 @@ def _tell(line: Line, outcome: Outcome | None, error: InvalidInput | None, *, as
         if as_json:
             print_json({**about, **outcome.to_dict()})
         elif not outcome.accepted:
-            said = outcome.explanation.text if outcome.explanation else outcome.verdict.value
-            complain(f"Line {line.number}: failed to send to {line.name}: {said}")
-            for detail in explanation_lines(outcome):
-                complain(detail, None)
+            complain_of(f"Line {line.number}: failed to send to {line.name}", outcome)
     elif error is not None:
         if as_json:
             print_json({**about, "error": {"field": error.field, "message": error.message}})

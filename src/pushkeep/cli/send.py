@@ -18,8 +18,8 @@ from pushkeep.cli.common import (
     Exit,
     MapOrigin,
     complain,
+    complain_of,
     example,
-    explanation_lines,
     load,
     print_json,
     print_report,
@@ -257,11 +257,8 @@ def _send_to_recipients(file: Path, message: Message, open_client: Callable[[], 
 def _report(name: str, outcome: Outcome) -> None:
     if outcome.accepted:
         say(f"Accepted for {name} in {outcome.duration_ms:.0f} ms.", "green")
-        return
-    said = outcome.explanation.text if outcome.explanation else outcome.verdict.value
-    complain(f"Failed to send to {name}: {said}")
-    for line in explanation_lines(outcome):
-        complain(line, None)
+    else:
+        complain_of(f"Failed to send to {name}", outcome)
 
 
 def _send_to_stored(

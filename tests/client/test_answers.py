@@ -15,24 +15,12 @@ from pushkeep.adapters.http2 import TransportLimits
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.vapid import verify
 from tests.protocol.vectors import AS_PRIVATE, AUTH, BODY, PLAINTEXT, SALT, UA_PRIVATE, UA_PUBLIC
+from tests.store.doubles import FakeClock
 from tests.transport.servers import ORIGIN, Authority, Seen, answer, answer2, http1, http2
 
 from .conftest import CONTACT
 
 WHOM = Subscription(Endpoint.parse(f"{ORIGIN}/wpush/token"), UA_PUBLIC, AUTH)
-
-
-class SteppingClock:
-    """A clock that is moved by hand."""
-
-    def __init__(self, now: float) -> None:
-        self.seconds = now
-
-    def now(self) -> float:
-        return self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class KnownEntropy:
@@ -165,17 +153,17 @@ async def test_salt_and_key_are_new_for_each_message(authority: Authority) -> No
 
 
 async def test_a_token_is_kept_for_its_half_life_and_then_made_anew(authority: Authority) -> None:
-    key, clock = SigningKey.generate(), SteppingClock(1_800_000_000.0)
+    key, clock = SigningKey.generate(), FakeClock(1_800_000_000.0)
     async with (
         http2(answer2(), authority.server_context(alpn=("h2",))) as server,
         PushClient(key=key, contact=CONTACT, origin_map=[server.entry(authority.file)], clock=clock) as client,
     ):
         for hours in (0, 5, 7):
-            clock.seconds = 1_800_000_000.0 + hours * 3600
+            clock.time = 1_800_000_000.0 + hours * 3600
             await client.send(WHOM)
             token = server.requests[-1].header("authorization")
             assert token is not None
-            claims = verify(token, audience=ORIGIN, now=clock.seconds)
+            claims = verify(token, audience=ORIGIN, now=clock.time)
             assert claims.contact == CONTACT
             assert claims.public_bytes == key.public_bytes
     tokens = [seen.header("authorization") for seen in server.requests]

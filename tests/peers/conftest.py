@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from pushkeep import PushClient, SigningKey
+from pushkeep import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
+from tests.client.conftest import CONTACT, client, service
 
-CONTACT = "mailto:ops@example.org"
+__all__ = ["CONTACT", "client", "service"]  # the last two are fixtures
+
 SECONDS = 5
 """Bound on waits for a message that is on its way; it takes milliseconds."""
 
@@ -23,18 +23,6 @@ def key() -> SigningKey:
 def raw_key(key: SigningKey) -> str:
     """The private key as web-push and py_vapid write it."""
     return key.to_raw()
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[PushService]:
-    async with PushService() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(service: PushService, key: SigningKey) -> AsyncIterator[PushClient]:
-    async with PushClient(key=key, contact=CONTACT, origin_map=service.origin_map_entries()) as opened:
-        yield opened
 
 
 VENDORS = ("mozilla", "fcm", "apple", "wns", "unifiedpush")

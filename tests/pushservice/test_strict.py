@@ -44,13 +44,6 @@ async def service() -> AsyncIterator[PushService]:
         yield running
 
 
-@pytest.fixture
-async def sender(service: PushService) -> AsyncIterator[Sender]:
-    made = Sender(service)
-    async with made.client:
-        yield made
-
-
 @dataclass
 class Case:
     """How a right request is spoiled. ``claims`` go into the token; a header of None is left out."""

@@ -1,21 +1,5 @@
-from __future__ import annotations
+"""The push service and the sender that its own tests use."""
 
-from collections.abc import AsyncIterator
+from tests.pushservice.conftest import sender, service
 
-import pytest
-
-from pushkeep.pushservice import PushService
-from tests.pushservice.helpers import Sender
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[PushService]:
-    async with PushService() as running:
-        yield running
-
-
-@pytest.fixture
-async def sender(service: PushService) -> AsyncIterator[Sender]:
-    made = Sender(service)
-    async with made.client:
-        yield made
+__all__ = ["sender", "service"]

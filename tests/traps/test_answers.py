@@ -22,9 +22,10 @@ from pushkeep.protocol.vendors import VENDORS
 from pushkeep.pushservice import PushService
 from tests.app.conftest import World
 from tests.app.conftest import answer as scripted
+from tests.store.doubles import FakeClock, FakeSleeper
 from tests.transport.servers import Seen, Server, answer, http1
 
-from .conftest import CONTACT, MOZILLA, SECONDS, UA, Clock, Sleeper, header, led_to
+from .conftest import CONTACT, MOZILLA, SECONDS, UA, header, led_to
 
 VENDOR_NAMES = ("mozilla", "fcm", "apple", "wns", "unifiedpush")
 every_vendor = pytest.mark.parametrize("vendor", VENDOR_NAMES)
@@ -121,7 +122,7 @@ async def test_trap_17_our_own_bad_token_is_our_fault_and_ends_nobody(
     service: PushService, key: SigningKey, vendor: str
 ) -> None:
     subscriber = await service.subscribe(key.public_bytes, vendor=vendor)
-    wrong = Clock(Clock().seconds + 300 * 365 * 86_400)  # its tokens are valid in some hundred years
+    wrong = FakeClock(FakeClock().time + 300 * 365 * 86_400)  # its tokens are valid in some hundred years
     entries = service.origin_map_entries()
     async with PushClient(key=key, contact=CONTACT, origin_map=entries, clock=wrong) as client:
         outcome = await client.send(subscriber.subscription, "x")
@@ -187,8 +188,8 @@ async def test_trap_19_retries_are_bounded_jittered_and_take_the_services_word(k
     async def in_turn(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await answers[len(server.requests) - 1](seen, writer)
 
-    clock = Clock()
-    sleeper = Sleeper(clock)
+    clock = FakeClock()
+    sleeper = FakeSleeper(clock)
     async with (
         http1(in_turn, None) as server,
         PushClient(key=key, contact=CONTACT, origin_map=led_to(server), clock=clock, sleeper=sleeper) as client,
@@ -207,8 +208,8 @@ async def test_trap_19_retries_are_bounded_jittered_and_take_the_services_word(k
 
 @pytest.mark.parametrize("status", ["503 Busy", "429 Slow"])
 async def test_trap_19_neither_attempts_nor_time_are_without_end(key: SigningKey, status: str) -> None:
-    clock = Clock()
-    sleeper = Sleeper(clock)
+    clock = FakeClock()
+    sleeper = FakeSleeper(clock)
     async with (
         http1(answer(status), None) as server,
         PushClient(key=key, contact=CONTACT, origin_map=led_to(server), clock=clock, sleeper=sleeper) as client,
@@ -224,7 +225,7 @@ async def test_trap_19_neither_attempts_nor_time_are_without_end(key: SigningKey
 
 
 def test_trap_19_a_date_in_the_past_is_no_negative_wait() -> None:
-    assert parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", Clock().now()) == 0
+    assert parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", FakeClock().now()) == 0
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "1e3", "Sun, 99 Nov 2094 08:49:37 GMT", "Mon", "²"])

@@ -11,13 +11,14 @@ from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.protocol.vapid import parse_authorization, verify
+from tests.store.doubles import FakeClock, FakeSleeper
 from tests.transport.servers import Seen, Server, answer, http1
 
-from .conftest import CONTACT, ORIGINS, UA, Clock, Sleeper, header, led_to
+from .conftest import CONTACT, ORIGINS, UA, header, led_to
 
 
 async def test_trap_01_claims_are_never_shared_between_services(wire: Server, key: SigningKey) -> None:
-    clock = Clock()
+    clock = FakeClock()
     async with PushClient(key=key, contact=CONTACT, origin_map=led_to(wire), clock=clock) as client:
         for origin in (*ORIGINS, *reversed(ORIGINS)):
             await client.send(UA.to_dict(f"{origin}/x"), "x")
@@ -86,20 +87,20 @@ def test_trap_03_there_is_no_placeholder_to_forget(key: SigningKey) -> None:
 async def test_trap_04_a_token_lives_half_a_day_and_is_renewed_long_before_its_end(
     wire: Server, key: SigningKey
 ) -> None:
-    clock, start = Clock(), 1_800_000_000.0
+    clock, start = FakeClock(), 1_800_000_000.0
     async with PushClient(key=key, contact=CONTACT, origin_map=led_to(wire), clock=clock) as client:
         for minutes in range(0, 48 * 60, 97):
-            clock.seconds = start + minutes * 60
+            clock.time = start + minutes * 60
             await client.send(UA.to_dict(f"{ORIGINS[0]}/x"), "x")
             claims = verify(header(wire.requests[-1], "authorization"), audience=ORIGINS[0], now=clock.now())
             assert 6 * 3600 < claims.expires_at - clock.now() <= 12 * 3600
 
 
 async def test_trap_04_every_attempt_has_the_token_of_its_own_moment(key: SigningKey) -> None:
-    clock, start = Clock(), 1_800_000_000.0
+    clock, start = FakeClock(), 1_800_000_000.0
 
     async def busy_for_seven_hours(seen: Seen, writer: object) -> None:
-        clock.seconds = start + 7 * 3600
+        clock.time = start + 7 * 3600
         await (answer("503 Busy") if len(server.requests) == 1 else answer())(seen, writer)  # type: ignore[arg-type]
 
     async with (
@@ -109,7 +110,7 @@ async def test_trap_04_every_attempt_has_the_token_of_its_own_moment(key: Signin
             contact=CONTACT,
             origin_map=led_to(server),
             clock=clock,
-            sleeper=Sleeper(clock),
+            sleeper=FakeSleeper(clock),
             retry=RetryPolicy(),
         ) as client,
     ):

@@ -113,8 +113,10 @@ async def notify(
     recipients, missing = await _resolve(services, project, target, min(recipients_max, RECIPIENTS_MAX))
     _check_size(payload, {recipient.record.vendor for recipient in recipients})
     keys = {key.id: signing_key or key.key for key in await services.store.signing_keys(project)}
-    sending = _Sending(services, project, payload, options, keys, own_keys=signing_key is None)
-    results = await sending.send_all(recipients)
+    deliverer = Deliverer(
+        services, project, payload, options, keys, own_keys=signing_key is None, in_flight_max=IN_FLIGHT_MAX
+    )
+    results = await _Sending(services, project, keys, deliverer).send_all(recipients)
     return NotificationResult(notification_id, (*results, *missing))
 
 
@@ -166,22 +168,11 @@ def _nobody(*, public_id: str | None = None, external_id: str | None = None, ski
 class _Sending:
     """One notification on its way: sends to each recipient, then writes down what changed in one transaction."""
 
-    def __init__(
-        self,
-        services: Services,
-        project: Project,
-        payload: bytes | None,
-        options: PushOptions,
-        keys: dict[int, SigningKey],
-        *,
-        own_keys: bool,
-    ) -> None:
+    def __init__(self, services: Services, project: Project, keys: dict[int, SigningKey], deliverer: Deliverer) -> None:
         self._services = services
         self._project = project
         self._keys = keys
-        self._deliverer = Deliverer(
-            services, project, payload, options, keys, own_keys=own_keys, in_flight_max=IN_FLIGHT_MAX
-        )
+        self._deliverer = deliverer
         self._updates: list[ResultUpdate] = []
         self._gone: list[tuple[SubscriptionRecord, ResultUpdate]] = []
 

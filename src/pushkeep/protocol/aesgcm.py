@@ -14,7 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pushkeep.errors import InvalidInput, PayloadTooLarge, Undecryptable
+from pushkeep.errors import InvalidInput, Undecryptable
+from pushkeep.protocol.ece import SALT_BYTES, check_sealable
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
 from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
 
@@ -28,7 +29,6 @@ HEADER_CHARACTERS_MAX = 1024
 """Ours have at most 190; the rest is room for key ids and parameters of others."""
 
 _RECORD_SIZE_DEFAULT = 4096
-_SALT_BYTES = 16
 _LENGTH_BYTES = 2
 _AUTH_INFO = b"Content-Encoding: auth\x00\x01"
 _CEK_INFO = b"Content-Encoding: aesgcm\x00"
@@ -63,20 +63,14 @@ def seal_legacy(
         PayloadTooLarge: plaintext and padding exceed 4,077 octets; says by how many.
         InvalidInput: a key or salt of another length, a point off the curve, or nothing at all to encrypt.
     """
-    excess = len(plaintext) + padding - LEGACY_PLAINTEXT_BYTES_MAX
-    if excess > 0:
-        raise PayloadTooLarge(
-            f"payload is {excess} octets too large: {len(plaintext)} octets with {padding} of padding, and one "
-            f"message in the encoding aesgcm holds {LEGACY_PLAINTEXT_BYTES_MAX}.",
-            excess_bytes=excess,
-        )
-    if padding < 0 or (not plaintext and not padding):
-        raise InvalidInput(
-            "payload is empty: send a message without payload, or pad it by at least one octet.",
-            field="payload",
-        )
-    if len(salt) != _SALT_BYTES or len(auth) != 16:
-        raise InvalidInput("salt and auth must be 16 octets each.", field="salt" if len(salt) != 16 else "auth")
+    check_sealable(
+        plaintext,
+        padding,
+        salt=salt,
+        auth=auth,
+        bytes_max=LEGACY_PLAINTEXT_BYTES_MAX,
+        holder="one message in the encoding aesgcm",
+    )
     as_public = encode_point(as_private.public_key())
     secret = as_private.exchange(ec.ECDH(), decode_point(ua_public, field="keys.p256dh"))
     key, nonce = derive_legacy(secret, auth=auth, ua_public=ua_public, as_public=as_public, salt=salt)
@@ -154,7 +148,7 @@ def parse_encryption_header(value: str) -> tuple[bytes, int]:
     Raises:
         InvalidInput: not exactly one salt of 16 octets, or a record size that is no number from 3.
     """
-    salt = b64_decode(_only(value, "salt", "Encryption"), field="salt", length=_SALT_BYTES)
+    salt = b64_decode(_only(value, "salt", "Encryption"), field="salt", length=SALT_BYTES)
     size = next(header_parameters(value, "rs"), str(_RECORD_SIZE_DEFAULT))
     if not size.isascii() or not size.isdigit() or len(size) > 10 or int(size) <= _LENGTH_BYTES:
         raise InvalidInput("Encryption header's rs must be a number from 3.", field="Encryption")

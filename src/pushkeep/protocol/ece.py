@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pushkeep.errors import InvalidInput, PayloadTooLarge, Undecryptable
 from pushkeep.protocol.keys import POINT_BYTES, decode_point, encode_point
+from pushkeep.protocol.subscription import AUTH_BYTES
 
 BODY_BYTES_MAX = 4096
 """What every push service must take (RFC 8030 section 7.2)."""
@@ -24,6 +25,8 @@ OVERHEAD_BYTES = HEADER_BYTES + 1 + 16
 """Header, delimiter and tag: what encryption adds to the plaintext."""
 PLAINTEXT_BYTES_MAX = BODY_BYTES_MAX - OVERHEAD_BYTES
 """3,993 octets of plaintext with padding fill a 4,096-octet body."""
+SALT_BYTES = 16
+"""Of every message (RFC 8188 section 2.1)."""
 RECORD_SIZE = 4096
 """The ``rs`` we write: must exceed the record's 4,010 octets at most, and is what everybody writes."""
 RECORD_SIZE_MIN = 18
@@ -65,25 +68,35 @@ def seal(
         InvalidInput: a key or salt of another length, a point off the curve, or nothing at all to encrypt:
             Chromium drops a 103-octet body, so an empty message is sent without one.
     """
+    check_sealable(plaintext, padding, salt=salt, auth=auth, bytes_max=PLAINTEXT_BYTES_MAX, holder="one message")
+    as_public = encode_point(as_private.public_key())
+    secret = as_private.exchange(ec.ECDH(), decode_point(ua_public, field="keys.p256dh"))
+    key, nonce = derive(secret, auth=auth, ua_public=ua_public, as_public=as_public, salt=salt)
+    record = AESGCM(key).encrypt(nonce, b"".join((plaintext, _LAST_RECORD, bytes(padding))), None)
+    return b"".join((salt, _HEADER, as_public, record))
+
+
+def check_sealable(plaintext: bytes, padding: int, *, salt: bytes, auth: bytes, bytes_max: int, holder: str) -> None:
+    """Refuse what neither encoding seals; ``holder`` is what holds at most ``bytes_max``, in words.
+
+    Raises:
+        PayloadTooLarge: plaintext and padding exceed ``bytes_max``; says by how many.
+        InvalidInput: nothing at all to encrypt, negative padding, or a salt or secret that is not 16 octets.
+    """
     size = len(plaintext) + padding
-    if size > PLAINTEXT_BYTES_MAX:
+    if size > bytes_max:
         raise PayloadTooLarge(
-            f"payload is {size - PLAINTEXT_BYTES_MAX} octets too large: {len(plaintext)} octets with {padding} of "
-            f"padding, and one message holds {PLAINTEXT_BYTES_MAX}.",
-            excess_bytes=size - PLAINTEXT_BYTES_MAX,
+            f"payload is {size - bytes_max} octets too large: {len(plaintext)} octets with {padding} of padding, and "
+            f"{holder} holds {bytes_max}.",
+            excess_bytes=size - bytes_max,
         )
     if size == 0 or padding < 0:
         raise InvalidInput(
             "payload is empty: send a message without payload, or pad it by at least one octet.",
             field="payload",
         )
-    if len(salt) != 16 or len(auth) != 16:
-        raise InvalidInput("salt and auth must be 16 octets each.", field="salt" if len(salt) != 16 else "auth")
-    as_public = encode_point(as_private.public_key())
-    secret = as_private.exchange(ec.ECDH(), decode_point(ua_public, field="keys.p256dh"))
-    key, nonce = derive(secret, auth=auth, ua_public=ua_public, as_public=as_public, salt=salt)
-    record = AESGCM(key).encrypt(nonce, b"".join((plaintext, _LAST_RECORD, bytes(padding))), None)
-    return b"".join((salt, _HEADER, as_public, record))
+    if len(salt) != SALT_BYTES or len(auth) != AUTH_BYTES:
+        raise InvalidInput("salt and auth must be 16 octets each.", field="auth" if len(salt) == SALT_BYTES else "salt")
 
 
 def open_sealed(body: bytes, *, ua_private: ec.EllipticCurvePrivateKey, auth: bytes) -> bytes:

@@ -9,12 +9,12 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from pushkeep.adapters.http2_dial import CheckedAddresses, Refused
-from pushkeep.adapters.http2_engine import CLOSED_BEFORE_TURN, Engine, is_known
+from pushkeep.adapters.http2_engine import CLOSED_BEFORE_TURN, Engine
 from pushkeep.adapters.http2_handle import UNRESOLVED, Done, refused
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
 from pushkeep.adapters.http2_pool import Cancellable
 from pushkeep.adapters.http2_reactor import LoopReactor
-from pushkeep.adapters.http2_resolver import Resolver
+from pushkeep.adapters.http2_resolver import Resolvers
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import Answer, TransportFailure
 from pushkeep.protocol.endpoint import Endpoint
@@ -58,7 +58,7 @@ class CurlTransport:
             pinned_addresses=pinned_addresses,
         )
         self._addresses = CheckedAddresses(pinned_addresses)
-        self._resolvers = {True: Resolver(), False: Resolver()}  # by whether the push service is known
+        self._resolvers = Resolvers()
         self._looked_up: dict[tuple[str, int], asyncio.Future[list[str] | None]] = {}
 
     async def __aenter__(self) -> Self:
@@ -149,8 +149,7 @@ class CurlTransport:
                 await idle
         finally:
             self._engine.close()
-            for resolver in self._resolvers.values():
-                resolver.close()
+            self._resolvers.close()
 
     async def _address(self, endpoint: Endpoint) -> str | TransportFailure:
         """What the proxy is asked for."""
@@ -189,6 +188,6 @@ class CurlTransport:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(end, found)
 
-        self._resolvers[is_known(endpoint.host)].look_up(*name, tell)
+        self._resolvers.look_up(endpoint, tell)
         self._looked_up[name] = future
         return future

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from pushkeep.adapters.http2_dial import CheckedAddresses, Refused
-from pushkeep.adapters.http2_engine import Engine, is_known
+from pushkeep.adapters.http2_engine import Engine
 from pushkeep.adapters.http2_handle import UNRESOLVED, Done, refused
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
 from pushkeep.adapters.http2_pool import Exchange
 from pushkeep.adapters.http2_reactor import SelectReactor
-from pushkeep.adapters.http2_resolver import Resolver
+from pushkeep.adapters.http2_resolver import Resolvers
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import Answer, TransportFailure
 from pushkeep.protocol.endpoint import Endpoint
@@ -58,7 +58,7 @@ class BlockingTransport:
             pinned_addresses=pinned_addresses,
         )
         self._addresses = CheckedAddresses(pinned_addresses)
-        self._resolvers = {True: Resolver(), False: Resolver()}  # by whether the push service is known
+        self._resolvers = Resolvers()
 
     @property
     def statistics(self) -> TransportStatistics:
@@ -115,8 +115,7 @@ class BlockingTransport:
         """Close every connection; what is in flight ends as a reset."""
         self._engine.close()
         self._reactor.close()
-        for resolver in self._resolvers.values():
-            resolver.close()
+        self._resolvers.close()
 
     def _address(self, endpoint: Endpoint) -> str | TransportFailure:
         """What the proxy is asked for."""
@@ -125,7 +124,7 @@ class BlockingTransport:
             if known is not None:
                 return known
             told: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
-            self._resolvers[is_known(endpoint.host)].look_up(endpoint.host, endpoint.port, told.put)
+            self._resolvers.look_up(endpoint, told.put)
             found = told.get(timeout=self._engine.limits.connect_seconds_max)
             return UNRESOLVED if found is None else self._addresses.learn(endpoint, found, self._monotonic())
         except Refused as reason:

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from pushkeep.adapters.http2_fork import Sockets
 from pushkeep.domain.origin_map import MappedOrigin
 from pushkeep.errors import ConfigurationError
 from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.vendors import vendor_for
 
 Rule = Callable[[str, int], str | None]
 """Takes the address and port about to be dialled; returns why not, or None when it may be."""
@@ -199,6 +201,13 @@ class CheckedAddresses:
         if not allowed:
             raise Refused(next((reason for reason in reasons if reason), "no address"))
         return _join(allowed[0], endpoint.port)
+
+
+@lru_cache(maxsize=1024)
+def is_known(host: str) -> bool:
+    """Whether everybody knows the push service. Strangers have a pool and look-ups of their own: names are looked up in
+    so many threads at once, and as many names whose servers never answer keep all of them busy."""
+    return vendor_for(host).known
 
 
 def addresses_of(found: Sequence[tuple[object, object, object, object, tuple[object, ...]]]) -> list[str]:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
 
-from pushkeep.adapters.http2_dial import direct_route, mapped_route, proxied_route
+from pushkeep.adapters.http2_dial import direct_route, is_known, mapped_route, proxied_route
 from pushkeep.adapters.http2_fork import Sockets, generation
 from pushkeep.adapters.http2_handle import Done, Handle
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
@@ -20,17 +19,9 @@ from pushkeep.domain.origin_map import OriginMap
 from pushkeep.protocol.answer import TransportFailure
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.request import PushRequest
-from pushkeep.protocol.vendors import vendor_for
 
 CLOSED_BEFORE_TURN = TransportFailure("connect", "The transport was closed before the request's turn came.")
 CLOSED = TransportFailure("reset", "The transport was closed.", request_sent=True)
-
-
-@lru_cache(maxsize=1024)
-def is_known(host: str) -> bool:
-    """Whether everybody knows the push service. Strangers have a pool and look-ups of their own: names are looked up in
-    so many threads at once, and as many names whose servers never answer keep all of them busy."""
-    return vendor_for(host).known
 
 
 class Engine:

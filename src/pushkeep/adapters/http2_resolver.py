@@ -11,7 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from pushkeep.adapters.http2_dial import addresses_of
+from pushkeep.adapters.http2_dial import addresses_of, is_known
+from pushkeep.protocol.endpoint import Endpoint
 
 THREADS_MAX = 20
 """Names looked up at once: as many as libcurl looks up where there is no proxy."""
@@ -65,6 +66,25 @@ class Resolver:
                     return
                 host, port, found = self._asked.popleft()
             found(_addresses(host, port))
+
+
+class Resolvers:
+    """A resolver for known push services and one for strangers', so that names that no server ever answers for hold
+    up nobody but other strangers.
+    """
+
+    def __init__(self) -> None:
+        self._known, self._strangers = Resolver(), Resolver()
+
+    def look_up(self, endpoint: Endpoint, found: Found) -> None:
+        """As :meth:`Resolver.look_up`, of the endpoint's host."""
+        resolver = self._known if is_known(endpoint.host) else self._strangers
+        resolver.look_up(endpoint.host, endpoint.port, found)
+
+    def close(self) -> None:
+        """Look up nothing more of what was asked."""
+        self._known.close()
+        self._strangers.close()
 
 
 def _addresses(host: str, port: int) -> list[str] | None:

@@ -97,7 +97,7 @@ def test_the_newest_revision_is_the_one_named() -> None:
 
 
 def test_every_table_belongs_to_a_project() -> None:
-    apart = {"installation", "projects"}
+    apart = {"installation", "projects", "origin_rests", "circuits", "workers"}  # the last three are not about people
     for name, table in metadata.tables.items():
         if name not in apart:
             assert "project_id" in table.c, name
@@ -110,7 +110,7 @@ def test_ids_count_up_for_ever(engine: Engine) -> None:
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
     statements = {row.name: row.sql for row in rows}
     for name, table in metadata.tables.items():
-        if name != "installation":
+        if "id" in table.c and name != "installation":
             assert "AUTOINCREMENT" in statements[name], name
             assert table.c.id.primary_key
 

@@ -12,10 +12,10 @@ from pushkeep.adapters.http2_dial import CheckedAddresses, Refused
 from pushkeep.adapters.http2_engine import CLOSED_BEFORE_TURN, Engine
 from pushkeep.adapters.http2_handle import UNRESOLVED, Done, refused
 from pushkeep.adapters.http2_limits import TransportLimits, TransportStatistics
-from pushkeep.adapters.http2_pool import Cancellable
 from pushkeep.adapters.http2_reactor import LoopReactor
 from pushkeep.adapters.http2_resolver import Resolvers
 from pushkeep.domain.origin_map import OriginMap
+from pushkeep.ports import Cancellable
 from pushkeep.protocol.answer import Answer, TransportFailure
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.request import PushRequest

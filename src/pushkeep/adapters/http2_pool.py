@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import pycurl
 
@@ -25,14 +24,6 @@ _LATE_SECONDS = 0.05
 
 _CLOSE_SECONDS_MAX = 0.5
 """How long closing waits for what should take none."""
-
-
-class Cancellable(Protocol):
-    """Something begun that can be given up."""
-
-    def cancel(self) -> object:
-        """Give it up; nothing happens if it has ended."""
-        ...
 
 
 class Exchange:

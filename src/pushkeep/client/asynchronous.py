@@ -12,14 +12,13 @@ from typing import Self
 from pushkeep.adapters.clock import SystemSleeper
 from pushkeep.adapters.http2 import CurlTransport
 from pushkeep.adapters.http2_limits import TransportLimits
-from pushkeep.adapters.http2_pool import Cancellable
 from pushkeep.client.base import LOOK_AHEAD_MAX, MessageFactory, file_name
 from pushkeep.client.batch import Batch, BatchLimits, Turn
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.domain.retry import RetryPolicy
-from pushkeep.ports import Clock, Entropy, Sleeper
+from pushkeep.ports import Cancellable, Clock, Entropy, Sleeper
 from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.padding import PaddingPolicy, no_padding

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from pushkeep.adapters.http2_pool import Cancellable
 from pushkeep.app.send import Delivery
 from pushkeep.client.message import Message, SendResult
 from pushkeep.errors import InvalidInput
+from pushkeep.ports import Cancellable
 from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.request import PushRequest
 

@@ -15,14 +15,13 @@ from pushkeep.adapters.clock import SystemBlockingSleeper
 from pushkeep.adapters.http2_blocking import BlockingTransport
 from pushkeep.adapters.http2_fork import generation
 from pushkeep.adapters.http2_limits import TransportLimits
-from pushkeep.adapters.http2_pool import Cancellable
 from pushkeep.client.base import LOOK_AHEAD_MAX, MessageFactory, SharedTokens, file_name
 from pushkeep.client.batch import Batch, BatchLimits, Turn
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.domain.retry import RetryPolicy
-from pushkeep.ports import BlockingSleeper, Clock, Entropy
+from pushkeep.ports import BlockingSleeper, Cancellable, Clock, Entropy
 from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.padding import PaddingPolicy, no_padding

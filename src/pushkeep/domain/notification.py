@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.subscription import check_external_id
+from pushkeep.domain.tag import check_tag
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.payload import (
     APP_BADGE_MAX,
@@ -212,22 +213,39 @@ def compile_payload(content: Content, *, notification_id: str, site_url: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom a notification is for: exactly one of three.
+    """Whom a notification is for: exactly one of these.
 
     Attributes:
-        kind: everyone with an active subscription, contacts by external id, or subscriptions by either id.
+        kind: everyone with an active subscription, the contacts with a tag, contacts by external id, subscriptions
+            by either id, or those whom an earlier notification failed to reach.
         contacts: for ``contacts``.
         subscriptions: for ``subscriptions``.
+        tag: for ``tag``.
     """
 
-    kind: Literal["all", "contacts", "subscriptions"]
+    kind: Literal["all", "tag", "contacts", "subscriptions", "retry"]
     contacts: tuple[str, ...] = ()
     subscriptions: tuple[AnyId, ...] = field(default=())
+    tag: str | None = None
 
     @classmethod
     def everyone(cls) -> Target:
         """Every active subscription of the project."""
         return cls("all")
+
+    @classmethod
+    def to_tag(cls, tag: object) -> Target:
+        """Every active subscription of the contacts with this tag.
+
+        Raises:
+            InvalidInput: not a tag.
+        """
+        return cls("tag", tag=check_tag(tag))
+
+    @classmethod
+    def to_failed(cls) -> Target:
+        """Whom the notification that is repeated did not reach."""
+        return cls("retry")
 
     @classmethod
     def to_contacts(cls, external_ids: object) -> Target:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -24,6 +25,8 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+
+from pushkeep.domain.shard import Kind
 
 metadata = MetaData(
     naming_convention={
@@ -129,6 +132,7 @@ subscriptions = Table(
     Column("last_accepted_at", Double),
     Column("consecutive_failures", Integer, nullable=False, server_default=text("0")),
     Column("suspect_days", Text, nullable=False, server_default=text("''")),  # epoch days, separated by blanks
+    Column("abilities", Text, nullable=False, server_default=text("''")),  # what its worker can do, e.g. deflate
     Column("version", Integer, nullable=False, server_default=text("1")),
     UniqueConstraint("project_id", "endpoint_hash", "signing_key_id"),
     UniqueConstraint("project_id", "short_id"),
@@ -137,3 +141,163 @@ subscriptions = Table(
     Index("ix_subscriptions_contact", "contact_id", "state"),
     sqlite_autoincrement=True,
 )
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+contact_tags = Table(
+    "contact_tags",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("contact_id", _Id, ForeignKey("contacts.id"), primary_key=True),
+    Column("tag_id", _Id, ForeignKey("tags.id"), primary_key=True),
+    Index("ix_contact_tags_tag", "tag_id", "contact_id"),
+    sqlite_with_rowid=False,
+)
+
+push_services = Table(
+    "push_services",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), primary_key=True),
+    Column("origin", Text, primary_key=True),
+    Column("vendor", String(16), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Every push service that a project has had a subscription at: whose limits a message to everybody must keep."""
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("public_id", Uuid, nullable=False, unique=True),
+    Column("content", LargeBinary, nullable=False),  # sealed: what was asked
+    Column("payload", LargeBinary),  # sealed: what is encrypted for every recipient
+    Column("token_offset", Integer),
+    Column("compress", Boolean, nullable=False),
+    Column("ttl", BigInteger, nullable=False),
+    Column("urgency", String(16)),
+    Column("topic", String(32)),
+    Column("priority", Integer, nullable=False),
+    Column("target_kind", String(16), nullable=False),
+    Column("tag_id", _Id, ForeignKey("tags.id")),  # of an audience by tag
+    Column("retry_of", _Id, ForeignKey("notifications.id")),
+    Column("state", String(16), nullable=False),
+    Column("paused_at", Double),
+    Column("accepted_at", Double, nullable=False),
+    Column("send_at", Double, nullable=False),
+    Column("deadline", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("high_water", BigInteger, nullable=False),  # the highest subscription id at acceptance
+    Column("plan_cursor", BigInteger, nullable=False, server_default=text("0")),
+    Column("keeps_outcomes", Boolean, nullable=False),
+    Column("idempotency_key", Text),
+    Column("request_hash", LargeBinary(16), nullable=False),
+    Column("last_leased_at", Double, nullable=False, server_default=text("0")),
+    UniqueConstraint("project_id", "idempotency_key"),
+    Index("ix_notifications_project", "project_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("notification_id", _Id, ForeignKey("notifications.id"), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("vendor", String(16), nullable=False),
+    Column("page", Integer, nullable=False),  # of the plan; -1 in a follow-up
+    Column("attempt", Integer, nullable=False, server_default=text("1")),
+    Column("history", Text, nullable=False, server_default=text("''")),  # verdicts before, separated by blanks
+    Column("bucket", BigInteger, nullable=False, server_default=text("0")),  # of a follow-up: when it is due
+    Column("chunk", Integer, nullable=False, server_default=text("0")),
+    Column("members", LargeBinary, nullable=False),  # subscription ids, 8 octets each
+    Column("owners", LargeBinary, nullable=False),  # contact ids alike, or nothing
+    Column("count", Integer, nullable=False),
+    Column("done", LargeBinary, nullable=False),  # a bit for each member
+    Column("settled", Integer, nullable=False, server_default=text("0")),  # how many of them are set, or were cut off
+    Column("state", String(16), nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+    Column("lease_owner", Text),
+    Column("lease_expires_at", Double),
+    Column("takeovers", Integer, nullable=False, server_default=text("0")),
+    *(Column(kind.value, Integer, nullable=False, server_default=text("0")) for kind in Kind),
+    UniqueConstraint("notification_id", "page", "origin", "attempt", "history", "bucket", "chunk"),
+    Index("ix_shards_ready", "priority", "not_before", sqlite_where=text("state = 'ready'")),
+    Index("ix_shards_leased", "lease_expires_at", sqlite_where=text("state = 'leased'")),
+    sqlite_autoincrement=True,
+)
+"""The units of work. The totals of a notification are sums over these rows and nothing else."""
+
+recipient_outcomes = Table(
+    "recipient_outcomes",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("notification_id", _Id, ForeignKey("notifications.id"), primary_key=True),
+    Column("subscription_id", _Id, primary_key=True),
+    Column("kind", String(24), nullable=False),
+    Column("action", String(24)),
+    Column("status", Integer),
+    Column("explanation", Text),  # JSON
+    Column("retry_after", Double),
+    Column("duration_ms", Double),
+    Column("attempts", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Of a small send everybody, of a large one only who was not accepted."""
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("notification_id", _Id, ForeignKey("notifications.id"), primary_key=True),
+    Column("subscription_id", _Id, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+origin_rests = Table(
+    "origin_rests",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("until", Double, nullable=False),
+)
+"""Push services that asked for patience; for every worker. Not about people, and so without a project."""
+
+circuits = Table(
+    "circuits",
+    metadata,
+    Column("signing_key_id", _Id, ForeignKey("signing_keys.id"), primary_key=True),
+    Column("origin", Text, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("refusals", Integer, nullable=False),
+    Column("probe_at", Double, nullable=False),
+)
+"""Where our tokens are refused; for every worker."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("stopping", Boolean, nullable=False),
+    Column("figures", Text, nullable=False),  # JSON
+)
+"""Who is at work."""

@@ -1,0 +1,49 @@
+"""What the use cases ask of the outside world: small protocols, each implemented in ``adapters``."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pushkeep.ports.outside import (
+    BlockingSleeper,
+    Cancellable,
+    Clock,
+    Entropy,
+    Sleeper,
+    Surroundings,
+    Transport,
+)
+from pushkeep.ports.projects import ProjectSecrets, ProjectStore
+from pushkeep.ports.subscriptions import ResultUpdate, StoredRegistration, SubscriptionStore
+
+__all__ = [
+    "BlockingSleeper",
+    "Cancellable",
+    "Clock",
+    "Entropy",
+    "ProjectSecrets",
+    "ProjectStore",
+    "ResultUpdate",
+    "Sleeper",
+    "Store",
+    "StoredRegistration",
+    "SubscriptionStore",
+    "Surroundings",
+    "Transport",
+]
+
+
+class Store(ProjectStore, SubscriptionStore, Protocol):
+    """Everything that is kept."""
+
+    async def check(self) -> None:
+        """Prove that the store answers.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go of the database."""
+        ...

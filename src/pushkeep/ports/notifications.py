@@ -1,0 +1,169 @@
+"""Notifications: accepted, watched, controlled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from pushkeep.domain.notification import Target
+from pushkeep.domain.project import Project
+from pushkeep.domain.sending import Account, NewNotification, NotificationJob, NotificationRecord
+from pushkeep.domain.shard import Kind, Shard
+from pushkeep.protocol.outcome import Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A shard on loan, with what it is part of.
+
+    Attributes:
+        shard: what to do.
+        job: the notification.
+    """
+
+    shard: Shard
+    job: NotificationJob
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A notification that is stored durably.
+
+    Attributes:
+        record: what is stored.
+        targeted: recipients, where they are in shards already; None while an audience is still to be planned.
+        unknown: ids and contacts of the target that lead to no active subscription, as they were given.
+        leased: shards that were inserted on loan to the caller's worker.
+        replayed: whether the same request had been accepted before, under the same idempotency key.
+    """
+
+    record: NotificationRecord
+    targeted: int | None
+    unknown: tuple[str, ...] = ()
+    leased: tuple[Leased, ...] = ()
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceCount:
+    """Whom a target would reach.
+
+    Attributes:
+        by_origin: recipients by push service: origin and vendor row's name.
+        skipped: how many of the target are left out, by what would become of them.
+        unknown: ids and contacts that lead to no active subscription.
+    """
+
+    by_origin: Mapping[tuple[str, str], int]
+    skipped: Mapping[Kind, int]
+    unknown: tuple[str, ...] = ()
+
+
+class Command(StrEnum):
+    """What an operator can do to a notification."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientOutcome:
+    """What became of a notification for one recipient.
+
+    Attributes:
+        subscription_id: internal number of the member; pages are keyed by it.
+        public_id, short_id: the subscription's names.
+        contact: its owner by the site's own id; None while anonymous.
+        kind: what became of it.
+        action: what was done about it (``domain.action.Action``); None where nothing was sent.
+        status, explanation, retry_after, duration_ms: of the last answer, as in ``protocol.outcome.Outcome``.
+        attempts: how often it was tried; 0 where nothing was sent.
+        at: epoch seconds.
+    """
+
+    subscription_id: int
+    public_id: str
+    short_id: str
+    contact: str | None
+    kind: Kind
+    action: str | None
+    status: int | None
+    explanation: Explanation | None
+    retry_after: float | None
+    duration_ms: float | None
+    attempts: int
+    at: float
+
+
+class NotificationStore(Protocol):
+    """Keeps notifications. Every method is one unit of work; it is kept or it did not happen."""
+
+    async def accept(
+        self, project: Project, new: NewNotification, *, backlog_max: int, lease_owner: str | None
+    ) -> Accepted:
+        """Store a notification and, for a list or a small audience that is due, its shards; else a plan for them.
+
+        The ids in question end at the high-water mark of this moment. With ``lease_owner`` the shards of a small
+        send that is due are inserted on loan to that worker.
+
+        Raises:
+            Conflict: the idempotency key was used for another request.
+            InvalidInput: the target names a tag that does not exist, or the payload does not fit a recipient's push
+                service.
+            Unavailable: more than ``backlog_max`` recipients wait already; ``retry_after`` says when to come again.
+        """
+        ...
+
+    async def count_audience(self, project: Project, target: Target) -> AudienceCount:
+        """Whom a target would reach now; nothing is changed.
+
+        Raises:
+            InvalidInput: as :meth:`accept` does.
+        """
+        ...
+
+    async def find_notification(self, project: Project, public_id: str) -> NotificationRecord | None:
+        """The record of an id."""
+        ...
+
+    async def list_notifications(
+        self, project: Project, *, limit: int, before: str | None
+    ) -> tuple[NotificationRecord, ...]:
+        """The latest first, older than ``before``."""
+        ...
+
+    async def accounts(self, project: Project, ids: Sequence[int]) -> Mapping[int, Account]:
+        """Where the recipients of these notifications are, by internal number."""
+        ...
+
+    async def accounts_by_vendor(self, project: Project, id: int) -> Mapping[str, Account]:
+        """The account of one notification, push service vendor by vendor."""
+        ...
+
+    async def control(self, project: Project, public_id: str, command: Command) -> NotificationRecord | None:
+        """Pause, resume or cancel; again is no error. None for an unknown id.
+
+        Cancelling closes every shard that is not on loan; those on loan are closed by their workers within one
+        checkpoint. Resuming also brings back what was set aside.
+
+        Raises:
+            Conflict: it has ended.
+        """
+        ...
+
+    async def outcomes(
+        self, project: Project, notification_id: int, *, kinds: frozenset[Kind] | None, limit: int, after: int
+    ) -> tuple[RecipientOutcome, ...]:
+        """Recipients with a member id above ``after``, in the order of these ids.
+
+        Of a small send everybody whose state is final, of a large one everybody who was not accepted; those a
+        deadline or a cancellation cut off are read from their shards.
+        """
+        ...
+
+    async def content_of(self, project: Project, public_id: str) -> bytes | None:
+        """The JSON that :attr:`NewNotification.content` was; None for an unknown id."""
+        ...

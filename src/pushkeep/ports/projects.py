@@ -1,0 +1,56 @@
+"""Projects and their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pushkeep.domain.project import NewProject, Project, ProjectSigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSecrets:
+    """What a project signs and verifies tokens with.
+
+    Attributes:
+        identity: shared with the site's own server, which signs identity tokens.
+        sync: never leaves Pushkeep; makes sync tokens.
+    """
+
+    identity: bytes = field(repr=False)
+    sync: bytes = field(repr=False)
+
+
+class ProjectStore(Protocol):
+    """Keeps projects and their keys. Every method is one unit of work; it is kept or it did not happen."""
+
+    async def ensure_project(self, new: NewProject) -> Project:
+        """Return the first project with its settings brought to those of ``new``; create it where there is none.
+
+        Two processes that start at once get the same one. The secrets of ``new`` are used only to create.
+        """
+        ...
+
+    async def default_project(self) -> Project | None:
+        """The first project as it is stored; None before the first start."""
+        ...
+
+    async def project_by_publishable_key(self, key: str) -> Project | None:
+        """The project of a ``pk_…`` key."""
+        ...
+
+    async def add_api_key(self, project: Project, *, key_id: str, digest: bytes, label: str, now: float) -> None:
+        """Store an API key's digest under its id, which must be new."""
+        ...
+
+    async def api_key_digest(self, key_id: str) -> tuple[Project, bytes] | None:
+        """The project and digest stored under an API key's id."""
+        ...
+
+    async def signing_keys(self, project: Project) -> tuple[ProjectSigningKey, ...]:
+        """Every key whose subscriptions are still sent to, the active one first. There is always an active one."""
+        ...
+
+    async def project_secrets(self, project: Project) -> ProjectSecrets:
+        """What the project's tokens are made with."""
+        ...

@@ -140,7 +140,7 @@ async def open_project_to_read(settings: Settings) -> AsyncIterator[tuple[Store,
     if master_key is None:
         path = settings.master_key_file or settings.data_dir / MASTER_KEY_FILE_NAME
         master_key = await asyncio.to_thread(read_master_key, path)
-    store = await open_store_to_read(settings.database, master_key, entropy=SystemEntropy())
+    store = await open_store_to_read(settings.database, master_key, clock=SystemClock(), entropy=SystemEntropy())
     try:
         project = await store.default_project()
         if project is None:

@@ -33,7 +33,11 @@ __all__ = [
 ]
 
 
-class Store(ProjectStore, SubscriptionStore, Protocol):
+class Store(
+    ProjectStore,
+    SubscriptionStore,
+    Protocol,
+):
     """Everything that is kept."""
 
     async def check(self) -> None:

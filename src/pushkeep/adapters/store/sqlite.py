@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +13,14 @@ from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from pushkeep.adapters.store import files, project_units, subscription_units
+from pushkeep.adapters.store import files
+from pushkeep.adapters.store.base import READERS
+from pushkeep.adapters.store.contact_methods import ContactMethods
+from pushkeep.adapters.store.lane_methods import LaneMethods
 from pushkeep.adapters.store.migrate import check_migrated, migrate
+from pushkeep.adapters.store.notification_methods import NotificationMethods
+from pushkeep.adapters.store.project_methods import ProjectMethods
+from pushkeep.adapters.store.receipt_methods import ReceiptMethods
 from pushkeep.adapters.store.sealing import (
     LOOKUP_KEY_BYTES,
     SealBroken,
@@ -25,14 +29,12 @@ from pushkeep.adapters.store.sealing import (
     open_lookup_key,
     seal_lookup_key,
 )
+from pushkeep.adapters.store.shard_methods import ShardMethods
+from pushkeep.adapters.store.subscription_methods import SubscriptionMethods
 from pushkeep.adapters.store.tables import installation
-from pushkeep.adapters.store.writer import Writer, unavailable
-from pushkeep.domain.ids import AnyId
-from pushkeep.domain.project import NewProject, Project, ProjectSigningKey
-from pushkeep.domain.registration import Registration
-from pushkeep.domain.subscription import EndReason, Recipient, State, SubscriptionRecord
-from pushkeep.errors import ConfigurationError, Unavailable
-from pushkeep.ports import Clock, Entropy, ProjectSecrets, ResultUpdate, StoredRegistration
+from pushkeep.adapters.store.writer import unavailable
+from pushkeep.errors import ConfigurationError
+from pushkeep.ports import Clock, Entropy
 
 T = TypeVar("T")
 
@@ -44,9 +46,6 @@ WAL_PAGES_MAX = 1000
 
 JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 """What is kept of a WAL that a long read let grow."""
-
-READERS = 2
-"""Reads take a fraction of a millisecond and hold Python's lock for most of it: more threads read no faster."""
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -61,160 +60,20 @@ _PRAGMAS = (
 _READING_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY", "PRAGMA trusted_schema = OFF")
 
 
-class SqliteStore:
-    """:class:`pushkeep.ports.Store` on a SQLite database; made by :func:`open_store`.
-
-    Args:
-        writing: begins with ``BEGIN IMMEDIATE``.
-        reading: begins with ``BEGIN`` and cannot write; None for a database in memory, which has one connection.
-        vault: seals and hashes.
-    """
-
-    def __init__(self, writing: Engine, reading: Engine | None, vault: Vault) -> None:
-        self._writing = writing
-        self._reading = reading
-        self._vault = vault
-        self._keys: project_units.KeyCache = {}
-        self.writer = Writer(writing)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="pushkeep-reader")
-        self._closed = False
-
-    async def _read(self, unit: Callable[[Connection], T]) -> T:
-        reading = self._reading
-        if reading is None:
-            return await self.writer.run(unit)
-        if self._closed:
-            raise Unavailable("The database is closed: the server is stopping.")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _read_once, reading, unit)
+class SqliteStore(
+    ProjectMethods,
+    SubscriptionMethods,
+    ContactMethods,
+    NotificationMethods,
+    ShardMethods,
+    LaneMethods,
+    ReceiptMethods,
+):
+    """:class:`pushkeep.ports.Store` on a SQLite database; made by :func:`open_store`."""
 
     async def check(self) -> None:
         """See the port."""
         await self._read(lambda connection: connection.execute(select(installation.c.id)).scalar_one())
-
-    async def aclose(self) -> None:
-        """See the port."""
-        self._closed = True
-        await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        self.writer.close()
-        self._readers.shutdown(wait=True)
-        if self._reading is not None:
-            self._reading.dispose()
-        self._writing.dispose()
-
-    async def ensure_project(self, new: NewProject) -> Project:
-        """See the port."""
-        return await self.writer.run(partial(project_units.ensure_project, vault=self._vault, new=new))
-
-    async def default_project(self) -> Project | None:
-        """See the port."""
-        return await self._read(project_units.default_project)
-
-    async def project_by_publishable_key(self, key: str) -> Project | None:
-        """See the port."""
-        return await self._read(partial(project_units.project_by_publishable_key, key=key))
-
-    async def add_api_key(self, project: Project, *, key_id: str, digest: bytes, label: str, now: float) -> None:
-        """See the port."""
-        await self.writer.run(
-            partial(
-                project_units.add_api_key,
-                project=project,
-                key_id=key_id,
-                digest=digest,
-                label=label,
-                now=now,
-            )
-        )
-
-    async def api_key_digest(self, key_id: str) -> tuple[Project, bytes] | None:
-        """See the port."""
-        return await self._read(partial(project_units.api_key_digest, key_id=key_id))
-
-    async def signing_keys(self, project: Project) -> tuple[ProjectSigningKey, ...]:
-        """See the port."""
-        return await self._read(
-            partial(project_units.load_signing_keys, vault=self._vault, cache=self._keys, project=project)
-        )
-
-    async def project_secrets(self, project: Project) -> ProjectSecrets:
-        """See the port."""
-        return await self._read(partial(project_units.project_secrets, vault=self._vault, project=project))
-
-    async def register(self, project: Project, registration: Registration) -> StoredRegistration:
-        """See the port. Pages re-sync on every load: what changes nothing never waits for the write lock."""
-        unchanged = await self._read(
-            partial(
-                subscription_units.existing_registration,
-                vault=self._vault,
-                project=project,
-                registration=registration,
-            )
-        )
-        if unchanged is not None:
-            return unchanged
-        return await self.writer.run(
-            partial(subscription_units.register, vault=self._vault, project=project, registration=registration)
-        )
-
-    async def find_subscription(self, project: Project, any_id: AnyId) -> SubscriptionRecord | None:
-        """See the port."""
-        return await self._read(partial(subscription_units.find, project=project, any_id=any_id))
-
-    async def list_subscriptions(
-        self, project: Project, *, state: State | None, limit: int, after: int
-    ) -> tuple[SubscriptionRecord, ...]:
-        """See the port."""
-        return await self._read(
-            partial(subscription_units.page, project=project, state=state, limit=limit, after=after)
-        )
-
-    async def recipients_of_all(self, project: Project, *, limit: int, after: int) -> tuple[Recipient, ...]:
-        """See the port."""
-        return await self._read(
-            partial(
-                subscription_units.recipients_of_all,
-                vault=self._vault,
-                project=project,
-                limit=limit,
-                after=after,
-            )
-        )
-
-    async def recipients_by_contact(
-        self, project: Project, external_ids: Sequence[str], *, limit: int
-    ) -> tuple[Recipient, ...]:
-        """See the port."""
-        return await self._read(
-            partial(
-                subscription_units.recipients_by_contact,
-                vault=self._vault,
-                project=project,
-                external_ids=external_ids,
-                limit=limit,
-            )
-        )
-
-    async def recipients_by_id(self, project: Project, ids: Sequence[AnyId]) -> tuple[Recipient, ...]:
-        """See the port."""
-        return await self._read(
-            partial(subscription_units.recipients_by_id, vault=self._vault, project=project, ids=ids)
-        )
-
-    async def end_subscription(self, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:
-        """See the port."""
-        return await self.writer.run(partial(subscription_units.end, project=project, any_id=any_id, reason=reason))
-
-    async def active_by_signing_key(self, project: Project) -> Mapping[int, int]:
-        """See the port."""
-        return await self._read(partial(subscription_units.active_by_signing_key, project=project))
-
-    async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:
-        """See the port."""
-        return await self.writer.run(
-            partial(subscription_units.apply_results, project=project, updates=updates, now=now)
-        )
 
 
 async def open_store(database_path: Path | None, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
@@ -232,10 +91,10 @@ async def open_store(database_path: Path | None, master_key: bytes, *, clock: Cl
         Unavailable: another process holds it for over a minute.
     """
     sealer = Sealer(master_key, entropy.token_bytes)
-    return await asyncio.to_thread(_open, database_path, sealer, clock.now(), entropy)
+    return await asyncio.to_thread(_open, database_path, sealer, clock, entropy)
 
 
-async def open_store_to_read(database_path: Path, master_key: bytes, *, entropy: Entropy) -> SqliteStore:
+async def open_store_to_read(database_path: Path, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
     """Open a database that is there, to look at it: nothing is created, migrated or written, and no write succeeds.
 
     Raises:
@@ -243,10 +102,10 @@ async def open_store_to_read(database_path: Path, master_key: bytes, *, entropy:
         ConfigurationError: as :func:`open_store` does.
         Unavailable: it cannot be read at the moment.
     """
-    return await asyncio.to_thread(_open_to_read, database_path, Sealer(master_key, entropy.token_bytes))
+    return await asyncio.to_thread(_open_to_read, database_path, Sealer(master_key, entropy.token_bytes), clock)
 
 
-def _open_to_read(path: Path, sealer: Sealer) -> SqliteStore:
+def _open_to_read(path: Path, sealer: Sealer, clock: Clock) -> SqliteStore:
     # With mode=rw SQLite creates no database; it must still be allowed to write, as even readers of a WAL lock it.
     engine = _engine(f"{path.absolute().as_uri()}?mode=rw", "BEGIN", 1, _READING_PRAGMAS)
 
@@ -255,27 +114,27 @@ def _open_to_read(path: Path, sealer: Sealer) -> SqliteStore:
         return _stored_lookup_key(connection, sealer) or b""
 
     try:
-        return SqliteStore(engine, None, Vault(sealer, _prepared(engine, look)))
+        return SqliteStore(engine, None, Vault(sealer, _prepared(engine, look)), clock)
     except BaseException:
         engine.dispose()
         raise
 
 
-def _open(path: Path | None, sealer: Sealer, now: float, entropy: Entropy) -> SqliteStore:
+def _open(path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy) -> SqliteStore:
     if path is None:
         writing = _engine(":memory:", "BEGIN IMMEDIATE", 1)
-        return SqliteStore(writing, None, _make_ready(writing, sealer, now, entropy))
+        return SqliteStore(writing, None, _make_ready(writing, sealer, clock.now(), entropy), clock)
     path = path.absolute()
     files.prepare(path)
     writing = _engine(str(path), "BEGIN IMMEDIATE", 1)
     try:
         with files.opening_lock(path):
-            vault = _make_ready(writing, sealer, now, entropy)
+            vault = _make_ready(writing, sealer, clock.now(), entropy)
     except BaseException:
         writing.dispose()
         raise
     reading = _engine(str(path), "BEGIN", READERS, (*_PRAGMAS, "PRAGMA query_only = ON"))
-    return SqliteStore(writing, reading, vault)
+    return SqliteStore(writing, reading, vault, clock)
 
 
 def _make_ready(engine: Engine, sealer: Sealer, now: float, entropy: Entropy) -> Vault:
@@ -351,11 +210,3 @@ def _engine(name: str, begin: str, connections: int, pragmas: Sequence[str] = _P
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-def _read_once(engine: Engine, unit: Callable[[Connection], T]) -> T:
-    try:
-        with engine.begin() as connection:
-            return unit(connection)
-    except DBAPIError as error:
-        raise unavailable(error) from None

@@ -1,0 +1,77 @@
+"""What the store's methods stand on: a way to write, a way to read, the vault and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from pushkeep.adapters.store.sealing import Vault
+from pushkeep.adapters.store.writer import Writer, unavailable
+from pushkeep.errors import Unavailable
+from pushkeep.ports import Clock
+
+T = TypeVar("T")
+
+READERS = 2
+"""Reads take a fraction of a millisecond and hold Python's lock for most of it: more threads read no faster."""
+
+
+class StoreBase:
+    """Runs units of work: plain functions on a connection that is in a transaction.
+
+    Args:
+        writing: begins with ``BEGIN IMMEDIATE``.
+        reading: begins with ``BEGIN`` and cannot write; None for a database in memory, which has one connection.
+        vault: seals and hashes.
+        clock: tells the times of leases, inside the transaction.
+    """
+
+    def __init__(self, writing: Engine, reading: Engine | None, vault: Vault, clock: Clock) -> None:
+        self._writing = writing
+        self._reading = reading
+        self._vault = vault
+        self._clock = clock
+        self.writer = Writer(writing)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="pushkeep-reader")
+        self._closed = False
+
+    async def _write(self, unit: Callable[[Connection], T]) -> T:
+        """Run a unit in a transaction of its own or a shared one; its result is on disk.
+
+        Raises:
+            Unavailable: the database does not take it.
+        """
+        return await self.writer.run(unit)
+
+    async def _read(self, unit: Callable[[Connection], T]) -> T:
+        reading = self._reading
+        if reading is None:
+            return await self.writer.run(unit)
+        if self._closed:
+            raise Unavailable("The database is closed: the server is stopping.")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _read_once, reading, unit)
+
+    async def aclose(self) -> None:
+        """See :meth:`pushkeep.ports.Store.aclose`."""
+        self._closed = True
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self.writer.close()
+        self._readers.shutdown(wait=True)
+        if self._reading is not None:
+            self._reading.dispose()
+        self._writing.dispose()
+
+
+def _read_once(engine: Engine, unit: Callable[[Connection], T]) -> T:
+    try:
+        with engine.begin() as connection:
+            return unit(connection)
+    except DBAPIError as error:
+        raise unavailable(error) from None

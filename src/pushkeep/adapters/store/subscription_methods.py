@@ -1,0 +1,90 @@
+"""The store's methods on subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from pushkeep.adapters.store import subscription_units
+from pushkeep.adapters.store.base import StoreBase
+from pushkeep.domain.ids import AnyId
+from pushkeep.domain.project import Project
+from pushkeep.domain.registration import Registration
+from pushkeep.domain.subscription import EndReason, Recipient, State, SubscriptionRecord
+from pushkeep.ports import ResultUpdate, StoredRegistration
+
+
+class SubscriptionMethods(StoreBase):
+    """:class:`pushkeep.ports.SubscriptionStore`."""
+
+    async def register(self, project: Project, registration: Registration) -> StoredRegistration:
+        """See the port. Pages re-sync on every load: what changes nothing never waits for the write lock."""
+        unchanged = await self._read(
+            partial(
+                subscription_units.existing_registration,
+                vault=self._vault,
+                project=project,
+                registration=registration,
+            )
+        )
+        if unchanged is not None:
+            return unchanged
+        return await self._write(
+            partial(subscription_units.register, vault=self._vault, project=project, registration=registration)
+        )
+
+    async def find_subscription(self, project: Project, any_id: AnyId) -> SubscriptionRecord | None:
+        """See the port."""
+        return await self._read(partial(subscription_units.find, project=project, any_id=any_id))
+
+    async def list_subscriptions(
+        self, project: Project, *, state: State | None, limit: int, after: int
+    ) -> tuple[SubscriptionRecord, ...]:
+        """See the port."""
+        return await self._read(
+            partial(subscription_units.page, project=project, state=state, limit=limit, after=after)
+        )
+
+    async def recipients_of_all(self, project: Project, *, limit: int, after: int) -> tuple[Recipient, ...]:
+        """See the port."""
+        return await self._read(
+            partial(
+                subscription_units.recipients_of_all,
+                vault=self._vault,
+                project=project,
+                limit=limit,
+                after=after,
+            )
+        )
+
+    async def recipients_by_contact(
+        self, project: Project, external_ids: Sequence[str], *, limit: int
+    ) -> tuple[Recipient, ...]:
+        """See the port."""
+        return await self._read(
+            partial(
+                subscription_units.recipients_by_contact,
+                vault=self._vault,
+                project=project,
+                external_ids=external_ids,
+                limit=limit,
+            )
+        )
+
+    async def recipients_by_id(self, project: Project, ids: Sequence[AnyId]) -> tuple[Recipient, ...]:
+        """See the port."""
+        return await self._read(
+            partial(subscription_units.recipients_by_id, vault=self._vault, project=project, ids=ids)
+        )
+
+    async def end_subscription(self, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:
+        """See the port."""
+        return await self._write(partial(subscription_units.end, project=project, any_id=any_id, reason=reason))
+
+    async def active_by_signing_key(self, project: Project) -> Mapping[int, int]:
+        """See the port."""
+        return await self._read(partial(subscription_units.active_by_signing_key, project=project))
+
+    async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:
+        """See the port."""
+        return await self._write(partial(subscription_units.apply_results, project=project, updates=updates, now=now))

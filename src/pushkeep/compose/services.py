@@ -1,0 +1,122 @@
+"""Opening what the use cases need: store, transport, clock and chance, and the installation's project."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from pushkeep.adapters.clock import SystemClock, SystemEntropy, SystemSleeper
+from pushkeep.adapters.http2 import CurlTransport, TransportLimits
+from pushkeep.adapters.master_key import open_master_key, read_master_key
+from pushkeep.adapters.store.sqlite import open_store, open_store_to_read
+from pushkeep.app.context import Services
+from pushkeep.app.projects import ensure_default_project
+from pushkeep.config import Settings
+from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.project import Project
+from pushkeep.errors import ConfigurationError
+from pushkeep.ports import Store
+from pushkeep.protocol.token_cache import TokenCache
+
+MASTER_KEY_FILE_NAME = "master.key"
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything the use cases need, in the running event loop, and close it on leaving.
+
+    Raises:
+        ConfigurationError: the master key or the database cannot be opened.
+        Unavailable: another process holds the database.
+    """
+    clock, entropy = SystemClock(), SystemEntropy()
+    async with AsyncExitStack() as stack:
+        master_key = await asyncio.to_thread(_master_key, settings, entropy.token_bytes)
+        store = await open_store(settings.database, master_key, clock=clock, entropy=entropy)
+        stack.push_async_callback(store.aclose)
+        transport = await stack.enter_async_context(
+            CurlTransport(
+                origin_map=settings.origin_map,
+                limits=TransportLimits(
+                    connect_seconds_max=settings.push_connect_seconds_max,
+                    total_seconds_max=settings.push_answer_seconds_max,
+                ),
+                proxy=settings.push_proxy,
+            )
+        )
+        yield Services(
+            store=store,
+            transport=transport,
+            clock=clock,
+            entropy=entropy,
+            sleeper=SystemSleeper(),
+            tokens=TokenCache(),
+            policy=EndpointPolicy(settings.origin_map, settings.allowed_origins),
+        )
+
+
+async def ensure_project(services: Services, settings: Settings) -> Project:
+    """The installation's project, as the settings want it; a contact that is not set stays as it was.
+
+    Raises:
+        ConfigurationError: there is no contact, neither set nor stored.
+    """
+    stored = await services.store.default_project() if settings.contact is None else None
+    contact = stored.contact if stored else settings.contact
+    if contact is None:
+        raise ConfigurationError(
+            "contact is not set. Push services want to know whom to write to: set PUSHKEEP_CONTACT to "
+            "mailto:you@your-domain.org or https://your-domain.org/contact.",
+            field="contact",
+        )
+    return await ensure_default_project(
+        services, name=settings.project_name, site_url=settings.site_url.url, contact=contact
+    )
+
+
+@asynccontextmanager
+async def open_project(settings: Settings) -> AsyncIterator[tuple[Services, Project]]:
+    """Services and project together, for a command that needs them for a moment.
+
+    The project is taken as it is stored: a command beside a running server must not change what that server was told
+    on its own command line. Only before the first start it is created, as :func:`ensure_project` does.
+
+    Raises:
+        ConfigurationError: as for :func:`open_services` and :func:`ensure_project`.
+    """
+    async with open_services(settings) as services:
+        yield services, await services.store.default_project() or await ensure_project(services, settings)
+
+
+@asynccontextmanager
+async def open_project_to_read(settings: Settings) -> AsyncIterator[tuple[Store, Project]]:
+    """What is stored, to look at it: nothing is created, migrated or written.
+
+    Raises:
+        MigrationPending: the database has an older schema.
+        ConfigurationError: the master key or the database cannot be opened, or no server has run with it yet.
+        Unavailable: it cannot be read at the moment.
+    """
+    master_key = settings.master_key
+    if master_key is None:
+        path = settings.master_key_file or settings.data_dir / MASTER_KEY_FILE_NAME
+        master_key = await asyncio.to_thread(read_master_key, path)
+    store = await open_store_to_read(settings.database, master_key, clock=SystemClock(), entropy=SystemEntropy())
+    try:
+        project = await store.default_project()
+        if project is None:
+            raise ConfigurationError("Nothing is stored yet: start `pushkeep serve` once.", field="database_path")
+        yield store, project
+    finally:
+        await store.aclose()
+
+
+def _master_key(settings: Settings, random_bytes: Callable[[int], bytes]) -> bytes:
+    if settings.master_key is not None:
+        return settings.master_key
+    if settings.master_key_file is not None:
+        return read_master_key(settings.master_key_file)
+    return open_master_key(
+        settings.data_dir / MASTER_KEY_FILE_NAME, database=settings.database, random_bytes=random_bytes
+    )

@@ -117,10 +117,18 @@ class RateLimited(PushkeepError):
 
 
 class Unavailable(PushkeepError):
-    """Something Pushkeep depends on does not answer now; trying later can help."""
+    """Something Pushkeep depends on does not answer now, or more waits than is taken on; trying later can help.
+
+    Attributes:
+        retry_after_seconds: when another request may succeed; None where nobody can tell.
+    """
 
     code = "unavailable"
     permanent = False
+
+    def __init__(self, message: str, *, field: str | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message, field=field)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ConfigurationError(PushkeepError):

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import msgspec
 from litestar.exceptions import HTTPException
 
-from pushkeep.errors import Conflict, InvalidToken, PayloadTooLarge, PushkeepError, RateLimited
+from pushkeep.errors import Conflict, InvalidToken, PayloadTooLarge, PushkeepError, RateLimited, Unavailable
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 DETAIL_CHARACTERS_MAX = 600
@@ -92,7 +92,10 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
             500, "Server misconfigured", "The server's settings or stored keys do not fit; its operator has to act."
         ),
         "unavailable": ProblemType(
-            503, "Temporarily unavailable", "Something that is needed does not answer. Try later."
+            503,
+            "Temporarily unavailable",
+            "Something that is needed does not answer, or more waits than the server takes on. Try later, where "
+            "`retry_after` is given after so many seconds; the `Retry-After` header has them too.",
         ),
     }
 )
@@ -208,7 +211,7 @@ def _own(error: PushkeepError) -> tuple[str, str, dict[str, object], dict[str, s
         extra["excess_bytes"] = error.excess_bytes
     elif isinstance(error, InvalidToken):
         extra["reason"] = error.reason
-    elif isinstance(error, RateLimited):
+    elif isinstance(error, RateLimited | Unavailable) and error.retry_after_seconds is not None:
         seconds = max(1, math.ceil(error.retry_after_seconds))
         extra["retry_after"] = seconds
         headers["Retry-After"] = str(seconds)

@@ -242,7 +242,9 @@ class ProblemDocument(Struct, frozen=True):
     application_server_key: Annotated[
         str | UnsetType, Meta(description="With `conflict`: the key to subscribe with.")
     ] = UNSET
-    retry_after: Annotated[int | UnsetType, Meta(description="With `rate_limited`: seconds to wait.")] = UNSET
+    retry_after: Annotated[
+        int | UnsetType, Meta(description="With `rate_limited` and `unavailable`: seconds to wait.")
+    ] = UNSET
     excess_bytes: Annotated[int | UnsetType, Meta(description="With `payload_too_large`: octets too many.")] = UNSET
     reason: Annotated[str | UnsetType, Meta(description="With `invalid_token`: why.")] = UNSET
 

@@ -76,6 +76,14 @@ def test_lists_are_read_from_each_source(tmp_path: Path) -> None:
     assert len(load(tmp_path, {"PUSHKEEP_ORIGIN_MAP": entries}).origin_map) == 2
 
 
+@pytest.mark.parametrize(("text", "flag"), [("true", True), ("ON", True), ("1", True), ("False", False), ("0", False)])
+def test_a_flag_is_read_from_each_source(tmp_path: Path, text: str, flag: bool) -> None:
+    write(tmp_path, f"receipts = {'false' if flag else 'true'}\n")
+    assert load(tmp_path).receipts is not flag
+    assert load(tmp_path, {"PUSHKEEP_RECEIPTS": text}).receipts is flag
+    assert load(tmp_path, receipts=flag).receipts is flag
+
+
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
@@ -99,6 +107,15 @@ def test_lists_are_read_from_each_source(tmp_path: Path) -> None:
         ({"PUSHKEEP_TRUSTED_PROXIES": "10.0.0.1/8"}, "neither an IP address nor a network"),
         ({"PUSHKEEP_LOG_FORMAT": "xml"}, "one of console, json"),
         ({"PUSHKEEP_RECIPIENTS_MAX": "0"}, "from 1 to 1000"),
+        ({"PUSHKEEP_WORKERS": "65"}, "PUSHKEEP_WORKERS must be a whole number from 0 to 64"),
+        ({"PUSHKEEP_IN_FLIGHT_MAX": "0"}, "from 1 to 2000"),
+        ({"PUSHKEEP_ORIGIN_MESSAGES_PER_SECOND": "-1"}, "from 0 to 1000000"),
+        ({"PUSHKEEP_PROJECT_MESSAGES_PER_SECOND": "fast"}, "from 0 to 1000000"),
+        ({"PUSHKEEP_BACKLOG_RECIPIENTS_MAX": "10"}, "from 1000 to"),
+        ({"PUSHKEEP_RECEIPTS": "maybe"}, "PUSHKEEP_RECEIPTS must be true or false"),
+        ({"PUSHKEEP_LEASE_SECONDS": "1"}, "from 2 to 600"),
+        ({"PUSHKEEP_STOP_SECONDS_MAX": "0"}, "from 1 to 600"),
+        ({"PUSHKEEP_WORKER_METRICS_PORT": "65535"}, "from 1 to 65471"),
         ({"PUSHKEEP_MASTER_KEY": "shorty"}, "PUSHKEEP_MASTER_KEY must be 32 octets"),
         ({"PUSHKEEP_PROJECT_NAME": "two\nlines"}, "PUSHKEEP_PROJECT_NAME must be a line of text"),
         ({"PUSHKEEP_DATA_DIR": "\0"}, "data_dir must be a path"),
@@ -125,6 +142,7 @@ def test_what_cannot_be_read_stops_the_start(tmp_path: Path, environ: dict[str, 
         ("port = 1.5", "port must be a whole number"),
         ('data_dir = "/x"', "PUSHKEEP_DATA_DIR"),
         ('master_key = "x"', "PUSHKEEP_MASTER_KEY_FILE"),
+        ("receipts = 1", "receipts must be true or false"),
         ("trusted_proxies = [1]", "must be a list of texts"),
         ("origin_map = 5", "must be a list of texts"),
         ("contact = 5", "contact must be"),

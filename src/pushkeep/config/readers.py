@@ -50,6 +50,17 @@ def whole_reader(low: int, high: int) -> Callable[[object, str], int]:
     return read
 
 
+_FLAGS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
+def read_flag(value: object, name: str) -> bool:
+    """Yes or no."""
+    flag = _FLAGS.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(flag, bool):
+        raise InvalidInput(f"{name} must be true or false.", field=name)
+    return flag
+
+
 def choice_reader(values: tuple[str, ...]) -> Callable[[object, str], str]:
     """One of a few words."""
 

@@ -11,6 +11,7 @@ from pushkeep.config.readers import (
     Network,
     choice_reader,
     read_contact,
+    read_flag,
     read_host,
     read_master_key,
     read_networks,
@@ -188,6 +189,88 @@ class Settings:
             "plus what one message may take.",
         ),
     ] = 1000
+    workers: Annotated[
+        int,
+        Setting(
+            whole_reader(0, 64),
+            "processes, 0 to 64",
+            "Processes that deliver, beside the one that answers requests; each can fill one core. With 0 the "
+            "answering process delivers, too.",
+        ),
+    ] = 1
+    in_flight_max: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 2000),
+            "messages, 1 to 2000",
+            "Messages that one process may have under way at once, to all push services together. Each holds some "
+            "20 KB; 256 keep a core busy while answers take 100 ms.",
+        ),
+    ] = 256
+    origin_messages_per_second: Annotated[
+        int,
+        Setting(
+            whole_reader(0, 1_000_000),
+            "messages a second, 0 to 1000000; 0 sets no limit",
+            "The most that all processes together send to one push service, for one that complains before it "
+            "throttles.",
+        ),
+    ] = 0
+    project_messages_per_second: Annotated[
+        int,
+        Setting(
+            whole_reader(0, 1_000_000),
+            "messages a second, 0 to 1000000; 0 sets no limit",
+            "The most that all processes together send, so that a broadcast does not bring everybody to the site at "
+            "once.",
+        ),
+    ] = 0
+    backlog_recipients_max: Annotated[
+        int,
+        Setting(
+            whole_reader(1000, 1_000_000_000),
+            "recipients, 1000 to 1000000000",
+            "While more than so many wait for their message, new notifications are refused with 503 and Retry-After. "
+            "The default is some half an hour of one core's work.",
+        ),
+    ] = 5_000_000
+    receipts: Annotated[
+        bool,
+        Setting(
+            read_flag,
+            "`true` or `false`",
+            "Whether browsers report what was displayed, clicked and closed. Off: no notification carries a token "
+            "for it.",
+        ),
+    ] = True
+    lease_seconds: Annotated[
+        int,
+        Setting(
+            whole_reader(2, 600),
+            "seconds, 2 to 600",
+            "How long the work of a process that died waits for the next one. Longer than this machine and its disk "
+            "ever stand still, else messages are repeated.",
+        ),
+    ] = 30
+    stop_seconds_max: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 600),
+            "seconds, 1 to 600",
+            "How long a stop waits for what is under way. One message takes up to `push_answer_seconds_max`, and what "
+            "came of it is written down after that; give systemd or Docker more than this.",
+        ),
+    ] = 40
+    worker_metrics_port: Annotated[
+        int | None,
+        Setting(
+            whole_reader(1, 65_471),  # 64 workers above it still are ports
+            "port, 1 to 65471",
+            "Where workers serve their Prometheus metrics, on 127.0.0.1 and without a key: the first here, each "
+            "further one a port above.",
+            default="none",
+        ),
+    ] = None
     push_connect_seconds_max: Annotated[
         int,
         Setting(whole_reader(1, 120), "seconds, 1 to 120", "How long a connection to a push service may take to open."),

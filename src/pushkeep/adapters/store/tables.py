@@ -178,8 +178,6 @@ notifications = Table(
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
     Column("public_id", Uuid, nullable=False, unique=True),
-    Column("content", LargeBinary, nullable=False),  # sealed: what was asked
-    Column("payload", LargeBinary),  # sealed: what is encrypted for every recipient
     Column("token_offset", Integer),
     Column("compress", Boolean, nullable=False),
     Column("ttl", BigInteger, nullable=False),
@@ -201,6 +199,9 @@ notifications = Table(
     Column("idempotency_key", Text),
     Column("request_hash", LargeBinary(16), nullable=False),
     Column("last_leased_at", Double, nullable=False, server_default=text("0")),
+    # Long values stand last: what is in front of them is read without them.
+    Column("content", LargeBinary, nullable=False),  # sealed: what was asked
+    Column("payload", LargeBinary),  # sealed: what is encrypted for every recipient
     UniqueConstraint("project_id", "idempotency_key"),
     Index("ix_notifications_project", "project_id", "id"),
     sqlite_autoincrement=True,
@@ -221,10 +222,7 @@ shards = Table(
     Column("history", Text, nullable=False, server_default=text("''")),  # verdicts before, separated by blanks
     Column("bucket", BigInteger, nullable=False, server_default=text("0")),  # of a follow-up: when it is due
     Column("chunk", Integer, nullable=False, server_default=text("0")),
-    Column("members", LargeBinary, nullable=False),  # subscription ids, 8 octets each
-    Column("owners", LargeBinary, nullable=False),  # contact ids alike, or nothing
     Column("count", Integer, nullable=False),
-    Column("done", LargeBinary, nullable=False),  # a bit for each member
     Column("settled", Integer, nullable=False, server_default=text("0")),  # how many of them are set, or were cut off
     Column("state", String(16), nullable=False),
     Column("not_before", Double, nullable=False),
@@ -233,8 +231,13 @@ shards = Table(
     Column("lease_expires_at", Double),
     Column("takeovers", Integer, nullable=False, server_default=text("0")),
     *(Column(kind.value, Integer, nullable=False, server_default=text("0")) for kind in Kind),
+    # Long values stand last: counts are summed without reading 8 KB of members for each shard.
+    Column("members", LargeBinary, nullable=False),  # subscription ids, 8 octets each
+    Column("owners", LargeBinary, nullable=False),  # contact ids alike, or nothing
+    Column("done", LargeBinary, nullable=False),  # a bit for each member
     UniqueConstraint("notification_id", "page", "origin", "attempt", "history", "bucket", "chunk"),
-    Index("ix_shards_ready", "priority", "not_before", sqlite_where=text("state = 'ready'")),
+    Index("ix_shards_ready", "priority", "not_before", "count", "settled", sqlite_where=text("state = 'ready'")),
+    Index("ix_shards_live", "notification_id", "state", sqlite_where=text("state <> 'closed'")),
     Index("ix_shards_leased", "lease_expires_at", sqlite_where=text("state = 'leased'")),
     sqlite_autoincrement=True,
 )

@@ -91,8 +91,6 @@ def _create_notifications() -> None:
         sa.Column("id", _ID, autoincrement=True, nullable=False),
         sa.Column("project_id", _ID, nullable=False),
         sa.Column("public_id", sa.Uuid(), nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
-        sa.Column("payload", sa.LargeBinary(), nullable=True),
         sa.Column("token_offset", sa.Integer(), nullable=True),
         sa.Column("compress", sa.Boolean(), nullable=False),
         sa.Column("ttl", sa.BigInteger(), nullable=False),
@@ -114,6 +112,8 @@ def _create_notifications() -> None:
         sa.Column("idempotency_key", sa.Text(), nullable=True),
         sa.Column("request_hash", sa.LargeBinary(length=16), nullable=False),
         sa.Column("last_leased_at", sa.Double(), server_default=sa.text("0"), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_notifications_project_id"),
         sa.ForeignKeyConstraint(["retry_of"], ["notifications.id"], name="fk_notifications_retry_of"),
         sa.ForeignKeyConstraint(["tag_id"], ["tags.id"], name="fk_notifications_tag_id"),
@@ -140,10 +140,7 @@ def _create_shards() -> None:
         sa.Column("history", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("bucket", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("chunk", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("members", sa.LargeBinary(), nullable=False),
-        sa.Column("owners", sa.LargeBinary(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("done", sa.LargeBinary(), nullable=False),
         sa.Column("settled", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("not_before", sa.Double(), nullable=False),
@@ -152,6 +149,9 @@ def _create_shards() -> None:
         sa.Column("lease_expires_at", sa.Double(), nullable=True),
         sa.Column("takeovers", sa.Integer(), server_default=sa.text("0"), nullable=False),
         *(sa.Column(kind, sa.Integer(), server_default=sa.text("0"), nullable=False) for kind in _KINDS),
+        sa.Column("members", sa.LargeBinary(), nullable=False),
+        sa.Column("owners", sa.LargeBinary(), nullable=False),
+        sa.Column("done", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["notification_id"], ["notifications.id"], name="fk_shards_notification_id"),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_shards_project_id"),
         sa.PrimaryKeyConstraint("id", name="pk_shards"),
@@ -171,7 +171,18 @@ def _create_shards() -> None:
         "ix_shards_leased", "shards", ["lease_expires_at"], unique=False, sqlite_where=sa.text("state = 'leased'")
     )
     op.create_index(
-        "ix_shards_ready", "shards", ["priority", "not_before"], unique=False, sqlite_where=sa.text("state = 'ready'")
+        "ix_shards_ready",
+        "shards",
+        ["priority", "not_before", "count", "settled"],
+        unique=False,
+        sqlite_where=sa.text("state = 'ready'"),
+    )
+    op.create_index(
+        "ix_shards_live",
+        "shards",
+        ["notification_id", "state"],
+        unique=False,
+        sqlite_where=sa.text("state <> 'closed'"),
     )
 
 
@@ -246,6 +257,7 @@ def downgrade() -> None:
     op.drop_column("subscriptions", "abilities")
     op.drop_index("ix_shards_ready", table_name="shards", sqlite_where=sa.text("state = 'ready'"))
     op.drop_index("ix_shards_leased", table_name="shards", sqlite_where=sa.text("state = 'leased'"))
+    op.drop_index("ix_shards_live", table_name="shards", sqlite_where=sa.text("state <> 'closed'"))
     op.drop_table("shards")
     op.drop_table("recipient_outcomes")
     op.drop_table("receipts")

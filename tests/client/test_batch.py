@@ -11,7 +11,8 @@ import pytest
 
 from pushkeep import Message, PushClient, SigningKey, Subscription
 from pushkeep.adapters.clock import SystemClock
-from pushkeep.client.batch import STARTS_MAX, Batch, BatchLimits, Turn
+from pushkeep.app.turn import STARTS_MAX, Turn
+from pushkeep.client.batch import Batch, BatchLimits
 
 from .conftest import CONTACT
 from .test_send_many import whom

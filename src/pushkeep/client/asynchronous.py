@@ -12,8 +12,9 @@ from typing import Self
 from pushkeep.adapters.clock import SystemSleeper
 from pushkeep.adapters.http2 import CurlTransport
 from pushkeep.adapters.http2_limits import TransportLimits
+from pushkeep.app.turn import Turn
 from pushkeep.client.base import LOOK_AHEAD_MAX, MessageFactory, file_name
-from pushkeep.client.batch import Batch, BatchLimits, Turn
+from pushkeep.client.batch import Batch, BatchLimits
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
 from pushkeep.domain.origin_map import OriginMap

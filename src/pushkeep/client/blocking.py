@@ -15,8 +15,9 @@ from pushkeep.adapters.clock import SystemBlockingSleeper
 from pushkeep.adapters.http2_blocking import BlockingTransport
 from pushkeep.adapters.http2_fork import generation
 from pushkeep.adapters.http2_limits import TransportLimits
+from pushkeep.app.turn import Turn
 from pushkeep.client.base import LOOK_AHEAD_MAX, MessageFactory, SharedTokens, file_name
-from pushkeep.client.batch import Batch, BatchLimits, Turn
+from pushkeep.client.batch import Batch, BatchLimits
 from pushkeep.client.given import KeyLike, Payload, SubscriptionLike
 from pushkeep.client.message import Message, SendResult
 from pushkeep.domain.origin_map import OriginMap

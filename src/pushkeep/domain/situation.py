@@ -29,6 +29,7 @@ class Situation:
         now: epoch seconds, UTC.
         age_seconds: since the subscription was first registered, at the first attempt of this message.
         before: the verdicts of this message's earlier attempts, in order.
+        forgotten: attempts before those, whose verdicts are not kept.
         remaining_seconds: until the message's deadline; infinity where there is none.
         retry_after: what the push service asked for, in seconds.
         chance: from 0 up to 1, drawn anew for each answer.
@@ -47,6 +48,7 @@ class Situation:
     now: float
     age_seconds: float = math.inf
     before: tuple[Verdict, ...] = ()
+    forgotten: int = 0
     remaining_seconds: float = math.inf
     retry_after: float | None = None
     chance: float = 0.5
@@ -61,7 +63,7 @@ class Situation:
     @property
     def attempt(self) -> int:
         """The number of the attempt that was answered, 1 for the first."""
-        return len(self.before) + 1
+        return self.forgotten + len(self.before) + 1
 
     @property
     def suspect_days_with_this(self) -> frozenset[int]:

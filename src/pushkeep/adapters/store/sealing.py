@@ -143,6 +143,18 @@ class Vault:
         """
         return self._sealer.open(sealed, _secret_context(project_public_id, name))
 
+    def seal_notification(self, project_public_id: str, public_id: str, name: str, value: bytes) -> bytes:
+        """Seal a part of a notification, which may say something about its readers; ``name`` says which part."""
+        return self._sealer.seal(value, _notification_context(project_public_id, public_id, name))
+
+    def open_notification(self, project_public_id: str, public_id: str, name: str, sealed: bytes) -> bytes:
+        """Open what :meth:`seal_notification` made.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        return self._sealer.open(sealed, _notification_context(project_public_id, public_id, name))
+
 
 def seal_lookup_key(sealer: Sealer, lookup_key: bytes) -> bytes:
     """Wrap the lookup key."""
@@ -164,3 +176,7 @@ def _row_context(project_public_id: str, endpoint_hash: bytes) -> bytes:
 
 def _secret_context(project_public_id: str, name: str) -> bytes:
     return f"project secret\0{project_public_id}\0{name}".encode()
+
+
+def _notification_context(project_public_id: str, public_id: str, name: str) -> bytes:
+    return f"notification\0{project_public_id}\0{public_id}\0{name}".encode()

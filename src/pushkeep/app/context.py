@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pushkeep.app.announcer import Announcer
 from pushkeep.domain.circuit import Circuits
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.origin_statistics import OriginStatistics
@@ -25,6 +26,7 @@ class Services:
         policy: which push services are talked to.
         statistics: what push services have answered to this process of late.
         circuits: where our tokens are refused at the moment.
+        announcer: tells whoever listens what happened.
     """
 
     store: Store
@@ -36,3 +38,4 @@ class Services:
     policy: EndpointPolicy
     statistics: OriginStatistics = field(default_factory=OriginStatistics)
     circuits: Circuits = field(default_factory=Circuits)
+    announcer: Announcer = field(default_factory=Announcer)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.domain.notification import TARGETS_MAX, Content, Target, compile_payload
+from pushkeep.domain.compiled import compile_payload
+from pushkeep.domain.notification import TARGETS_MAX, Content, Target
 from pushkeep.errors import InvalidInput
 
 ID = "01a20069-9469-7f10-87df-063c7022572e"
@@ -15,7 +16,7 @@ SITE = "https://shop.example.com/blog"
 
 def compiled(site: str = SITE, /, **fields: object) -> Any:
     content = Content.of(**fields)
-    return json.loads(compile_payload(content, notification_id=ID, site_url=site))
+    return json.loads(compile_payload(content, notification_id=ID, site_url=site, receipts=False).payload)
 
 
 def test_the_least_there_can_be() -> None:

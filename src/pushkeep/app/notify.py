@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pushkeep.app.context import Services
 from pushkeep.app.deliver import Deliverer, HeldBack
 from pushkeep.domain.action import Action, Decision, success_needs_write
+from pushkeep.domain.compiled import compile_payload
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
-from pushkeep.domain.notification import Content, Target, compile_payload
+from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.situation import DAY_SECONDS
 from pushkeep.domain.subscription import (
@@ -105,7 +106,7 @@ async def notify(
     now = services.clock.now()
     notification_id = str(uuid7(now, services.entropy.token_bytes(UUID7_RANDOM_BYTES)))
     payload = (
-        compile_payload(content, notification_id=notification_id, site_url=project.site_url)
+        compile_payload(content, notification_id=notification_id, site_url=project.site_url, receipts=False).payload
         if isinstance(content, Content)
         else content
     )

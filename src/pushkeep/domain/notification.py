@@ -1,25 +1,20 @@
-"""What a notification says and whom it is for, checked once; and the payload that browsers get, a declarative one."""
+"""What a notification says and whom it is for, checked once."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
-from urllib.parse import urljoin
 
 from pushkeep.domain.ids import AnyId
+from pushkeep.domain.plain_values import check_flag, check_json, check_line, check_text, check_url_text
 from pushkeep.domain.subscription import check_external_id
 from pushkeep.domain.tag import check_tag
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.payload import (
     APP_BADGE_MAX,
-    DeclarativeAction,
-    DeclarativeMessage,
     JsonValue,
-    build_declarative,
-    check_url,
 )
 
 TITLE_CHARACTERS_MAX = 200
@@ -27,9 +22,6 @@ BODY_CHARACTERS_MAX = 2000
 """Systems show about 40 and 120 characters; these stop accidents while leaving every real text alone."""
 
 TAG_CHARACTERS_MAX = 128
-URL_CHARACTERS_MAX = 1024
-"""One URL must leave room for the rest in 3,993 octets."""
-
 ACTIONS_MAX = 2
 """``Notification.maxActions`` of Chromium, Edge and Firefox; they drop the rest silently. Safari shows none."""
 
@@ -39,21 +31,9 @@ ACTION_NAME_CHARACTERS_MAX = 64
 ACTION_TITLE_CHARACTERS_MAX = 80
 """Systems show about 20 characters on a button."""
 
-DATA_DEPTH_MAX = 16
-"""Real data is flat; deep nesting is an attack on whatever parses it."""
-
 TARGETS_MAX = 10_000
 """A list longer than that wants an audience, not a list; it bounds what one request makes us look up."""
 
-_TEXT_CONTROLS = frozenset("\n\t")
-# Line breaks are meant. Other control characters, halves of a surrogate pair, forced directions, private and forbidden
-# code points are accidents or tricks. What joins, spaces and directs is part of languages (Persian's U+200C, French's
-# U+00A0, Japanese's U+3000, families of emoji), and what Python's tables do not know yet may be a new emoji.
-_NEVER_SHOWN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202d\u202e\u206a-\u206f\ud800-\uf8ff\ufdd0-\ufdef\ufeff\ufff9-\ufffb"
-    r"\ufffe\uffff\U000f0000-\U0010ffff]"
-)
-_BLANK = frozenset({"Zs", "Cf", "Cc"})
 _ACTION_MEMBERS = frozenset({"action", "title", "url", "icon"})
 
 
@@ -92,6 +72,9 @@ class Content:
         renotify: makes a sound again when it replaces another one; needs ``tag``.
         actions: buttons, where the browser shows any.
         app_badge: the number at the installed site's icon; 0 takes it away, None leaves it alone.
+        receipts: whether browsers report that they displayed it, and that it was clicked or closed.
+        compress: browsers that can read it get it compressed.
+        fetch: the message has only title, the body's beginning and the URL; the browser fetches the rest.
     """
 
     title: str
@@ -109,6 +92,9 @@ class Content:
     renotify: bool = False
     actions: tuple[Action, ...] = ()
     app_badge: int | None = None
+    receipts: bool = True
+    compress: bool = False
+    fetch: bool = False
 
     @classmethod
     def of(
@@ -129,6 +115,9 @@ class Content:
         renotify: object = False,
         actions: object = (),
         app_badge: object = None,
+        receipts: object = True,
+        compress: object = False,
+        fetch: object = False,
     ) -> Content:
         """Check plain values.
 
@@ -148,67 +137,41 @@ class Content:
         if dir is not None and dir not in ("ltr", "rtl", "auto"):
             raise InvalidInput("dir must be ltr, rtl or auto.", field="dir")
         return cls(
-            title=_text(title, "title", TITLE_CHARACTERS_MAX, empty=False),
-            body=_text(body, "body", BODY_CHARACTERS_MAX),
-            url=_url(url, "url"),
-            icon=_url(icon, "icon"),
-            image=_url(image, "image"),
-            badge=_url(badge, "badge"),
-            tag=None if tag is None else _text(tag, "tag", TAG_CHARACTERS_MAX, empty=False),
-            data=_json(data, "data"),
-            lang=None if lang is None else _text(lang, "lang", 35, empty=False),  # RFC 5646 section 4.4.1
+            title=check_text(title, "title", TITLE_CHARACTERS_MAX, empty=False),
+            body=check_text(body, "body", BODY_CHARACTERS_MAX),
+            url=check_url_text(url, "url"),
+            icon=check_url_text(icon, "icon"),
+            image=check_url_text(image, "image"),
+            badge=check_url_text(badge, "badge"),
+            tag=None if tag is None else check_text(tag, "tag", TAG_CHARACTERS_MAX, empty=False),
+            data=check_json(data, "data"),
+            lang=None if lang is None else check_text(lang, "lang", 35, empty=False),  # RFC 5646 section 4.4.1
             dir=dir,
-            silent=_flag(silent, "silent"),
-            require_interaction=_flag(require_interaction, "require_interaction"),
-            renotify=_flag(renotify, "renotify"),
+            silent=check_flag(silent, "silent"),
+            require_interaction=check_flag(require_interaction, "require_interaction"),
+            renotify=check_flag(renotify, "renotify"),
             actions=_actions(actions),
             app_badge=_app_badge(app_badge),
+            receipts=check_flag(receipts, "receipts"),
+            compress=check_flag(compress, "compress"),
+            fetch=check_flag(fetch, "fetch"),
         )
 
+    def to_json(self) -> bytes:
+        """What :meth:`from_json` reads: for storing what was asked, so that it can be compiled once more."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")).encode()
 
-def compile_payload(content: Content, *, notification_id: str, site_url: str) -> bytes:
-    """Make the bytes that are encrypted for every recipient alike.
+    @classmethod
+    def from_json(cls, stored: bytes) -> Content:
+        """Undo :meth:`to_json`, with every check.
 
-    Args:
-        content: checked.
-        notification_id: UUID text; the default tag, and what the worker knows repeats by.
-        site_url: what relative URLs are relative to, and where a click leads by default.
-
-    Returns:
-        UTF-8 JSON without spaces. Whether it fits into a message is checked where the recipients are known.
-
-    Raises:
-        InvalidInput: a URL leads neither to https nor to http on a loopback host; ``field`` names it.
-    """
-    base = site_url if site_url.endswith("/") else site_url + "/"
-    navigate = _absolute(base, content.url or "", "url")
-    message = DeclarativeMessage(
-        title=content.title,
-        navigate=navigate,
-        body=content.body,
-        tag=content.tag or notification_id,
-        icon=_absolute(base, content.icon, "icon"),
-        image=_absolute(base, content.image, "image"),
-        badge=_absolute(base, content.badge, "badge"),
-        lang=content.lang or "",
-        dir=content.dir or "auto",
-        silent=content.silent,
-        require_interaction=content.require_interaction,
-        renotify=content.renotify,
-        data=content.data,
-        actions=tuple(
-            DeclarativeAction(
-                item.action,
-                item.title,
-                # The standard has no default: a browser takes an action without an address for none.
-                navigate if item.url is None else _absolute(base, item.url, f"actions[{index}].url"),
-                _absolute(base, item.icon, f"actions[{index}].icon"),
-            )
-            for index, item in enumerate(content.actions)
-        ),
-        app_badge=content.app_badge,
-    )
-    return build_declarative(message, extra={"pushkeep": {"id": notification_id}})
+        Raises:
+            InvalidInput: it is no content.
+        """
+        try:
+            return cls.of(**json.loads(stored))
+        except (ValueError, TypeError):
+            raise InvalidInput("What is stored of this notification is no content.", field="content") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,28 +240,6 @@ def _list(values: object, name: str) -> Sequence[object]:
     raise InvalidInput(f"{name} must be a list of 1 to {TARGETS_MAX} ids.", field=name)
 
 
-def _text(value: object, name: str, characters_max: int, *, empty: bool = True) -> str:
-    if not isinstance(value, str):
-        raise InvalidInput(f"{name} must be a string.", field=name)
-    wrong = _NEVER_SHOWN.search(value)
-    if wrong:
-        raise InvalidInput(
-            f"{name} has a character that cannot be displayed (U+{ord(wrong[0]):04X}); remove it.", field=name
-        )
-    if len(value) > characters_max:
-        raise InvalidInput(f"{name} has {len(value)} characters; the limit is {characters_max}.", field=name)
-    if not empty and all(unicodedata.category(character) in _BLANK for character in value):
-        raise InvalidInput(f"{name} must not be empty.", field=name)
-    return value
-
-
-def _line(value: object, name: str, characters_max: int) -> str:
-    text = _text(value, name, characters_max, empty=False)
-    if not _TEXT_CONTROLS.isdisjoint(text):
-        raise InvalidInput(f"{name} must be one line without tabs.", field=name)
-    return text
-
-
 def _actions(values: object) -> tuple[Action, ...]:
     if values is None:
         return ()
@@ -330,10 +271,10 @@ def _action(value: object, place: str) -> Action:
     if not _ACTION_MEMBERS.issuperset(value):
         raise InvalidInput(f"{place} may have action, title, url and icon; remove what else it has.", field=place)
     return Action(
-        action=_line(value["action"], f"{place}.action", ACTION_NAME_CHARACTERS_MAX),
-        title=_line(value["title"], f"{place}.title", ACTION_TITLE_CHARACTERS_MAX),
-        url=_url(value.get("url"), f"{place}.url"),
-        icon=_url(value.get("icon"), f"{place}.icon"),
+        action=check_line(value["action"], f"{place}.action", ACTION_NAME_CHARACTERS_MAX),
+        title=check_line(value["title"], f"{place}.title", ACTION_TITLE_CHARACTERS_MAX),
+        url=check_url_text(value.get("url"), f"{place}.url"),
+        icon=check_url_text(value.get("icon"), f"{place}.icon"),
     )
 
 
@@ -345,52 +286,3 @@ def _app_badge(value: object) -> int | None:
             f"app_badge must be a whole number from 0, which takes it away, to {APP_BADGE_MAX}.", field="app_badge"
         )
     return value
-
-
-def _flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInput(f"{name} must be true or false.", field=name)
-    return value
-
-
-def _url(value: object, name: str) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value or len(value) > URL_CHARACTERS_MAX:
-        raise InvalidInput(f"{name} must be a URL of 1 to {URL_CHARACTERS_MAX} characters.", field=name)
-    if not all(character >= "!" and character.isprintable() for character in value) or "\\" in value:
-        raise InvalidInput(f"{name} has a character that cannot stand in a URL.", field=name)
-    return value
-
-
-def _absolute(base: str, url: str | None, name: str) -> str:
-    """Resolve against the site; the empty string for a picture that is not there."""
-    if url is None:
-        return ""
-    try:
-        whole = urljoin(base, url)
-    except ValueError:
-        raise InvalidInput(f"{name} is not a URL.", field=name) from None
-    check_url(name, whole)
-    return whole
-
-
-def _json(value: object, name: str, depth: int = 0) -> JsonValue:
-    """Check that a value is JSON, and copy it."""
-    if depth > DATA_DEPTH_MAX:
-        raise InvalidInput(f"{name} is nested more than {DATA_DEPTH_MAX} deep.", field=name)
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(f"{name} has half a surrogate pair in a string.", field=name) from None
-        return value
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
-        return value
-    if isinstance(value, list | tuple):
-        return [_json(item, name, depth + 1) for item in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {str(_json(key, name)): _json(item, name, depth + 1) for key, item in value.items()}
-    raise InvalidInput(f"{name} must be JSON: objects, lists, strings, finite numbers, true, false, null.", field=name)

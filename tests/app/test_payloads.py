@@ -1,0 +1,109 @@
+"""Each recipient's payload: its own token, one length for all, compressed where it may be and where it helps."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushkeep.app.payloads import COMPRESSED_MARKER, DEFLATE, PayloadMaker
+from pushkeep.domain.compiled import Compiled, compile_payload
+from pushkeep.domain.notification import Content
+from pushkeep.domain.receipt import ReceiptTokens, receipt_key
+from pushkeep.domain.sending import NotificationJob, Priority
+from pushkeep.protocol.request import PushOptions
+
+ID = "01a20069-9469-7f10-87df-063c7022572e"
+KEY = receipt_key(b"s" * 32)
+LONG = "The parcel is on its way to you, and it will be with you tomorrow. " * 20
+CAN = frozenset({DEFLATE})
+
+
+def job(compiled: Compiled | None, *, compress: bool = False) -> NotificationJob:
+    return NotificationJob(
+        id=1,
+        project_id=1,
+        public_id=ID,
+        payload=compiled.payload if compiled else None,
+        token_offset=compiled.token_offset if compiled else None,
+        options=PushOptions(ttl=60),
+        priority=Priority.NORMAL,
+        deadline=0.0,
+        compress=compress,
+        keeps_outcomes=True,
+    )
+
+
+def content(**fields: object) -> Compiled:
+    return compile_payload(Content.of(**{"title": "Hi", **fields}), notification_id=ID, site_url="https://a.example/")
+
+
+def unpacked(payload: bytes) -> bytes:
+    assert payload.startswith(COMPRESSED_MARKER)
+    reader = zlib.decompressobj(-zlib.MAX_WBITS)
+    text = reader.decompress(payload[len(COMPRESSED_MARKER) :])
+    assert reader.eof
+    assert not reader.unused_data
+    return text
+
+
+@given(st.integers(min_value=1, max_value=2**62), st.booleans())
+def test_every_recipient_gets_a_token_of_its_own_in_a_payload_as_long_as_any(number: int, compress: bool) -> None:
+    compiled = content(body=LONG)
+    maker = PayloadMaker(job(compiled, compress=compress), KEY)
+    plain = maker.plaintext(number, frozenset(), "mozilla")
+    assert plain is not None
+    assert len(plain) == len(compiled.payload)
+    token = json.loads(plain)["pushkeep"]["token"]
+    assert ReceiptTokens(KEY, ID).check(token.encode()) == number
+    packed = maker.plaintext(number, CAN, "mozilla")
+    other = maker.plaintext(1, CAN, "mozilla")
+    assert packed is not None
+    assert other is not None
+    assert len(packed) == len(other)
+    assert (unpacked(packed) if compress else packed) == plain
+
+
+def test_compressed_only_for_those_who_can_read_it_and_never_for_apple() -> None:
+    maker = PayloadMaker(job(content(body=LONG), compress=True), KEY)
+    lengths = {
+        (can, vendor): len(maker.plaintext(1, frozenset(can.split()), vendor) or b"")
+        for can in ("", "deflate", "other")
+        for vendor in ("mozilla", "fcm", "wns", "apple", "unknown")
+    }
+    short = {place for place, length in lengths.items() if length < 700}
+    assert short == {("deflate", vendor) for vendor in ("mozilla", "fcm", "wns", "unknown")}
+    assert {length for place, length in lengths.items() if place not in short} == {len(content(body=LONG).payload)}
+
+
+def test_what_would_grow_stays_plain() -> None:
+    short = Compiled(b'{"title":"Hi"}', None)
+    assert PayloadMaker(job(short, compress=True), None).plaintext(1, CAN, "mozilla") == short.payload
+    short = Compiled(b'{"token":"..........................."}', 10)
+    plain = PayloadMaker(job(short, compress=True), KEY).plaintext(1, CAN, "mozilla")
+    assert plain is not None
+    assert plain.startswith(b'{"token":"')
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_without_a_token_no_key_is_needed(compress: bool) -> None:
+    compiled = content(body=LONG, receipts=False)
+    maker = PayloadMaker(job(compiled, compress=compress), None)
+    assert maker.plaintext(1, frozenset(), "mozilla") == compiled.payload
+    packed = maker.plaintext(1, CAN, "mozilla")
+    assert packed is not None
+    assert (unpacked(packed) if compress else packed) == compiled.payload
+
+
+def test_a_payload_with_a_token_needs_the_key() -> None:
+    with pytest.raises(ValueError, match="needs the project's receipt key"):
+        PayloadMaker(job(content()), None)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_no_payload_stays_none_and_an_empty_one_empty(compress: bool) -> None:
+    assert PayloadMaker(job(None, compress=compress), KEY).plaintext(1, CAN, "fcm") is None
+    assert PayloadMaker(job(Compiled(b"", None), compress=compress), None).plaintext(1, CAN, "fcm") == b""

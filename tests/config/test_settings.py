@@ -10,7 +10,14 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from pushkeep.config import SETTINGS, Settings, default_public_url, load_settings, settings_reference
+from pushkeep.config import (
+    SETTINGS,
+    Settings,
+    default_public_url,
+    load_settings,
+    settings_environment,
+    settings_reference,
+)
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.errors import ConfigurationError
@@ -103,6 +110,7 @@ def test_a_flag_is_read_from_each_source(tmp_path: Path, text: str, flag: bool) 
         ({"PUSHKEEP_CONTACT": "mailto:root@localhost"}, "reachable from outside"),
         ({"PUSHKEEP_ORIGIN_MAP": "https://a.example"}, "ORIGIN=BASE"),
         ({"PUSHKEEP_ORIGIN_MAP": "https://a.example=http://10.0.0.1"}, "loopback only"),
+        ({"PUSHKEEP_ORIGIN_MAP": "[https://a.example"}, "begins like a JSON list"),
         ({"PUSHKEEP_ALLOWED_ORIGINS": "http://a.example"}, "https://"),
         ({"PUSHKEEP_TRUSTED_PROXIES": "10.0.0.1/8"}, "neither an IP address nor a network"),
         ({"PUSHKEEP_LOG_FORMAT": "xml"}, "one of console, json"),
@@ -213,6 +221,27 @@ def test_values_that_have_their_type_already_are_taken(tmp_path: Path) -> None:
     )
     assert settings.site_url is site
     assert settings.allowed_origins == {"https://a.example"}
+
+
+def test_a_child_process_gets_the_settings_in_effect(tmp_path: Path) -> None:
+    write(tmp_path, 'contact = "mailto:file@example.com"\nreceipts = false\nworkers = 7\n')
+    (entry,) = OriginMap.parse([f"https://a.example=https://[::1]:8443,ca={tmp_path}/a b/ca.pem,vendor=fcm"])
+    settings = load(
+        tmp_path,
+        {"PUSHKEEP_MASTER_KEY": b64url_encode(bytes(range(32))), "PUSHKEEP_TRUSTED_PROXIES": "::1 10.0.0.0/8"},
+        workers=2,
+        site_url="https://shop.example.com",
+        origin_map=OriginMap([entry]),
+        allowed_origins=frozenset({"https://a.example", "https://b.example:8443"}),
+        push_proxy="http://10.0.0.1:3128",
+    )
+    environment = settings_environment(settings, {"PATH": "/bin", "PUSHKEEP_PORT": "1", "PUSHKEEP_TEST_X": "y"})
+    assert (environment["PATH"], environment["PUSHKEEP_TEST_X"]) == ("/bin", "y")
+    again = load_settings(environ=environment)
+    assert list(again.origin_map) == [entry]
+    assert sorted(map(str, again.trusted_proxies)) == ["10.0.0.0/8", "::1/128"]
+    alike = {"origin_map": OriginMap(), "trusted_proxies": ()}
+    assert dataclasses.replace(again, **alike) == dataclasses.replace(settings, **alike)
 
 
 def test_every_default_has_the_type_of_its_field(tmp_path: Path) -> None:

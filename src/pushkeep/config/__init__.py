@@ -5,7 +5,15 @@ the name in capitals; for the secret master key also ``…_FILE`` with the path 
 line.
 """
 
-from pushkeep.config.sources import default_public_url, load_settings
+from pushkeep.config.sources import default_public_url, load_settings, settings_environment
 from pushkeep.config.table import SETTINGS, Setting, Settings, settings_reference
 
-__all__ = ["SETTINGS", "Setting", "Settings", "default_public_url", "load_settings", "settings_reference"]
+__all__ = [
+    "SETTINGS",
+    "Setting",
+    "Settings",
+    "default_public_url",
+    "load_settings",
+    "settings_environment",
+    "settings_reference",
+]

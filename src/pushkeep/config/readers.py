@@ -6,6 +6,7 @@ A reader takes the raw value (text, or what TOML makes of it) and the name to us
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -103,6 +104,11 @@ def read_host(value: object, name: str) -> str:
 
 
 def _list(value: object, name: str, *, separators: str) -> list[str]:
+    if isinstance(value, str) and value.startswith("["):  # a JSON list, for entries with white space in them
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise InvalidInput(f"{name} begins like a JSON list but is none.", field=name) from None
     if isinstance(value, str):
         for separator in separators:
             value = value.replace(separator, " ")

@@ -7,6 +7,7 @@ a setting that is silently ignored is worse than none.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ from pathlib import Path
 
 from pushkeep.config.readers import read_path
 from pushkeep.config.table import ENVIRONMENT_PREFIX, SETTINGS, Settings, default_of
+from pushkeep.domain.origin_map import OriginMap
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.errors import ConfigurationError, InvalidInput
+from pushkeep.protocol.encoding import b64url_encode
 
 CONFIG_FILE_NAME = "pushkeep.toml"
 CONFIG_FILE_BYTES_MAX = 262_144
@@ -60,6 +63,45 @@ def load_settings(
                 raise ConfigurationError(f"{error.message} (from {source})", field=name) from None
     values["data_dir"] = data_dir
     return _complete(values)
+
+
+def settings_environment(settings: Settings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment in which :func:`load_settings` gives these settings again: for a child process.
+
+    Secrets are in it, which only this user and the child can read; so it must never be printed.
+
+    Args:
+        settings: as they are in effect.
+        environ: what else the child gets; the process's own environment by default.
+    """
+    environment = os.environ if environ is None else environ
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(ENVIRONMENT_PREFIX) or name.startswith(_TEST_PREFIX)
+    }
+    for name in SETTINGS:
+        text = _to_text(getattr(settings, name))
+        if text:
+            kept[ENVIRONMENT_PREFIX + name.upper()] = text
+    return kept
+
+
+def _to_text(value: object) -> str:
+    """A value as its reader takes it from text; empty for one that is not set."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        return b64url_encode(value)
+    if isinstance(value, SiteUrl):
+        return value.url
+    if isinstance(value, OriginMap):
+        return json.dumps([entry.to_text() for entry in value])
+    if isinstance(value, frozenset | tuple):
+        return " ".join(sorted(map(str, value)))
+    return str(value)
 
 
 def _read_data_dir(

@@ -165,6 +165,7 @@ async def test_a_caller_that_gave_up_while_waiting_is_not_served(store: SqliteSt
 
 
 async def test_too_much_waiting_is_refused_at_once(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(store.writer, writer.Writer)
     monkeypatch.setattr(store.writer._waiting, "maxsize", 3)
     results = await behind_a_gate(store, *(note(str(number)) for number in range(5)))
     assert [type(result) for result in results] == [str, str, str, Unavailable, Unavailable]

@@ -1,5 +1,5 @@
 """Where everything is kept: SQLite now; the same tables and units of work serve other databases."""
 
-from pushkeep.adapters.store.sqlite import SqliteStore, open_store
+from pushkeep.adapters.store.sqlite import SqliteStore, open_store, open_store_inline
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["SqliteStore", "open_store", "open_store_inline"]

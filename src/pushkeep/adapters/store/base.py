@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.writer import Writer, unavailable
 from pushkeep.errors import Unavailable
@@ -21,23 +24,39 @@ READERS = 2
 """Reads take a fraction of a millisecond and hold Python's lock for most of it: more threads read no faster."""
 
 
-class StoreBase:
-    """Runs units of work: plain functions on a connection that is in a transaction.
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a store is made of.
 
-    Args:
+    Attributes:
         writing: begins with ``BEGIN IMMEDIATE``.
-        reading: begins with ``BEGIN`` and cannot write; None for a database in memory, which has one connection.
+        reading: begins with ``BEGIN`` and cannot write; None where reads go the way of writes, on the one connection.
+        writer: carries out units on ``writing``.
         vault: seals and hashes.
         clock: tells the times of leases, inside the transaction.
+        path: the database's file; None in memory.
     """
 
-    def __init__(self, writing: Engine, reading: Engine | None, vault: Vault, clock: Clock) -> None:
-        self._writing = writing
-        self._reading = reading
-        self._vault = vault
-        self._clock = clock
-        self.writer = Writer(writing)
+    writing: Engine
+    reading: Engine | None
+    writer: Writer | InlineWriter
+    vault: Vault
+    clock: Clock
+    path: Path | None = None
+
+
+class StoreBase:
+    """Runs units of work: plain functions on a connection that is in a transaction."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._writing = ground.writing
+        self._reading = ground.reading
+        self._vault = ground.vault
+        self._clock = ground.clock
+        self._path = ground.path
+        self.writer = ground.writer
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="pushkeep-reader")
+        self._ends_with_it: list[Callable[[], None]] = []
         self._closed = False
 
     async def _write(self, unit: Callable[[Connection], T]) -> T:
@@ -59,9 +78,14 @@ class StoreBase:
     async def aclose(self) -> None:
         """See :meth:`pushkeep.ports.Store.aclose`."""
         self._closed = True
-        await asyncio.to_thread(self._close)
+        if isinstance(self.writer, InlineWriter):
+            self._close()
+        else:
+            await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        for end in self._ends_with_it:
+            end()
         self.writer.close()
         self._readers.shutdown(wait=True)
         if self._reading is not None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import Engine
-
 from pushkeep.adapters.store import project_units
-from pushkeep.adapters.store.base import StoreBase
-from pushkeep.adapters.store.sealing import Vault
+from pushkeep.adapters.store.base import Ground, StoreBase
 from pushkeep.domain.project import NewProject, Project, ProjectSigningKey
-from pushkeep.ports import Clock, ProjectSecrets
+from pushkeep.ports import ProjectSecrets
 
 
 class ProjectMethods(StoreBase):
     """:class:`pushkeep.ports.ProjectStore`."""
 
-    def __init__(self, writing: Engine, reading: Engine | None, vault: Vault, clock: Clock) -> None:
-        super().__init__(writing, reading, vault, clock)
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
         self._keys: project_units.KeyCache = {}
 
     async def ensure_project(self, new: NewProject) -> Project:

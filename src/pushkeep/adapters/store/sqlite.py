@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from pushkeep.adapters.store import files
-from pushkeep.adapters.store.base import READERS
+from pushkeep.adapters.store.base import READERS, Ground
 from pushkeep.adapters.store.contact_methods import ContactMethods
+from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.lane_methods import LaneMethods
 from pushkeep.adapters.store.migrate import check_migrated, migrate
 from pushkeep.adapters.store.notification_methods import NotificationMethods
@@ -32,7 +33,8 @@ from pushkeep.adapters.store.sealing import (
 from pushkeep.adapters.store.shard_methods import ShardMethods
 from pushkeep.adapters.store.subscription_methods import SubscriptionMethods
 from pushkeep.adapters.store.tables import installation
-from pushkeep.adapters.store.writer import unavailable
+from pushkeep.adapters.store.wakeups import SqliteWakeups
+from pushkeep.adapters.store.writer import Writer, unavailable
 from pushkeep.errors import ConfigurationError
 from pushkeep.ports import Clock, Entropy
 
@@ -75,6 +77,12 @@ class SqliteStore(
         """See the port."""
         await self._read(lambda connection: connection.execute(select(installation.c.id)).scalar_one())
 
+    def wakeups(self) -> SqliteWakeups:
+        """What hears of changes from now on; for one worker. It ends with the store."""
+        made = SqliteWakeups(self._path, self.writer.listeners)
+        self._ends_with_it.append(made.close)
+        return made
+
 
 async def open_store(database_path: Path | None, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
     """Open a database, create it where there is none, and bring it to this version's schema.
@@ -105,6 +113,15 @@ async def open_store_to_read(database_path: Path, master_key: bytes, *, clock: C
     return await asyncio.to_thread(_open_to_read, database_path, Sealer(master_key, entropy.token_bytes), clock)
 
 
+def open_store_inline(database_path: Path | None, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
+    """Open a database as :func:`open_store` does, for a simulation: it has no threads.
+
+    Raises:
+        ConfigurationError, Unavailable: as :func:`open_store` does.
+    """
+    return _open(database_path, Sealer(master_key, entropy.token_bytes), clock, entropy, inline=True)
+
+
 def _open_to_read(path: Path, sealer: Sealer, clock: Clock) -> SqliteStore:
     # With mode=rw SQLite creates no database; it must still be allowed to write, as even readers of a WAL lock it.
     engine = _engine(f"{path.absolute().as_uri()}?mode=rw", "BEGIN", 1, _READING_PRAGMAS)
@@ -114,16 +131,18 @@ def _open_to_read(path: Path, sealer: Sealer, clock: Clock) -> SqliteStore:
         return _stored_lookup_key(connection, sealer) or b""
 
     try:
-        return SqliteStore(engine, None, Vault(sealer, _prepared(engine, look)), clock)
+        vault = Vault(sealer, _prepared(engine, look))
+        return SqliteStore(Ground(engine, None, Writer(engine), vault, clock))
     except BaseException:
         engine.dispose()
         raise
 
 
-def _open(path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy) -> SqliteStore:
+def _open(path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy, *, inline: bool = False) -> SqliteStore:
     if path is None:
         writing = _engine(":memory:", "BEGIN IMMEDIATE", 1)
-        return SqliteStore(writing, None, _make_ready(writing, sealer, clock.now(), entropy), clock)
+        vault = _make_ready(writing, sealer, clock.now(), entropy)
+        return SqliteStore(Ground(writing, None, InlineWriter(writing) if inline else Writer(writing), vault, clock))
     path = path.absolute()
     files.prepare(path)
     writing = _engine(str(path), "BEGIN IMMEDIATE", 1)
@@ -133,8 +152,10 @@ def _open(path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy) -> 
     except BaseException:
         writing.dispose()
         raise
+    if inline:
+        return SqliteStore(Ground(writing, None, InlineWriter(writing), vault, clock, path))
     reading = _engine(str(path), "BEGIN", READERS, (*_PRAGMAS, "PRAGMA query_only = ON"))
-    return SqliteStore(writing, reading, vault, clock)
+    return SqliteStore(Ground(writing, reading, Writer(writing), vault, clock, path))
 
 
 def _make_ready(engine: Engine, sealer: Sealer, now: float, entropy: Entropy) -> Vault:

@@ -36,6 +36,29 @@ ERASE_AFTER_IDLE_SECONDS = 1.0
 ERASED = "erased"
 """A unit sets ``connection.info[ERASED]`` when it removed something that must not linger in the WAL."""
 
+SHARDS_READY = "shards_ready"
+"""A unit sets ``connection.info[SHARDS_READY]`` when it left shards that a worker of this process may lease."""
+
+
+class CommitListeners:
+    """Who wants to hear, at once and from the writer's thread, that a commit left shards to lease."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Callable[[], None], ...] = ()
+
+    def add(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after such commits; it must return at once and not raise."""
+        self._listeners = (*self._listeners, listener)
+
+    def remove(self, listener: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._listeners = tuple(known for known in self._listeners if known != listener)
+
+    def tell(self) -> None:
+        """Call everybody."""
+        for listener in self._listeners:
+            listener()
+
 
 @dataclass(slots=True)
 class _Job(Generic[T]):
@@ -61,6 +84,7 @@ class Writer:
         self._closed = False
         self.commits = 0
         """How many commits there have been; fewer than units when they were grouped."""
+        self.listeners = CommitListeners()
         self._thread = threading.Thread(target=self._run, name="pushkeep-writer", daemon=True)
         self._thread.start()
 
@@ -99,20 +123,21 @@ class Writer:
                 try:
                     first = self._waiting.get(timeout=self._idle_seconds if erased else None)
                 except queue.Empty:
-                    _truncate_wal(connection)
+                    truncate_wal(connection)
                     continue
                 if first is None:
                     break
                 if self._commit_group(connection, first):
                     break
             if connection.info.get(ERASED):
-                _truncate_wal(connection)
+                truncate_wal(connection)
 
     def _commit_group(self, connection: Connection, first: _Job[object]) -> bool:
         """Run the first job and those waiting behind it in one transaction; True if the end was among them."""
         group: list[_Job[object]] = []
         ending: list[bool] = []
         failure: PushkeepError | None = None
+        connection.info.pop(SHARDS_READY, None)
         try:
             with connection.begin():
                 for job in self._take(first, ending):
@@ -129,6 +154,8 @@ class Writer:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
+        if failure is None and connection.info.pop(SHARDS_READY, None):
+            self.listeners.tell()
         if failure is not None and not group and first.future.set_running_or_notify_cancel():
             first.future.set_exception(failure)  # the transaction could not even begin
         return bool(ending)
@@ -165,7 +192,7 @@ def _run_in_savepoint(connection: Connection, job: _Job[object]) -> None:
         savepoint.commit()
 
 
-def _truncate_wal(connection: Connection) -> None:
+def truncate_wal(connection: Connection) -> None:
     """Move the WAL into the database and empty it, so that erased bytes are nowhere; tried again if readers hold it.
 
     It does not wait for them: while it did, a backup or a forgotten shell would hold up every write.

@@ -38,6 +38,17 @@ LEASE_MARGIN_SECONDS = 3.0
 LEASE_RENEW_SECONDS = 10.0
 """Two renewals may fail before a lease ends."""
 
+
+def lease_margin_seconds(lease_seconds: float) -> float:
+    """:data:`LEASE_MARGIN_SECONDS`, and in proportion for leases of another length."""
+    return LEASE_MARGIN_SECONDS * lease_seconds / LEASE_SECONDS
+
+
+def lease_renew_seconds(lease_seconds: float) -> float:
+    """:data:`LEASE_RENEW_SECONDS`, and in proportion for leases of another length."""
+    return LEASE_RENEW_SECONDS * lease_seconds / LEASE_SECONDS
+
+
 PROGRESS_SECONDS_MAX = 90.0
 """A lease is renewed only while something came of the shard within so long; three times the longest exchange."""
 

@@ -189,6 +189,11 @@ class ClaimFilter:
 class ShardStore(Protocol):
     """Lends shards. Times of leases are read by the store itself, inside the transaction, never given by a worker."""
 
+    @property
+    def lease_seconds(self) -> float:
+        """How long a shard is lent by a claim, and lent on by a renewal or a checkpoint that keeps it."""
+        ...
+
     async def claim(self, wanted: ClaimFilter) -> tuple[Leased, ...]:
         """Lease shards that are due, of notifications that are not paused, at push services that do not rest.
 

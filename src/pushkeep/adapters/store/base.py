@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.writer import Writer, unavailable
+from pushkeep.domain.shard import LEASE_SECONDS
 from pushkeep.errors import Unavailable
 from pushkeep.ports import Clock
 
@@ -35,6 +36,7 @@ class Ground:
         vault: seals and hashes.
         clock: tells the times of leases, inside the transaction.
         path: the database's file; None in memory.
+        lease_seconds: how long a shard is lent, or lent on.
     """
 
     writing: Engine
@@ -43,6 +45,7 @@ class Ground:
     vault: Vault
     clock: Clock
     path: Path | None = None
+    lease_seconds: float = LEASE_SECONDS
 
 
 class StoreBase:
@@ -54,6 +57,7 @@ class StoreBase:
         self._vault = ground.vault
         self._clock = ground.clock
         self._path = ground.path
+        self.lease_seconds = ground.lease_seconds
         self.writer = ground.writer
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="pushkeep-reader")
         self._ends_with_it: list[Callable[[], None]] = []

@@ -35,6 +35,7 @@ from pushkeep.adapters.store.subscription_methods import SubscriptionMethods
 from pushkeep.adapters.store.tables import installation
 from pushkeep.adapters.store.wakeups import SqliteWakeups
 from pushkeep.adapters.store.writer import Writer, unavailable
+from pushkeep.domain.shard import LEASE_SECONDS
 from pushkeep.errors import ConfigurationError
 from pushkeep.ports import Clock, Entropy
 
@@ -84,7 +85,14 @@ class SqliteStore(
         return made
 
 
-async def open_store(database_path: Path | None, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
+async def open_store(
+    database_path: Path | None,
+    master_key: bytes,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    lease_seconds: float = LEASE_SECONDS,
+) -> SqliteStore:
     """Open a database, create it where there is none, and bring it to this version's schema.
 
     Args:
@@ -92,6 +100,7 @@ async def open_store(database_path: Path | None, master_key: bytes, *, clock: Cl
         master_key: 32 octets that seal every secret in it. A database opens only with the key it was made with.
         clock: stamps a new database.
         entropy: draws the lookup key and nonces.
+        lease_seconds: how long a shard is lent to a worker; alike in every process that opens this database.
 
     Raises:
         ConfigurationError: the master key is not the database's, the file cannot be written or is no database, or
@@ -99,7 +108,7 @@ async def open_store(database_path: Path | None, master_key: bytes, *, clock: Cl
         Unavailable: another process holds it for over a minute.
     """
     sealer = Sealer(master_key, entropy.token_bytes)
-    return await asyncio.to_thread(_open, database_path, sealer, clock, entropy)
+    return await asyncio.to_thread(_open, database_path, sealer, clock, entropy, lease_seconds=lease_seconds)
 
 
 async def open_store_to_read(database_path: Path, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
@@ -113,13 +122,21 @@ async def open_store_to_read(database_path: Path, master_key: bytes, *, clock: C
     return await asyncio.to_thread(_open_to_read, database_path, Sealer(master_key, entropy.token_bytes), clock)
 
 
-def open_store_inline(database_path: Path | None, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
+def open_store_inline(
+    database_path: Path | None,
+    master_key: bytes,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    lease_seconds: float = LEASE_SECONDS,
+) -> SqliteStore:
     """Open a database as :func:`open_store` does, for a simulation: it has no threads.
 
     Raises:
         ConfigurationError, Unavailable: as :func:`open_store` does.
     """
-    return _open(database_path, Sealer(master_key, entropy.token_bytes), clock, entropy, inline=True)
+    sealer = Sealer(master_key, entropy.token_bytes)
+    return _open(database_path, sealer, clock, entropy, inline=True, lease_seconds=lease_seconds)
 
 
 def _open_to_read(path: Path, sealer: Sealer, clock: Clock) -> SqliteStore:
@@ -138,11 +155,14 @@ def _open_to_read(path: Path, sealer: Sealer, clock: Clock) -> SqliteStore:
         raise
 
 
-def _open(path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy, *, inline: bool = False) -> SqliteStore:
+def _open(
+    path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy, *, lease_seconds: float, inline: bool = False
+) -> SqliteStore:
     if path is None:
         writing = _engine(":memory:", "BEGIN IMMEDIATE", 1)
         vault = _make_ready(writing, sealer, clock.now(), entropy)
-        return SqliteStore(Ground(writing, None, InlineWriter(writing) if inline else Writer(writing), vault, clock))
+        writer = InlineWriter(writing) if inline else Writer(writing)
+        return SqliteStore(Ground(writing, None, writer, vault, clock, None, lease_seconds))
     path = path.absolute()
     files.prepare(path)
     writing = _engine(str(path), "BEGIN IMMEDIATE", 1)
@@ -153,9 +173,9 @@ def _open(path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy, *, 
         writing.dispose()
         raise
     if inline:
-        return SqliteStore(Ground(writing, None, InlineWriter(writing), vault, clock, path))
+        return SqliteStore(Ground(writing, None, InlineWriter(writing), vault, clock, path, lease_seconds))
     reading = _engine(str(path), "BEGIN", READERS, (*_PRAGMAS, "PRAGMA query_only = ON"))
-    return SqliteStore(Ground(writing, reading, Writer(writing), vault, clock, path))
+    return SqliteStore(Ground(writing, reading, Writer(writing), vault, clock, path, lease_seconds))
 
 
 def _make_ready(engine: Engine, sealer: Sealer, now: float, entropy: Entropy) -> Vault:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pushkeep.domain.circuit import Circuit
+from pushkeep.domain.sending import Priority
+
+WORKER_SECONDS_MAX = 60.0
+"""A worker that has not reported for so long is taken for gone; it reports every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,27 @@ class WorkerReport:
     figures: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits or is under way in one priority.
+
+    Attributes:
+        recipients: without a final state, in shards that are ready or on loan.
+        shards: how many such shards; those that wait for their time, too.
+        leased: of these, on loan.
+        plans: audiences that wait to be planned further.
+        oldest_seconds: for how long the shard that is due for longest has been due, paused ones aside; 0 for none.
+    """
+
+    recipients: int = 0
+    shards: int = 0
+    leased: int = 0
+    plans: int = 0
+    oldest_seconds: float = 0.0
+
+
 class LaneStore(Protocol):
-    """Keeps what workers share."""
+    """Keeps what workers share, and tells how much there is to do."""
 
     async def rest_origin(self, origin: str, until: float) -> None:
         """Let a push service rest; a shorter rest never cuts a longer one."""
@@ -57,7 +80,11 @@ class LaneStore(Protocol):
         ...
 
     async def take_probe(self, key_id: int, origin: str) -> bool:
-        """Whether the caller is the one worker that may send the probe of a circuit now."""
+        """Whether the caller is the one worker that may send the probe of a circuit now.
+
+        True once in :data:`~pushkeep.domain.circuit.PROBE_SECONDS_MAX`, and not before the circuit has cooled down;
+        false as well where no circuit is stored, because another worker's probe was taken.
+        """
         ...
 
     async def lane_state(self) -> LaneState:
@@ -73,7 +100,11 @@ class LaneStore(Protocol):
         ...
 
     async def workers(self) -> tuple[WorkerReport, ...]:
-        """Workers that were there within the last minute."""
+        """Workers that were there within the last minute, by the time of their start."""
+        ...
+
+    async def backlog(self) -> Mapping[Priority, Backlog]:
+        """What waits or is under way at this moment, for each priority."""
         ...
 
 

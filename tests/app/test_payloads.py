@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.app.payloads import COMPRESSED_MARKER, DEFLATE, PayloadMaker
+from pushkeep.app.payloads import COMPRESSED_MARKER, PayloadMaker
+from pushkeep.domain.ability import DEFLATE
 from pushkeep.domain.compiled import Compiled, compile_payload
 from pushkeep.domain.notification import Content
 from pushkeep.domain.receipt import ReceiptTokens, receipt_key

@@ -71,6 +71,19 @@ def test_an_ended_one_comes_back(state: State) -> None:
     assert decided(asked(), ended) == Plan(Write.RENEW, None)
 
 
+def test_abilities_change_the_row_only_where_they_changed() -> None:
+    can = dataclasses.replace(ROW, abilities=frozenset({"deflate"}))
+
+    def says(abilities: frozenset[str] | None) -> Registration:
+        return dataclasses.replace(asked(), abilities=abilities)
+
+    assert decided(says(can.abilities)) == Plan(Write.CREATE, None, abilities=can.abilities)
+    assert decided(says(can.abilities), ROW) == Plan(Write.RENEW, None, abilities=can.abilities)
+    assert decided(says(can.abilities), can) == Plan(Write.NOTHING, None, abilities=can.abilities)
+    assert decided(says(None), can) == Plan(Write.NOTHING, None, abilities=can.abilities)
+    assert decided(says(frozenset()), can) == Plan(Write.RENEW, None)
+
+
 def test_owners() -> None:
     owned = dataclasses.replace(ROW, contact_external_id="ann")
     assert decided(asked(), owned) == Plan(Write.NOTHING, "ann")

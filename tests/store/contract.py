@@ -122,6 +122,19 @@ class RegistrationContract:
         later = await store.register(project, registration(subscription(), now=NOW + SEEN_WRITE_SECONDS))
         assert later.record == dataclasses.replace(first, last_seen_at=NOW + SEEN_WRITE_SECONDS)
 
+    async def test_abilities_are_what_the_browser_said_last(self, store: Store, project: Project) -> None:
+        can = frozenset({"deflate"})
+        first = (await store.register(project, registration(subscription()))).record
+        assert first.abilities == frozenset()
+        second = (await store.register(project, registration(subscription(), abilities=can))).record
+        assert (second.abilities, second.version) == (can, first.version + 1)
+        for said in (can, None):
+            again = (await store.register(project, registration(subscription(), abilities=said))).record
+            assert again == second
+        assert (await store.recipients_by_id(project, [AnyId(second.public_id, None)]))[0].record == second
+        fresh = (await store.register(project, registration(subscription("two"), abilities=can))).record
+        assert fresh.abilities == can
+
     async def test_other_keys_for_a_known_endpoint_are_refused(self, store: Store, project: Project) -> None:
         first = (await store.register(project, registration(subscription()))).record
         with pytest.raises(Conflict):

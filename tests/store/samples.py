@@ -55,6 +55,7 @@ def registration(
     replaces: str | None = None,
     now: float = NOW,
     short_ids: tuple[str, ...] | None = None,
+    abilities: frozenset[str] | None = None,
 ) -> Registration:
     number = next(_count)
     return Registration(
@@ -66,6 +67,7 @@ def registration(
         now=now,
         public_id=str(uuid.UUID(int=int(now) << 80 | 7 << 76 | 2 << 62 | number)),
         short_ids=short_ids or tuple(_short(number * 4 + offset) for offset in range(4)),
+        abilities=abilities,
     )
 
 

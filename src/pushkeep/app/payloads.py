@@ -5,12 +5,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection
 
+from pushkeep.domain.ability import DEFLATE
 from pushkeep.domain.receipt import RECEIPT_TOKEN_CHARACTERS, ReceiptTokens
 from pushkeep.domain.sending import NotificationJob
 from pushkeep.protocol.vendors import APPLE
-
-DEFLATE = "deflate"
-"""The ability to read a compressed payload, as a browser declares it when it registers."""
 
 COMPRESSED_MARKER = b"\x00\x01"
 """How a compressed payload begins: no text and no JSON does. What follows is raw deflate (RFC 1951)."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
 from pushkeep.app.projects import active_of
+from pushkeep.domain.ability import known_abilities
 from pushkeep.domain.identity import verify_identity
 from pushkeep.domain.ids import (
     SHORT_ID_RANDOM_BYTES,
@@ -72,6 +74,7 @@ async def register(
     replaces: str | None,
     identity: str | None,
     owner: str | None = None,
+    abilities: Sequence[str] | None = None,
 ) -> Registered:
     """Store a browser's subscription, or confirm the stored one. Doing it again changes nothing.
 
@@ -83,6 +86,7 @@ async def register(
         replaces: the sync token of the subscription that this one replaces in the same browser.
         identity: an identity token of the site, when somebody is logged in. None leaves the owner as it is.
         owner: the contact's external id, from a caller with an API key only.
+        abilities: what the browser's worker can do; None leaves what is known, and names not known here count nothing.
 
     Raises:
         Conflict: made with another key than the current one (``details`` has it), or the endpoint is stored with
@@ -115,6 +119,7 @@ async def register(
             now=now,
             public_id=str(uuid7(now, entropy.token_bytes(UUID7_RANDOM_BYTES))),
             short_ids=tuple(short_id(entropy.token_bytes(SHORT_ID_RANDOM_BYTES)) for _ in range(_SHORT_ID_CANDIDATES)),
+            abilities=None if abilities is None else known_abilities(abilities),
         ),
     )
     record = stored.record

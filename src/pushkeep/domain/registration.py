@@ -36,6 +36,7 @@ class Registration:
         now: epoch seconds.
         public_id: for the row, should it be new.
         short_ids: for the row, the first that is free.
+        abilities: what its worker can do; None where that was not said, and leaves what is known.
     """
 
     subscription: Subscription
@@ -46,6 +47,7 @@ class Registration:
     now: float
     public_id: str
     short_ids: tuple[str, ...]
+    abilities: frozenset[str] | None = None
 
 
 class Write(Enum):
@@ -55,7 +57,7 @@ class Write(Enum):
     TOUCH = auto()
     """Only ``last_seen_at``."""
     RENEW = auto()
-    """State, owner or keys: a new version of the row."""
+    """State, owner, keys or abilities: a new version of the row."""
     CREATE = auto()
 
 
@@ -67,11 +69,13 @@ class Plan:
         write: how much of the row for this endpoint changes.
         owner: the contact's external id after it; None for anonymous.
         supersede: the replaced row, where there is one to mark; ``active`` ones end, ended ones only point on.
+        abilities: of its worker after it.
     """
 
     write: Write
     owner: str | None
     supersede: SubscriptionRecord | None = None
+    abilities: frozenset[str] = frozenset()
 
 
 def plan(
@@ -106,16 +110,22 @@ def plan(
         inherited = replaced.contact_external_id
     owner = registration.owner if registration.owner is not None else inherited
     supersede = replaced if replaced is not None and not same_row and replaced.superseded_by is None else None
+    abilities = registration.abilities
     if existing is None:
-        return Plan(Write.CREATE, owner, supersede)
+        return Plan(Write.CREATE, owner, supersede, abilities or frozenset())
+    if abilities is None:
+        abilities = existing.abilities
     move(existing.state, Event.SYNCED)
     unchanged = (
-        existing.state is State.ACTIVE and existing.keys_hash == keys_hash and existing.contact_external_id == owner
+        existing.state is State.ACTIVE
+        and existing.keys_hash == keys_hash
+        and existing.contact_external_id == owner
+        and existing.abilities == abilities
     )
     if not unchanged:
-        return Plan(Write.RENEW, owner, supersede)
+        return Plan(Write.RENEW, owner, supersede, abilities)
     recent = registration.now - existing.last_seen_at < SEEN_WRITE_SECONDS
-    return Plan(Write.NOTHING if recent else Write.TOUCH, owner, supersede)
+    return Plan(Write.NOTHING if recent else Write.TOUCH, owner, supersede, abilities)
 
 
 def check_owner_has_room(owner: str | None, active_count: int) -> None:

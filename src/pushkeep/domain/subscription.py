@@ -123,6 +123,7 @@ class SubscriptionRecord:
         superseded_by: internal number of the row that replaced it.
         version: rises with every change of identity or state; verdicts apply to the version they were made for.
         keys_hash: keyed hash of p256dh and auth, 16 octets: recognises the browser's keys without holding them.
+        abilities: what its worker said it can do (``domain.ability``).
     """
 
     id: int
@@ -143,6 +144,7 @@ class SubscriptionRecord:
     superseded_by: int | None
     version: int
     keys_hash: bytes
+    abilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, select
 
 from pushkeep.adapters.store.tables import contacts, projects, subscriptions
+from pushkeep.domain.ability import read_abilities
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, EndReason, Event, State, SubscriptionRecord
 
@@ -32,6 +33,7 @@ _RECORD_COLUMNS = (
     subscriptions.c.superseded_by,
     subscriptions.c.version,
     subscriptions.c.keys_hash,
+    subscriptions.c.abilities,
 )
 _PROJECT_COLUMNS = (
     projects.c.id,
@@ -72,6 +74,7 @@ def record_from(row: Row[tuple[Any, ...]]) -> SubscriptionRecord:
         superseded_by=row.superseded_by,
         version=row.version,
         keys_hash=row.keys_hash,
+        abilities=read_abilities(row.abilities),
     )
 
 

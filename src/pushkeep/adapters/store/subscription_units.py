@@ -11,6 +11,7 @@ from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, w
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import contacts, subscriptions
 from pushkeep.adapters.store.writer import ERASED
+from pushkeep.domain.ability import write_abilities
 from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -63,12 +64,8 @@ def existing_registration(
     existing, replaced = _rows_concerned(connection, vault, project, registration)
     if existing is None:
         return None
-    decided = plan(
-        registration,
-        keys_hash=vault.keys_hash(registration.subscription),
-        existing=existing,
-        replaced=replaced,
-    )
+    keys_hash = vault.keys_hash(registration.subscription)
+    decided = plan(registration, keys_hash=keys_hash, existing=existing, replaced=replaced)
     if decided.write is Write.NOTHING and decided.supersede is None:
         return StoredRegistration(existing, created=False)
     return None
@@ -82,7 +79,7 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
     contact_id = _contact_id(connection, project, decided.owner, registration.now)
     _check_room(connection, contact_id, decided, existing)
     if existing is None:
-        row_id = _insert(connection, vault, project, registration, keys_hash, contact_id)
+        row_id = _insert(connection, vault, project, registration, decided, keys_hash, contact_id)
     else:
         row_id = existing.id
         _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
@@ -136,6 +133,7 @@ def _insert(
     vault: Vault,
     project: Project,
     registration: Registration,
+    decided: Plan,
     keys_hash: bytes,
     contact_id: int | None,
 ) -> int:
@@ -155,6 +153,7 @@ def _insert(
         "state": State.ACTIVE.value,
         "created_at": registration.now,
         "last_seen_at": registration.now,
+        "abilities": write_abilities(decided.abilities),
     }
     return int(connection.execute(_INSERT, values).scalar_one())
 
@@ -194,6 +193,7 @@ def _refresh(
             sealed=vault.seal_subscription(project, endpoint_hash, registration.subscription),
             end_reason=None,
             superseded_by=None,
+            abilities=write_abilities(decided.abilities),
             last_seen_at=registration.now,
             consecutive_failures=0 if existing.state is not State.ACTIVE else existing.consecutive_failures,
             suspect_days="" if existing.state is not State.ACTIVE else write_days(existing.suspect_days),
@@ -206,19 +206,19 @@ def _supersede(
     connection: Connection, project: Project, replaced: SubscriptionRecord, successor_id: int, now: float
 ) -> None:
     if replaced.state is State.ACTIVE:
-        _end(connection, project, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
+        _end(connection, project.id, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
     connection.execute(
         update(subscriptions).where(subscriptions.c.id == replaced.id).values(superseded_by=successor_id)
     )
 
 
-def _end(connection: Connection, project: Project, row_id: int, version: int, reason: EndReason) -> bool:
+def _end(connection: Connection, project_id: int, row_id: int, version: int, reason: EndReason) -> bool:
     """End a row of this version: what could be used to send to it goes, what recognises it stays."""
     ended = connection.execute(
         update(subscriptions)
         .where(
             subscriptions.c.id == row_id,
-            subscriptions.c.project_id == project.id,
+            subscriptions.c.project_id == project_id,
             subscriptions.c.version == version,
             subscriptions.c.state == State.ACTIVE.value,
         )
@@ -344,7 +344,7 @@ def end(connection: Connection, project: Project, any_id: AnyId, reason: EndReas
     record = find(connection, project, any_id)
     if record is None or record.state is not State.ACTIVE:
         return record
-    _end(connection, project, record.id, record.version, reason)
+    _end(connection, project.id, record.id, record.version, reason)
     return find(connection, project, any_id)
 
 
@@ -352,28 +352,35 @@ def apply_results(
     connection: Connection, project: Project, updates: Sequence[ResultUpdate], *, now: float
 ) -> frozenset[int]:
     """See :meth:`pushkeep.ports.SubscriptionStore.apply_results`."""
+    return apply_updates(connection, project.id, updates, now=now)
+
+
+def apply_updates(
+    connection: Connection, project_id: int, updates: Sequence[ResultUpdate], *, now: float
+) -> frozenset[int]:
+    """As :func:`apply_results`, for a checkpoint, which has the project's number only."""
     applied: set[int] = set()
     accepted = [item for item in updates if item.action is Action.DONE]
     failed = [item for item in updates if item.action is Action.FAIL]
     if accepted:
         done = {"last_accepted_at": now, "consecutive_failures": 0, "suspect_days": ""}
-        applied |= _update_versions(connection, project, accepted, done)
+        applied |= _update_versions(connection, project_id, accepted, done)
     counted = {"consecutive_failures": subscriptions.c.consecutive_failures + 1}
     by_days: dict[frozenset[int] | None, list[ResultUpdate]] = {}
     for item in failed:
         by_days.setdefault(item.suspect_days, []).append(item)
     for days, items in by_days.items():  # of one notification there are few such sets
         doubted = {} if days is None else {"suspect_days": write_days(days)}
-        applied |= _update_versions(connection, project, items, {**counted, **doubted})
+        applied |= _update_versions(connection, project_id, items, {**counted, **doubted})
     for item in updates:
         reason = item.reason if item.action is Action.END else None
-        if reason is not None and _end(connection, project, item.id, item.version, reason):
+        if reason is not None and _end(connection, project_id, item.id, item.version, reason):
             applied.add(item.id)
     return frozenset(applied)
 
 
 def _update_versions(
-    connection: Connection, project: Project, items: Sequence[ResultUpdate], values: Mapping[str, object]
+    connection: Connection, project_id: int, items: Sequence[ResultUpdate], values: Mapping[str, object]
 ) -> set[int]:
     """Change all rows that still have the version of their message, in one statement."""
     listed = literal(json.dumps([(item.id, item.version) for item in items]), String)
@@ -385,7 +392,7 @@ def _update_versions(
             # The first condition alone is looked up by key; SQLite does not use one for the pair.
             subscriptions.c.id.in_(select(row_id)),
             tuple_(subscriptions.c.id, subscriptions.c.version).in_(select(row_id, version)),
-            subscriptions.c.project_id == project.id,
+            subscriptions.c.project_id == project_id,
         )
         .values(**values)
         .returning(subscriptions.c.id)

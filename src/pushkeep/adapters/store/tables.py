@@ -204,6 +204,7 @@ notifications = Table(
     Column("payload", LargeBinary),  # sealed: what is encrypted for every recipient
     UniqueConstraint("project_id", "idempotency_key"),
     Index("ix_notifications_project", "project_id", "id"),
+    Index("ix_notifications_unfinished", "deadline", sqlite_where=text("finished_at IS NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -237,6 +238,14 @@ shards = Table(
     Column("done", LargeBinary, nullable=False),  # a bit for each member
     UniqueConstraint("notification_id", "page", "origin", "attempt", "history", "bucket", "chunk"),
     Index("ix_shards_ready", "priority", "not_before", "count", "settled", sqlite_where=text("state = 'ready'")),
+    Index(  # whose turn it is: the first shard of each notification at each push service is found without the others
+        "ix_shards_turns",
+        "priority",
+        "notification_id",
+        "origin",
+        "not_before",
+        sqlite_where=text("state = 'ready'"),
+    ),
     Index("ix_shards_live", "notification_id", "state", sqlite_where=text("state <> 'closed'")),
     Index("ix_shards_leased", "lease_expires_at", sqlite_where=text("state = 'leased'")),
     sqlite_autoincrement=True,

@@ -123,6 +123,13 @@ def _create_notifications() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_notifications_project", "notifications", ["project_id", "id"], unique=False)
+    op.create_index(
+        "ix_notifications_unfinished",
+        "notifications",
+        ["deadline"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+    )
 
 
 def _create_shards() -> None:
@@ -174,6 +181,13 @@ def _create_shards() -> None:
         "ix_shards_ready",
         "shards",
         ["priority", "not_before", "count", "settled"],
+        unique=False,
+        sqlite_where=sa.text("state = 'ready'"),
+    )
+    op.create_index(
+        "ix_shards_turns",
+        "shards",
+        ["priority", "notification_id", "origin", "not_before"],
         unique=False,
         sqlite_where=sa.text("state = 'ready'"),
     )
@@ -256,12 +270,16 @@ def downgrade() -> None:
     """Drop them."""
     op.drop_column("subscriptions", "abilities")
     op.drop_index("ix_shards_ready", table_name="shards", sqlite_where=sa.text("state = 'ready'"))
+    op.drop_index("ix_shards_turns", table_name="shards", sqlite_where=sa.text("state = 'ready'"))
     op.drop_index("ix_shards_leased", table_name="shards", sqlite_where=sa.text("state = 'leased'"))
     op.drop_index("ix_shards_live", table_name="shards", sqlite_where=sa.text("state <> 'closed'"))
     op.drop_table("shards")
     op.drop_table("recipient_outcomes")
     op.drop_table("receipts")
     op.drop_index("ix_notifications_project", table_name="notifications")
+    op.drop_index(
+        "ix_notifications_unfinished", table_name="notifications", sqlite_where=sa.text("finished_at IS NULL")
+    )
     op.drop_table("notifications")
     op.drop_index("ix_contact_tags_tag", table_name="contact_tags")
     op.drop_table("contact_tags")

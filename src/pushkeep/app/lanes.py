@@ -257,6 +257,10 @@ class Lanes:
         else:
             self.remember_rest(origin, max(moment, self._rests.get(origin, -math.inf)))
 
+    def rests_until(self, origin: str) -> float:
+        """Monotonic seconds until which a push service rests; minus infinity where nothing is known of a rest."""
+        return self._rests.get(origin, -math.inf)
+
     def remember_rest(self, origin: str, moment: float) -> None:
         """Keep a rest for when its lane has been forgotten; called by the lane."""
         if moment <= self._monotonic():

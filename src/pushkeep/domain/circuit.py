@@ -139,7 +139,7 @@ class Circuits:
             return _GO
         if now < circuit.probe_at:
             return Permission(False, wait_seconds=circuit.probe_at - now)
-        self._keep(key, origin, circuit.after(CircuitEvent.COOLED, now))
+        self.put(key, origin, circuit.after(CircuitEvent.COOLED, now))
         return Permission(True, probe=True)
 
     def tell(self, key: object, origin: str, verdict: Verdict | None, now: float, *, probe: bool = False) -> None:
@@ -152,9 +152,14 @@ class Circuits:
             event = CircuitEvent.LOST
         else:
             return
-        self._keep(key, origin, self.get(key, origin).after(event, now))
+        self.put(key, origin, self.get(key, origin).after(event, now))
 
-    def _keep(self, key: object, origin: str, circuit: Circuit) -> None:
+    def not_closed(self) -> Mapping[tuple[object, str], Circuit]:
+        """Every circuit that is open or half open, by key and origin, at this moment."""
+        return dict(self._circuits)
+
+    def put(self, key: object, origin: str, circuit: Circuit) -> None:
+        """Take a circuit over as it is, as other processes know it."""
         if circuit.state is CircuitState.CLOSED:
             self._circuits.pop((key, origin), None)
             return

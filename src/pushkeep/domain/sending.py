@@ -18,6 +18,20 @@ DEADLINE_SECONDS_MIN = 60.0
 SMALL_RECIPIENTS_MAX = 1000
 """Up to so many, each recipient's outcome is kept, accepted ones too; above, only what was not accepted."""
 
+RETRIED_KINDS = frozenset(
+    {
+        Kind.SUSPECT,
+        Kind.KEY_MISMATCH,
+        Kind.BAD_TOKEN,
+        Kind.TOO_LARGE,
+        Kind.BAD_REQUEST,
+        Kind.THROTTLED,
+        Kind.TRANSIENT,
+        Kind.EXPIRED,
+    }
+)
+"""Whom a retry is for: those who were not reached and may be another time."""
+
 
 class Priority(IntEnum):
     """Whose turn it is first."""

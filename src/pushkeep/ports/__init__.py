@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pushkeep.ports.audiences import ContactStore, ReceiptStore
+from pushkeep.ports.lanes import LaneStore, Wakeups
+from pushkeep.ports.notifications import NotificationStore
 from pushkeep.ports.outside import (
     BlockingSleeper,
     Cancellable,
@@ -14,28 +17,40 @@ from pushkeep.ports.outside import (
     Transport,
 )
 from pushkeep.ports.projects import ProjectSecrets, ProjectStore
+from pushkeep.ports.shards import ShardStore
 from pushkeep.ports.subscriptions import ResultUpdate, StoredRegistration, SubscriptionStore
 
 __all__ = [
     "BlockingSleeper",
     "Cancellable",
     "Clock",
+    "ContactStore",
     "Entropy",
+    "LaneStore",
+    "NotificationStore",
     "ProjectSecrets",
     "ProjectStore",
+    "ReceiptStore",
     "ResultUpdate",
+    "ShardStore",
     "Sleeper",
     "Store",
     "StoredRegistration",
     "SubscriptionStore",
     "Surroundings",
     "Transport",
+    "Wakeups",
 ]
 
 
 class Store(
     ProjectStore,
     SubscriptionStore,
+    ContactStore,
+    NotificationStore,
+    ShardStore,
+    LaneStore,
+    ReceiptStore,
     Protocol,
 ):
     """Everything that is kept."""

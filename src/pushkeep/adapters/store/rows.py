@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Row, Select, select
@@ -13,6 +13,9 @@ from pushkeep.adapters.store.tables import contacts, projects, subscriptions
 from pushkeep.domain.ability import read_abilities
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, EndReason, Event, State, SubscriptionRecord
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row of whatever columns; who reads it knows them by name."""
 
 _RECORD_COLUMNS = (
     subscriptions.c.id,

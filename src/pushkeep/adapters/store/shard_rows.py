@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, text
+from sqlalchemy import Connection, insert, text
 
+from pushkeep.adapters.store.rows import AnyRow
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import notifications, projects, shards
 from pushkeep.domain.sending import NotificationJob, Priority
@@ -191,12 +192,12 @@ def _shard(shard_id: int, row: Mapping[str, Any]) -> Shard:
     )
 
 
-def shard_from(row: Row[tuple[Any, ...]]) -> Shard:
+def shard_from(row: AnyRow) -> Shard:
     """Read a row that has :data:`SHARD_COLUMNS`; its epoch is taken for the claim's."""
     return _shard(row.shard_id, row._asdict())
 
 
-def job_from(vault: Vault, row: Row[tuple[Any, ...]]) -> NotificationJob:
+def job_from(vault: Vault, row: AnyRow) -> NotificationJob:
     """Read a row that has :data:`JOB_COLUMNS`.
 
     Raises:

@@ -1,0 +1,353 @@
+"""Whom a notification is for: targets turned into members, lists at once and audiences page by page."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
+
+from pushkeep.adapters.store.outcome_units import failed_page
+from pushkeep.adapters.store.rows import AnyRow, uuid_of
+from pushkeep.adapters.store.shard_rows import AudienceMember
+from pushkeep.adapters.store.tables import contact_tags, contacts, push_services, signing_keys, subscriptions, tags
+from pushkeep.domain.ids import AnyId
+from pushkeep.domain.notification import Target
+from pushkeep.domain.project import KeyState, Project
+from pushkeep.domain.shard import Kind
+from pushkeep.domain.subscription import State
+from pushkeep.errors import InvalidInput
+from pushkeep.ports.notifications import AudienceCount
+
+SUCCESSORS_MAX = 10
+"""A browser that replaced its subscription more often than this between two messages is in a loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What an audience is taken from, page by page.
+
+    Attributes:
+        project_id: the project's internal number.
+        kind: ``all``, ``tag`` or ``retry``.
+        high_water: the highest subscription id that is in question.
+        tag_id: for ``tag``.
+        retry_of: for ``retry``: the notification whose failures are told again.
+    """
+
+    project_id: int
+    kind: str
+    high_water: int
+    tag_id: int | None = None
+    retry_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudiencePage:
+    """Members, and where the next page begins.
+
+    Attributes:
+        members: no one twice; a page may have none and not be the last one.
+        cursor: what is given as ``after`` for the next page; what it counts depends on the kind of audience.
+        complete: whether this is the last page.
+    """
+
+    members: Sequence[AudienceMember]
+    cursor: int
+    complete: bool
+
+
+Groups = Mapping[tuple[str, str, int], int]
+"""How many subscriptions by origin, vendor row and signing key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list of contacts or subscriptions, looked up.
+
+    Attributes:
+        members: no one twice.
+        unknown: what leads to no active subscription, as it was given.
+        groups: the members counted.
+        ended: how many of the unknown were subscriptions once.
+    """
+
+    members: Sequence[AudienceMember]
+    unknown: tuple[str, ...]
+    groups: Groups
+    ended: int = 0
+
+
+LISTS = frozenset({"contacts", "subscriptions"})
+_MEMBER = (subscriptions.c.id, subscriptions.c.origin, subscriptions.c.vendor)
+_NOBODYS = literal(0, Integer)
+_ACTIVE = State.ACTIVE.value
+_WITHIN = and_(subscriptions.c.id > bindparam("after"), subscriptions.c.id <= bindparam("until"))
+_TO_BE_FOLLOWED = and_(
+    subscriptions.c.state == State.SUPERSEDED.value, subscriptions.c.superseded_by > bindparam("high_water")
+)
+"""Replaced since the message was accepted: its successor is no member, so it is, and is followed when it is sent to."""
+
+
+def _values(name: str) -> Select[tuple[Any]]:
+    """The values of a JSON list, as one parameter: the statement is the same however long the list is."""
+    return select(func.json_each(bindparam(name, type_=String)).table_valued("value").c.value)
+
+
+_HIGH_WATER = select(func.coalesce(func.max(subscriptions.c.id), 0))
+_TAG_ID = select(tags.c.id).where(tags.c.project_id == bindparam("project_id"), tags.c.name == bindparam("name"))
+_EVERYONE = (
+    select(*_MEMBER, _NOBODYS)
+    .where(
+        subscriptions.c.project_id == bindparam("project_id"),
+        subscriptions.c.state == _ACTIVE,
+        _WITHIN,
+    )
+    .order_by(subscriptions.c.id)
+    .limit(bindparam("limit"))
+)
+_EVERYONE_TO_BE_FOLLOWED = select(*_MEMBER, _NOBODYS).where(
+    subscriptions.c.project_id == bindparam("project_id"), _TO_BE_FOLLOWED, _WITHIN
+)
+_TAGGED_CONTACTS = (
+    select(contact_tags.c.contact_id)
+    .where(contact_tags.c.tag_id == bindparam("tag_id"), contact_tags.c.contact_id > bindparam("after"))
+    .order_by(contact_tags.c.contact_id)
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_TAGGED_END = select(func.count(), func.max(_TAGGED_CONTACTS.c.contact_id))
+_TAGGED = (
+    select(*_MEMBER, contact_tags.c.contact_id)
+    .select_from(contact_tags.join(subscriptions, subscriptions.c.contact_id == contact_tags.c.contact_id))
+    .where(
+        contact_tags.c.tag_id == bindparam("tag_id"),
+        contact_tags.c.contact_id > bindparam("after"),
+        contact_tags.c.contact_id <= bindparam("until"),
+        subscriptions.c.state.in_([_ACTIVE, State.SUPERSEDED.value]),
+        subscriptions.c.id <= bindparam("high_water"),
+        or_(subscriptions.c.state == _ACTIVE, _TO_BE_FOLLOWED),
+    )
+)
+_OF_CONTACTS = (
+    select(*_MEMBER, contacts.c.id.label("owner"), contacts.c.external_id, subscriptions.c.signing_key_id)
+    .select_from(contacts.join(subscriptions, subscriptions.c.contact_id == contacts.c.id))
+    .where(
+        contacts.c.project_id == bindparam("project_id"),
+        contacts.c.external_id.in_(_values("names")),
+        subscriptions.c.state == _ACTIVE,
+    )
+)
+_STANDING = select(
+    *_MEMBER,
+    subscriptions.c.public_id,
+    subscriptions.c.short_id,
+    subscriptions.c.state,
+    subscriptions.c.superseded_by,
+    subscriptions.c.contact_id,
+    subscriptions.c.signing_key_id,
+).where(subscriptions.c.project_id == bindparam("project_id"))
+_BY_PUBLIC_IDS = _STANDING.where(type_coerce(subscriptions.c.public_id, String).in_(_values("ids")))
+_BY_SHORT_IDS = _STANDING.where(subscriptions.c.short_id.in_(_values("ids")))
+_BY_ROW_IDS = _STANDING.where(subscriptions.c.id.in_(_values("ids")))
+_USABLE_KEYS = select(signing_keys.c.id).where(
+    signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*KeyState])
+)
+_VENDORS = select(push_services.c.vendor).where(push_services.c.project_id == bindparam("project_id")).distinct()
+_GROUPED = (subscriptions.c.origin, subscriptions.c.vendor, subscriptions.c.signing_key_id)
+_COUNT_EVERYONE = (
+    select(*_GROUPED, func.count().label("number"))
+    .where(subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.state == _ACTIVE)
+    .group_by(*_GROUPED)
+)
+_COUNT_TAGGED = (
+    select(*_GROUPED, func.count().label("number"))
+    .select_from(contact_tags.join(subscriptions, subscriptions.c.contact_id == contact_tags.c.contact_id))
+    .where(contact_tags.c.tag_id == bindparam("tag_id"), subscriptions.c.state == _ACTIVE)
+    .group_by(*_GROUPED)
+)
+
+
+def high_water(connection: Connection) -> int:
+    """The highest id of a subscription that there is."""
+    return int(connection.execute(_HIGH_WATER).scalar_one())
+
+
+def tag_id_of(connection: Connection, project: Project, name: str) -> int:
+    """The number of a tag.
+
+    Raises:
+        InvalidInput: no contact has ever had it.
+    """
+    found = connection.execute(_TAG_ID, {"project_id": project.id, "name": name}).scalar_one_or_none()
+    if found is None:
+        raise InvalidInput(
+            f"There is no tag {name}; give it to a contact with PUT /v1/contacts first, or correct the spelling.",
+            field="tag",
+        )
+    return int(found)
+
+
+def vendors_of(connection: Connection, project_id: int) -> frozenset[str]:
+    """The vendor rows of every push service that the project has had a subscription at."""
+    return frozenset(connection.execute(_VENDORS, {"project_id": project_id}).scalars())
+
+
+def audience_page(connection: Connection, audience: Audience, *, after: int, limit: int) -> AudiencePage:
+    """The next members of an audience.
+
+    Args:
+        connection: in a transaction.
+        audience: what it is taken from.
+        after: 0, then the page before's cursor.
+        limit: of members, about: contacts of a tag may have several subscriptions each.
+    """
+    if audience.kind == "tag":
+        return _tagged_page(connection, audience, after, limit)
+    if audience.kind == "retry":
+        return _failed_page(connection, audience, after, limit)
+    return _everyone_page(connection, audience, after, limit)
+
+
+def _everyone_page(connection: Connection, audience: Audience, after: int, limit: int) -> AudiencePage:
+    bounds = {"project_id": audience.project_id, "after": after, "until": audience.high_water}
+    members = [AudienceMember(*row) for row in connection.execute(_EVERYONE, {**bounds, "limit": limit})]
+    complete = len(members) < limit
+    cursor = audience.high_water if complete else members[-1].subscription_id
+    bounds["until"] = cursor
+    followed = connection.execute(_EVERYONE_TO_BE_FOLLOWED, {**bounds, "high_water": audience.high_water})
+    members += [AudienceMember(*row) for row in followed]
+    return AudiencePage(members, cursor, complete)
+
+
+def _tagged_page(connection: Connection, audience: Audience, after: int, limit: int) -> AudiencePage:
+    bounds: dict[str, int | None] = {"tag_id": audience.tag_id, "after": after}
+    count, cursor = connection.execute(_TAGGED_END, {**bounds, "limit": limit}).one()
+    if cursor is None:
+        return AudiencePage((), after, complete=True)
+    bounds.update(until=cursor, high_water=audience.high_water)
+    members = [AudienceMember(*row) for row in connection.execute(_TAGGED, bounds)]
+    return AudiencePage(members, cursor, complete=count < limit)
+
+
+def _failed_page(connection: Connection, audience: Audience, after: int, limit: int) -> AudiencePage:
+    failed, cursor, complete = failed_page(connection, audience.retry_of or 0, after=after, limit=limit)
+    standing = _followed(connection, audience.project_id, _by_row_ids(connection, audience.project_id, failed))
+    members: dict[int, AudienceMember] = {}
+    for failed_id, owner in failed.items():
+        row = standing.get(failed_id)
+        if row is not None and row.state == _ACTIVE and row.id <= audience.high_water:
+            members[row.id] = AudienceMember(row.id, row.origin, row.vendor, owner)
+    return AudiencePage(tuple(members.values()), cursor, complete)
+
+
+def listed(connection: Connection, project: Project, target: Target) -> Listed:
+    """Look up the contacts or subscriptions that a target lists."""
+    if target.kind == "contacts":
+        return _listed_contacts(connection, project, target.contacts)
+    return _listed_subscriptions(connection, project, target.subscriptions)
+
+
+def _listed_contacts(connection: Connection, project: Project, names: Sequence[str]) -> Listed:
+    rows = connection.execute(_OF_CONTACTS, {"project_id": project.id, "names": json.dumps(names)}).all()
+    reached = {row.external_id for row in rows}
+    return Listed(
+        tuple(AudienceMember(row.id, row.origin, row.vendor, row.owner) for row in rows),
+        tuple(name for name in names if name not in reached),
+        _groups(rows),
+    )
+
+
+def _listed_subscriptions(connection: Connection, project: Project, ids: Sequence[AnyId]) -> Listed:
+    """A subscription that was replaced stands for the one that replaced it: they are the same browser."""
+    rows: list[AnyRow] = []
+    for statement, some in (
+        (_BY_PUBLIC_IDS, [uuid_of(any_id.public_id).hex for any_id in ids if any_id.public_id is not None]),
+        (_BY_SHORT_IDS, [any_id.short_id for any_id in ids if any_id.short_id is not None]),
+    ):
+        if some:
+            rows += connection.execute(statement, {"project_id": project.id, "ids": json.dumps(some)})
+    standing = _followed(connection, project.id, rows)
+    numbers = {str(row.public_id): row.id for row in rows} | {row.short_id: row.id for row in rows}
+    reached: dict[int, AnyRow] = {}
+    unknown = []
+    ended = 0
+    for any_id in ids:
+        found = standing.get(numbers.get(str(any_id), 0))
+        if found is not None and found.state == _ACTIVE:
+            reached[found.id] = found
+        else:
+            unknown.append(str(any_id))
+            ended += found is not None
+    members = tuple(AudienceMember(row.id, row.origin, row.vendor, 0) for row in reached.values())
+    return Listed(members, tuple(unknown), _groups(reached.values()), ended)
+
+
+def _followed(connection: Connection, project_id: int, rows: Sequence[AnyRow]) -> dict[int, AnyRow]:
+    """The row that stands for each of these by now, by the number of the one that was named."""
+    standing = {row.id: row for row in rows}
+    for _ in range(SUCCESSORS_MAX):
+        replaced = {
+            named: row.superseded_by
+            for named, row in standing.items()
+            if row.state == State.SUPERSEDED.value and row.superseded_by is not None
+        }
+        if not replaced:
+            break
+        successors = {row.id: row for row in _by_row_ids(connection, project_id, set(replaced.values()))}
+        standing.update({named: successors[by] for named, by in replaced.items() if by in successors})
+    return standing
+
+
+def _by_row_ids(connection: Connection, project_id: int, ids: Iterable[int]) -> Sequence[AnyRow]:
+    return connection.execute(_BY_ROW_IDS, {"project_id": project_id, "ids": json.dumps(sorted(ids))}).all()
+
+
+def _groups(rows: Iterable[AnyRow]) -> Groups:
+    return Counter((row.origin, row.vendor, row.signing_key_id) for row in rows)
+
+
+def count(connection: Connection, project: Project, target: Target) -> AudienceCount:
+    """See :meth:`pushkeep.ports.notifications.NotificationStore.count_audience`."""
+    skipped: Counter[Kind] = Counter()
+    unknown: tuple[str, ...] = ()
+    if target.kind in LISTS:
+        found = listed(connection, project, target)
+        groups, unknown = found.groups, found.unknown
+        skipped[Kind.SKIPPED_ENDED] = found.ended
+    else:
+        groups = _audience_groups(connection, project, target)
+    usable = set(connection.execute(_USABLE_KEYS, {"project_id": project.id}).scalars())
+    by_origin: Counter[tuple[str, str]] = Counter()
+    for (origin, vendor, signing_key_id), number in groups.items():
+        if signing_key_id in usable:
+            by_origin[origin, vendor] += number
+        else:
+            skipped[Kind.SKIPPED_KEY] += number
+    return AudienceCount(by_origin, +skipped, unknown)
+
+
+def _audience_groups(connection: Connection, project: Project, target: Target) -> Groups:
+    if target.tag is not None:
+        tag_id = tag_id_of(connection, project, target.tag)
+        rows = connection.execute(_COUNT_TAGGED, {"tag_id": tag_id})
+    elif target.kind == "all":
+        rows = connection.execute(_COUNT_EVERYONE, {"project_id": project.id})
+    else:
+        raise InvalidInput("A retry has no preview: what it is for stands in the account of the original.")
+    return {(row.origin, row.vendor, row.signing_key_id): row.number for row in rows}

@@ -51,6 +51,17 @@ def restart_seconds(failures: int) -> float:
     return min(RESTART_SECONDS_MIN * 2.0 ** (failures - 1), RESTART_SECONDS_MAX)
 
 
+async def first_of(*works: Coroutine[object, object, object]) -> None:
+    """Return when one of them has ended, and give the others up."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Children:
     """Runs the same program several times over and keeps it running.
 
@@ -123,7 +134,7 @@ class Children:
             wait = restart_seconds(failures)
             pid, status = (process.pid, process.returncode) if process is not None else (None, None)
             self._on_end(ChildEnded(number, pid, status, wait))
-            await self._first(self._sleeper.sleep(wait), self._stopping.wait())
+            await first_of(self._sleeper.sleep(wait), self._stopping.wait())
 
     async def _start(self, command: Sequence[str]) -> Process | None:
         """Exec, not fork: this process has threads, whose locks a forked copy would wait for in vain."""
@@ -138,7 +149,7 @@ class Children:
     async def _watch(self, process: Process) -> None:
         """Wait for its end; tell it to stop when that is asked for, and kill it if it does not."""
         try:
-            await self._first(process.wait(), self._stopping.wait())
+            await first_of(process.wait(), self._stopping.wait())
             if process.returncode is None and process.stdin is not None:
                 process.stdin.close()
                 with contextlib.suppress(TimeoutError):
@@ -149,14 +160,3 @@ class Children:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
-
-    @staticmethod
-    async def _first(*works: Coroutine[object, object, object]) -> None:
-        """Return when one of them has ended, and end the others."""
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)

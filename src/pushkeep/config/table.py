@@ -204,9 +204,9 @@ class Settings:
             whole_reader(1, 2000),
             "messages, 1 to 2000",
             "Messages that one process may have under way at once, to all push services together. Each holds some "
-            "20 KB; 256 keep a core busy while answers take 100 ms.",
+            "20 KB; 256 to one service keep a core busy while answers take 100 ms.",
         ),
-    ] = 256
+    ] = 512
     origin_messages_per_second: Annotated[
         int,
         Setting(

@@ -33,7 +33,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     clock, entropy = SystemClock(), SystemEntropy()
     async with AsyncExitStack() as stack:
         master_key = await asyncio.to_thread(_master_key, settings, entropy.token_bytes)
-        store = await open_store(settings.database, master_key, clock=clock, entropy=entropy)
+        store = await open_store(
+            settings.database, master_key, clock=clock, entropy=entropy, lease_seconds=settings.lease_seconds
+        )
         stack.push_async_callback(store.aclose)
         transport = await stack.enter_async_context(
             CurlTransport(
@@ -41,6 +43,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 limits=TransportLimits(
                     connect_seconds_max=settings.push_connect_seconds_max,
                     total_seconds_max=settings.push_answer_seconds_max,
+                    in_flight_max=settings.in_flight_max,
                 ),
                 proxy=settings.push_proxy,
             )

@@ -46,14 +46,17 @@ class ContactStore(Protocol):
 class ReceiptStore(Protocol):
     """Keeps what browsers said they did with notifications."""
 
-    async def add_receipts(self, project: Project, receipts: Sequence[Receipt]) -> int:
+    async def add_receipts(self, project: Project, receipts: Sequence[Receipt]) -> Mapping[str, int]:
         """Store receipts with one insert; those that are known already, or of unknown notifications, are left out.
 
         Returns:
-            how many were new.
+            how many were new, by kind; only kinds that had any.
+
+        Raises:
+            Unavailable: the database does not take them; none is stored.
         """
         ...
 
     async def receipt_counts(self, project: Project, notification_id: int) -> Mapping[str, int]:
-        """How many browsers displayed, clicked and closed a notification."""
+        """How many browsers displayed, clicked and closed a notification; every kind is there."""
         ...

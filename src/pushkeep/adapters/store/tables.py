@@ -281,6 +281,17 @@ receipts = Table(
     sqlite_with_rowid=False,
 )
 
+receipt_totals = Table(
+    "receipt_totals",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("notification_id", _Id, ForeignKey("notifications.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many rows ``receipts`` has of each: written in the same transaction, so that nobody counts a million of them."""
+
 origin_rests = Table(
     "origin_rests",
     metadata,

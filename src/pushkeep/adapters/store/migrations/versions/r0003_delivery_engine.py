@@ -233,6 +233,17 @@ def _create_results() -> None:
         sa.PrimaryKeyConstraint("notification_id", "subscription_id", "kind", name="pk_receipts"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "receipt_totals",
+        sa.Column("project_id", _ID, nullable=False),
+        sa.Column("notification_id", _ID, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["notification_id"], ["notifications.id"], name="fk_receipt_totals_notification_id"),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_receipt_totals_project_id"),
+        sa.PrimaryKeyConstraint("notification_id", "kind", name="pk_receipt_totals"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _create_shared() -> None:
@@ -275,6 +286,7 @@ def downgrade() -> None:
     op.drop_index("ix_shards_live", table_name="shards", sqlite_where=sa.text("state <> 'closed'"))
     op.drop_table("shards")
     op.drop_table("recipient_outcomes")
+    op.drop_table("receipt_totals")
     op.drop_table("receipts")
     op.drop_index("ix_notifications_project", table_name="notifications")
     op.drop_index(

@@ -1,0 +1,104 @@
+"""Receipts as they are kept: each once, counted as they come, and only those of notifications that there are."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pushkeep.adapters.store import open_store
+from pushkeep.domain.notification import Target
+from pushkeep.domain.project import Project
+from pushkeep.domain.receipt import Receipt, ReceiptKind
+from pushkeep.domain.sending import NewNotification, Priority
+from pushkeep.ports import Store
+from pushkeep.protocol.request import PushOptions
+from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
+from tests.store.samples import NOW, foreign, new_project, registration, subscription
+
+NONE = {"displayed": 0, "clicked": 0, "closed": 0}
+
+
+@pytest.fixture(params=["file", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    path = tmp_path / "pushkeep.db" if request.param == "file" else None
+    store = await open_store(path, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@pytest.fixture
+async def project(store: Store) -> Project:
+    return await store.ensure_project(new_project())
+
+
+async def accepted(store: Store, project: Project, number: int = 1) -> tuple[str, int]:
+    """A notification that was accepted: its public and its internal id."""
+    public_id = str(uuid.UUID(int=number << 64 | 7 << 76 | 2 << 62))
+    new = NewNotification(
+        public_id=public_id,
+        target=Target.everyone(),
+        content=b"{}",
+        payload=b"{}",
+        token_offset=None,
+        options=PushOptions(ttl=60),
+        priority=Priority.NORMAL,
+        accepted_at=NOW,
+        send_at=NOW,
+        deadline=NOW + 60,
+    )
+    made = await store.accept(project, new, backlog_max=100, lease_owner=None)
+    return public_id, made.record.id
+
+
+def receipt(notification: str, subscription_id: int = 1, kind: ReceiptKind = ReceiptKind.DISPLAYED) -> Receipt:
+    return Receipt(notification, subscription_id, kind, NOW)
+
+
+async def test_each_is_counted_once_however_often_it_comes(store: Store, project: Project) -> None:
+    await store.register(project, registration(subscription()))
+    notification, number = await accepted(store, project)
+    assert await store.receipt_counts(project, number) == NONE
+    clicked = receipt(notification, kind=ReceiptKind.CLICKED)
+    assert await store.add_receipts(project, [receipt(notification), clicked, receipt(notification)]) == {
+        "displayed": 1,
+        "clicked": 1,
+    }
+    again = [receipt(notification), clicked, receipt(notification, 2), receipt(notification, 3, ReceiptKind.CLOSED)]
+    assert await store.add_receipts(project, again) == {"displayed": 1, "closed": 1}
+    assert await store.receipt_counts(project, number) == {"displayed": 2, "clicked": 1, "closed": 1}
+
+
+async def test_notifications_have_counts_of_their_own(store: Store, project: Project) -> None:
+    one, first = await accepted(store, project, 1)
+    two, second = await accepted(store, project, 2)
+    await store.add_receipts(project, [receipt(one), receipt(two), receipt(two, 2)])
+    assert (await store.receipt_counts(project, first))["displayed"] == 1
+    assert (await store.receipt_counts(project, second))["displayed"] == 2
+
+
+async def test_those_of_unknown_notifications_are_left_out(store: Store, project: Project) -> None:
+    notification, number = await accepted(store, project)
+    unknown = receipt(str(uuid.UUID(int=99)))
+    assert await store.add_receipts(project, [unknown, receipt(notification)]) == {"displayed": 1}
+    assert await store.add_receipts(foreign(project), [receipt(notification, 2)]) == {}
+    assert await store.receipt_counts(project, number) == {**NONE, "displayed": 1}
+    assert await store.receipt_counts(foreign(project), number) == NONE
+
+
+async def test_none_at_all(store: Store, project: Project) -> None:
+    assert await store.add_receipts(project, []) == {}
+
+
+async def test_thousands_are_one_insert(store: Store, project: Project) -> None:
+    notification, number = await accepted(store, project)
+    many = [receipt(notification, member) for member in range(1, 5001)]
+    assert await store.add_receipts(project, many) == {"displayed": 5000}
+    later = [dataclasses.replace(item, kind=ReceiptKind.CLOSED, at=NOW + 1) for item in many[:10]]
+    assert await store.add_receipts(project, [*many, *later]) == {"closed": 10}
+    assert await store.receipt_counts(project, number) == {"displayed": 5000, "clicked": 0, "closed": 10}

@@ -180,15 +180,6 @@ class Settings:
             "How many wrong API keys one address may present in the long run; ten at once.",
         ),
     ] = 10
-    recipients_max: Annotated[
-        int,
-        Setting(
-            whole_reader(1, 1000),
-            "subscriptions, 1 to 1000",
-            "How many subscriptions one notification may reach; the request waits for their answers, at most 20 s "
-            "plus what one message may take.",
-        ),
-    ] = 1000
     workers: Annotated[
         int,
         Setting(

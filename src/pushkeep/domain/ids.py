@@ -52,6 +52,22 @@ def short_id(random: bytes) -> str:
     return "".join(characters)
 
 
+def check_uuid(text: object, *, field: str = "id", what: str = "a UUID") -> str:
+    """A UUID in its canonical lower-case form.
+
+    Args:
+        text: with hyphens, in any case.
+        field: names the input.
+        what: names what is wanted, for the error.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if not isinstance(text, str) or not _UUID.fullmatch(text):
+        raise InvalidInput(f"{field} must be {what}, as it was returned.", field=field)
+    return text.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class AnyId:
     """An id as a caller gave it: exactly one of the two is set.

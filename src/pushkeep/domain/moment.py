@@ -27,9 +27,7 @@ def parse_moment(text: object, *, field: str) -> float:
             return datetime.fromisoformat(cut.upper()).timestamp()
         except (ValueError, OverflowError):
             pass  # the 31st of February, the hour 25
-    raise InvalidInput(
-        f"{field} must be a time with its offset, such as 2027-01-31T08:00:00Z (RFC 3339).", field=field
-    )
+    raise InvalidInput(f"{field} must be a time with its offset, such as 2027-01-31T08:00:00Z (RFC 3339).", field=field)
 
 
 def write_moment(seconds: float) -> str:

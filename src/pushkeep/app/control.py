@@ -1,0 +1,99 @@
+"""What an operator can do to a notification on its way: hold it, let it go on, stop it, repeat it for who missed it."""
+
+from __future__ import annotations
+
+from pushkeep.app.accept import DEFAULT_RULES, AcceptRules, Asked, Taker, compile_asked, kept_content, store_new
+from pushkeep.app.context import Services
+from pushkeep.app.progress import Progress, find_record, no_such_notification, progress
+from pushkeep.domain.event import NotificationFinished
+from pushkeep.domain.notification import Target
+from pushkeep.domain.project import Project
+from pushkeep.domain.sending import NotificationState
+from pushkeep.errors import Conflict
+from pushkeep.ports.notifications import Accepted, Command
+
+
+async def pause(services: Services, project: Project, public_id: str) -> Progress:
+    """Start nothing more for it, within one checkpoint, until it is resumed. Its deadline comes all the same.
+
+    Raises:
+        InvalidInput: no id of a notification.
+        NotFound: the project has no such notification.
+        Conflict: it has ended.
+    """
+    return await _control(services, project, public_id, Command.PAUSE)
+
+
+async def resume(services: Services, project: Project, public_id: str) -> Progress:
+    """Go on with it after a pause, and with what was set aside.
+
+    Raises:
+        InvalidInput, NotFound, Conflict: as for :func:`pause`.
+    """
+    return await _control(services, project, public_id, Command.RESUME)
+
+
+async def cancel(services: Services, project: Project, public_id: str) -> Progress:
+    """Start nothing more for it, within one checkpoint, ever; what is under way is finished and counted.
+
+    Raises:
+        InvalidInput, NotFound, Conflict: as for :func:`pause`.
+    """
+    before = await find_record(services, project, public_id)
+    after = await _control(services, project, public_id, Command.CANCEL)
+    if after.ended and before.state is not NotificationState.CANCELLED:  # else the last of its workers announces it
+        seconds = max(0.0, services.clock.now() - after.record.send_at)
+        services.announcer.announce(
+            NotificationFinished(after.record.public_id, after.record.state, seconds, after.account.counts)
+        )
+    return after
+
+
+async def retry_failed(
+    services: Services,
+    project: Project,
+    public_id: str,
+    *,
+    worker: Taker | None,
+    rules: AcceptRules = DEFAULT_RULES,
+) -> Accepted:
+    """Tell those whom it did not reach, but might yet, once more: with a new notification that says the same.
+
+    It is compiled anew, with an id of its own; on screen it replaces the first one, whose tag it has.
+
+    Args:
+        services: the ports.
+        project: whose subscriptions.
+        public_id: of the notification that has ended.
+        worker: of this process; None leaves everything to others.
+        rules: what the operator allows.
+
+    Raises:
+        InvalidInput: no id of a notification.
+        NotFound: the project has no such notification.
+        Conflict: it has not ended, there is nobody to be told again, or that is being done already.
+        Unavailable: too much waits already.
+    """
+    record = await find_record(services, project, public_id)
+    if record.state not in (NotificationState.DONE, NotificationState.CANCELLED):
+        raise Conflict(
+            "The notification is still on its way, and failures are tried again by themselves until its deadline; "
+            "wait until it has ended, or cancel it first.",
+            field="id",
+        )
+    kept = await services.store.content_of(project, record.public_id)
+    if kept is None:
+        raise no_such_notification(record.public_id)
+    asked = Asked(
+        Target.to_failed(), kept_content(kept, tag=record.public_id), record.options, priority=record.priority
+    )
+    now = services.clock.now()
+    new = compile_asked(services, project, asked, now, rules, retry_of=record.public_id)
+    return await store_new(services, project, new, worker, rules)
+
+
+async def _control(services: Services, project: Project, public_id: str, command: Command) -> Progress:
+    record = await find_record(services, project, public_id)
+    if await services.store.control(project, record.public_id, command) is None:
+        raise no_such_notification(record.public_id)
+    return await progress(services, project, record.public_id)

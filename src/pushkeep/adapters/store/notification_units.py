@@ -31,6 +31,7 @@ from pushkeep.adapters.store.audience_units import (
 from pushkeep.adapters.store.rows import AnyRow, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.shard_rows import (
+    IS_LIVE,
     IS_READY,
     AudienceMember,
     Loan,
@@ -105,6 +106,7 @@ _BEFORE = _LATEST.where(
     .scalar_subquery()
 )
 _RETRY_OF = _RECORDS.where(notifications.c.retry_of == bindparam("row_id"))
+_LIVE = select(shards.c.id).where(shards.c.notification_id == bindparam("row_id"), IS_LIVE).limit(1)
 _INSERT = insert(notifications).returning(notifications.c.id)
 _CONTENT = select(notifications.c.content).where(_OF_PROJECT, notifications.c.public_id == bindparam("public_id"))
 _WAITING = select(func.coalesce(func.sum(shards.c.count - shards.c.settled), 0)).where(
@@ -240,6 +242,8 @@ def _resolve(connection: Connection, project: Project, new: NewNotification, mar
     if due:
         # One more than is small: a full page with all there is, is small still.
         page = audience_page(connection, audience, after=0, limit=SMALL_RECIPIENTS_MAX + 1)
+        if target.kind == "retry" and page.complete and not page.members:
+            raise Conflict("There is nobody left to tell again: all were reached, or cannot be reached any more.")
         if page.complete and len(page.members) <= SMALL_RECIPIENTS_MAX:
             vendors = {member.vendor for member in page.members}
             return _Resolved(page.members, vendors, tag_id=tag_id, retry_of=original)
@@ -254,7 +258,7 @@ def _original(connection: Connection, project: Project, public_id: str | None) -
     row = None if public_id is None else _row(connection, project, public_id)
     if row is None:
         raise NotFound("There is no such notification.")
-    while row.state in _ENDED:
+    while row.state in _ENDED and connection.execute(_LIVE, {"row_id": row.id}).first() is None:
         later = connection.execute(_RETRY_OF, {"row_id": row.id}).one_or_none()
         if later is None:
             return int(row.id)

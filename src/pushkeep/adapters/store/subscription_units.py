@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, String, bindparam, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from pushkeep.adapters.store.contact_units import contact_id_of
 from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_days, write_reason
 from pushkeep.adapters.store.sealing import SealBroken, Vault
-from pushkeep.adapters.store.tables import contacts, subscriptions
+from pushkeep.adapters.store.tables import contacts, push_services, subscriptions
 from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.ability import write_abilities
 from pushkeep.domain.action import Action
@@ -37,9 +39,6 @@ _BY_PUBLIC_ID = select_records().where(
 _BY_SHORT_ID = select_records().where(
     subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id == bindparam("short_id")
 )
-_CONTACT_ID = select(contacts.c.id).where(
-    contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
-)
 _ACTIVE_OF_CONTACT = (
     select(func.count())
     .select_from(subscriptions)
@@ -54,7 +53,12 @@ _TAKEN_SHORT_IDS = select(subscriptions.c.short_id).where(
     subscriptions.c.short_id.in_(bindparam("candidates", expanding=True)),
 )
 _INSERT = insert(subscriptions).returning(subscriptions.c.id)
-_INSERT_CONTACT = insert(contacts).returning(contacts.c.id)
+_PUSH_SERVICE = sqlite_insert(push_services)
+_NOTE_PUSH_SERVICE = _PUSH_SERVICE.on_conflict_do_update(
+    index_elements=[push_services.c.project_id, push_services.c.origin],
+    set_={"vendor": _PUSH_SERVICE.excluded.vendor},
+    where=push_services.c.vendor != _PUSH_SERVICE.excluded.vendor,
+)
 
 
 def existing_registration(
@@ -76,7 +80,9 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
     existing, replaced = _rows_concerned(connection, vault, project, registration)
     keys_hash = vault.keys_hash(registration.subscription)
     decided = plan(registration, keys_hash=keys_hash, existing=existing, replaced=replaced)
-    contact_id = _contact_id(connection, project, decided.owner, registration.now)
+    contact_id = None
+    if decided.owner is not None:
+        contact_id = contact_id_of(connection, project, decided.owner, registration.now)
     _check_room(connection, contact_id, decided, existing)
     if existing is None:
         row_id = _insert(connection, vault, project, registration, decided, keys_hash, contact_id)
@@ -85,6 +91,7 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
         _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
     if decided.supersede is not None:
         _supersede(connection, project, decided.supersede, row_id, registration.now)
+    _note_push_service(connection, project, registration)
     row = connection.execute(_BY_ROW_ID, {"row_id": row_id}).one()
     return StoredRegistration(record_from(row), created=existing is None)
 
@@ -104,16 +111,6 @@ def _rows_concerned(
     if registration.replaces is not None:
         replaced = find(connection, project, AnyId(registration.replaces, None))
     return (None if existing is None else record_from(existing)), replaced
-
-
-def _contact_id(connection: Connection, project: Project, owner: str | None, now: float) -> int | None:
-    if owner is None:
-        return None
-    named = {"project_id": project.id, "external_id": owner}
-    found = connection.execute(_CONTACT_ID, named).scalar_one_or_none()
-    if found is None:
-        found = connection.execute(_INSERT_CONTACT, {**named, "created_at": now}).scalar_one()
-    return int(found)
 
 
 def _check_room(
@@ -165,6 +162,12 @@ def _free_short_id(connection: Connection, project: Project, candidates: tuple[s
         if candidate not in taken:
             return candidate
     raise Unavailable("No free short id was drawn; try again.")
+
+
+def _note_push_service(connection: Connection, project: Project, registration: Registration) -> None:
+    """A message to everybody keeps the limits of every push service there has been a subscription at."""
+    origin = registration.subscription.endpoint.origin
+    connection.execute(_NOTE_PUSH_SERVICE, {"project_id": project.id, "origin": origin, "vendor": registration.vendor})
 
 
 def _refresh(
@@ -332,7 +335,7 @@ def _recipients(
         subscription = None
         if row.sealed is not None:
             try:
-                subscription = vault.open_subscription(project, row.endpoint_hash, row.sealed)
+                subscription = vault.open_subscription(project.public_id, row.endpoint_hash, row.sealed)
             except SealBroken:
                 subscription = None  # one damaged row must not keep the others from their message
         recipients.append(Recipient(record_from(row), subscription))

@@ -204,6 +204,8 @@ notifications = Table(
     Column("payload", LargeBinary),  # sealed: what is encrypted for every recipient
     UniqueConstraint("project_id", "idempotency_key"),
     Index("ix_notifications_project", "project_id", "id"),
+    Index("ix_notifications_tag", "tag_id", sqlite_where=text("tag_id IS NOT NULL")),
+    Index("ix_notifications_retry", "retry_of", sqlite_where=text("retry_of IS NOT NULL")),
     Index("ix_notifications_unfinished", "deadline", sqlite_where=text("finished_at IS NULL")),
     sqlite_autoincrement=True,
 )

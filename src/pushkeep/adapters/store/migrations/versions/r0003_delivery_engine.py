@@ -124,6 +124,16 @@ def _create_notifications() -> None:
     )
     op.create_index("ix_notifications_project", "notifications", ["project_id", "id"], unique=False)
     op.create_index(
+        "ix_notifications_tag", "notifications", ["tag_id"], unique=False, sqlite_where=sa.text("tag_id IS NOT NULL")
+    )
+    op.create_index(
+        "ix_notifications_retry",
+        "notifications",
+        ["retry_of"],
+        unique=False,
+        sqlite_where=sa.text("retry_of IS NOT NULL"),
+    )
+    op.create_index(
         "ix_notifications_unfinished",
         "notifications",
         ["deadline"],
@@ -289,6 +299,8 @@ def downgrade() -> None:
     op.drop_table("receipt_totals")
     op.drop_table("receipts")
     op.drop_index("ix_notifications_project", table_name="notifications")
+    op.drop_index("ix_notifications_tag", table_name="notifications", sqlite_where=sa.text("tag_id IS NOT NULL"))
+    op.drop_index("ix_notifications_retry", table_name="notifications", sqlite_where=sa.text("retry_of IS NOT NULL"))
     op.drop_index(
         "ix_notifications_unfinished", table_name="notifications", sqlite_where=sa.text("finished_at IS NULL")
     )

@@ -38,6 +38,8 @@ class Process:
         loop: where it runs.
 
     Attributes:
+        name, loop: as given.
+        context: in which what arrives from outside is to be called.
         alive: until it is killed.
         stopped: as by SIGSTOP.
         troubles: the times at which it was killed, stopped or continued.
@@ -49,40 +51,40 @@ class Process:
         self.stopped = False
         self.troubles: list[float] = []
         self._buried = False
-        self._loop = loop
+        self.loop = loop
         self._held: list[asyncio.Handle] = []
         self._tasks: list[asyncio.Task[Any]] = []
-        self._context = contextvars.copy_context()
-        self._context.run(_current.set, self)
+        self.context = contextvars.copy_context()
+        self.context.run(_current.set, self)
         loop.processes.append(self)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin a task of this process."""
-        return self._loop.create_task(work, context=self._context.copy())
+        return self.loop.create_task(work, context=self.context.copy())
 
     def call_soon(self, callback: Callable[..., object], *args: object) -> asyncio.Handle:
         """Let something arrive in this process, as from a socket."""
-        return self._loop.call_soon(callback, *args, context=self._context)
+        return self.loop.call_soon(callback, *args, context=self.context)
 
     def kill(self) -> None:
         """End it at once."""
         self.alive = False
-        self.troubles.append(self._loop.time())
+        self.troubles.append(self.loop.time())
 
     def stop(self) -> None:
         """Let nothing of it run."""
         if self.alive and not self.stopped:
             self.stopped = True
-            self.troubles.append(self._loop.time())
+            self.troubles.append(self.loop.time())
 
     def go_on(self) -> None:
         """Let it run again. What became due meanwhile runs first, in its order."""
         if self.alive and self.stopped:
             self.stopped = False
-            self.troubles.append(self._loop.time())
+            self.troubles.append(self.loop.time())
             held, self._held = self._held, []
             for handle in held:
-                self._loop.take_up(handle)
+                self.loop.take_up(handle)
 
     def disturbed_between(self, begin: float, end: float) -> bool:
         """Whether it was killed, stopped, or continued from then to then."""
@@ -109,7 +111,7 @@ class Process:
         self.alive = False
         self._buried = True
         for handle in self._held:
-            self._loop.take_up(handle)
+            self.loop.take_up(handle)
         left = [task for task in self._tasks if not task.done()]
         for task in left:
             task.cancel()
@@ -201,12 +203,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let time pass."""
         self.run(asyncio.sleep(seconds))
 
-    def end(self) -> None:
-        """Clear everything away, the dead first."""
+    def bury(self) -> None:
+        """End every process for good."""
         left = [task for process in self.processes for task in process.bury()]
         if left:
             self.run(asyncio.wait_for(asyncio.gather(*left, return_exceptions=True), 3600))
-        self.close()
+
+    def end(self) -> None:
+        """End every process, and the loop."""
+        try:
+            self.bury()
+        finally:
+            self.close()
 
 
 def _remembering(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> asyncio.Task[Any]:

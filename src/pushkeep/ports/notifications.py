@@ -34,7 +34,8 @@ class Accepted:
     Attributes:
         record: what is stored.
         targeted: recipients, where they are in shards already; None while an audience is still to be planned.
-        unknown: ids and contacts of the target that lead to no active subscription, as they were given.
+        unknown: ids and contacts of the target that lead to no active subscription, as they were given; a UUID in
+            lower case.
         leased: shards that were inserted on loan to the caller's worker.
         replayed: whether the same request had been accepted before, under the same idempotency key.
     """
@@ -106,14 +107,25 @@ class NotificationStore(Protocol):
     ) -> Accepted:
         """Store a notification and, for a list or a small audience that is due, its shards; else a plan for them.
 
-        The ids in question end at the high-water mark of this moment. With ``lease_owner`` the shards of a small
-        send that is due are inserted on loan to that worker.
+        The ids in question end at the high-water mark of this moment. A subscription in a list that was replaced
+        stands for the one that replaced it. With ``lease_owner`` the shards of at most 100 recipients that are due,
+        and not of bulk priority, are inserted on loan to that worker.
+
+        A retry (:attr:`NewNotification.retry_of`) is for whom the original, or its latest retry if it has had one,
+        did not reach: for :data:`~pushkeep.domain.sending.RETRIED_KINDS`.
+
+        The same idempotency key and request again change nothing: the result tells where the notification stands, and
+        which ids are unknown by now.
 
         Raises:
-            Conflict: the idempotency key was used for another request.
-            InvalidInput: the target names a tag that does not exist, or the payload does not fit a recipient's push
-                service.
-            Unavailable: more than ``backlog_max`` recipients wait already; ``retry_after`` says when to come again.
+            Conflict: the idempotency key was used for another request; what a retry is of has not ended, or nobody is
+                left to be told again.
+            InvalidInput: the target names a tag that does not exist.
+            PayloadTooLarge: the payload does not fit a recipient's push service; of a large audience, any that the
+                project has had a subscription at.
+            NotFound: what a retry is of does not exist.
+            Unavailable: more than ``backlog_max`` recipients of the same or a more urgent priority are due and wait
+                already; ``retry_after_seconds`` says when to come again.
         """
         ...
 
@@ -121,7 +133,7 @@ class NotificationStore(Protocol):
         """Whom a target would reach now; nothing is changed.
 
         Raises:
-            InvalidInput: as :meth:`accept` does.
+            InvalidInput: the target names a tag that does not exist, or is a retry, which has no preview.
         """
         ...
 

@@ -32,6 +32,7 @@ class NotificationMethods(StoreBase):
                 new,
                 backlog_max=backlog_max,
                 lease_owner=lease_owner,
+                lease_seconds=self.lease_seconds,
                 now=self._clock.now(),
             )
 

@@ -40,6 +40,7 @@ from pushkeep.adapters.store.shard_rows import (
     insert_shards,
 )
 from pushkeep.adapters.store.tables import notifications, shards
+from pushkeep.adapters.store.writer import SHARDS_READY
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import (
     SMALL_RECIPIENTS_MAX,
@@ -54,7 +55,6 @@ from pushkeep.domain.sending import (
 )
 from pushkeep.domain.shard import (
     FINAL_KINDS,
-    LEASE_SECONDS,
     SUB_BATCH_MEMBERS_MAX,
     Kind,
     Shard,
@@ -175,6 +175,7 @@ def accept(
     *,
     backlog_max: int,
     lease_owner: str | None,
+    lease_seconds: float,
     now: float,
 ) -> Accepted:
     """See :meth:`pushkeep.ports.notifications.NotificationStore.accept`."""
@@ -187,8 +188,11 @@ def accept(
     resolved = _resolve(connection, project, new, mark, due=due)
     for vendor in resolved.vendors:
         check_size(VENDORS.get(vendor, UNKNOWN), len(new.payload or b""))
+    loan = None
+    if lease_owner is not None and due and _is_small(resolved, new):
+        loan = Loan(lease_owner, now + lease_seconds)
     job = _insert(connection, vault, project, new, resolved, mark)
-    lent = _insert_shards(connection, job, resolved, new.send_at, _loan(resolved, new, due, lease_owner, now))
+    lent = _insert_shards(connection, job, resolved, new.send_at, loan)
     return Accepted(
         record_from(connection.execute(_BY_ID, {"row_id": job.id}).one()),
         None if resolved.members is None else len(resolved.members),
@@ -314,21 +318,20 @@ def _insert(
     )
 
 
-def _loan(resolved: _Resolved, new: NewNotification, due: bool, lease_owner: str | None, now: float) -> Loan | None:
-    """A small send that is due is lent to its process's worker at once, and needs no claim."""
+def _is_small(resolved: _Resolved, new: NewNotification) -> bool:
+    """Whether its process's worker gets it at once, without a claim."""
     members = resolved.members
-    if lease_owner is None or members is None or not due or new.priority is Priority.BULK:
-        return None
-    return Loan(lease_owner, now + LEASE_SECONDS) if len(members) <= SUB_BATCH_MEMBERS_MAX else None
+    return members is not None and len(members) <= SUB_BATCH_MEMBERS_MAX and new.priority is not Priority.BULK
 
 
 def _insert_shards(
     connection: Connection, job: NotificationJob, resolved: _Resolved, not_before: float, loan: Loan | None
 ) -> tuple[Shard, ...]:
+    if loan is not None and resolved.members is not None:
+        return insert_lent_shards(connection, job, resolved.members, not_before=not_before, loan=loan)
+    connection.info[SHARDS_READY] = True
     if resolved.members is None:
         insert_plan(connection, job, not_before=not_before)
-    elif loan is not None:
-        return insert_lent_shards(connection, job, resolved.members, not_before=not_before, loan=loan)
     else:
         insert_shards(connection, job, resolved.members, page=0, not_before=not_before)
     return ()
@@ -432,6 +435,7 @@ def control(
     elif command is Command.RESUME:
         change["paused_at"] = None
         connection.execute(_BRING_BACK, {"notification_id_": record.id})
+        connection.info[SHARDS_READY] = True
     elif command is Command.CANCEL:
         change.update(state=move_notification(record.state, NotificationEvent.CANCELLED).value, finished_at=now)
         connection.execute(_CUT_IDLE, {"notification_id_": record.id})

@@ -71,16 +71,19 @@ def test_a_subscription_comes_back_whole() -> None:
     full = Subscription(subscription().endpoint, OTHER_BROWSER_KEY, b"x" * 16, 1_234, ("aes128gcm", "aesgcm"))
     for given_ in (subscription(), full):
         digest = vault().endpoint_hash(given_.endpoint)
-        assert vault().open_subscription(PROJECT, digest, vault().seal_subscription(PROJECT, digest, given_)) == given_
+        assert (
+            vault().open_subscription(PROJECT.public_id, digest, vault().seal_subscription(PROJECT, digest, given_))
+            == given_
+        )
 
 
 def test_a_blob_belongs_to_its_project_and_endpoint() -> None:
     digest = vault().endpoint_hash(subscription().endpoint)
     sealed = vault().seal_subscription(PROJECT, digest, subscription())
     with pytest.raises(SealBroken):
-        vault().open_subscription(OTHER, digest, sealed)
+        vault().open_subscription(OTHER.public_id, digest, sealed)
     with pytest.raises(SealBroken):
-        vault().open_subscription(PROJECT, bytes(16), sealed)
+        vault().open_subscription(PROJECT.public_id, bytes(16), sealed)
 
 
 def test_a_secret_belongs_to_its_project_and_name() -> None:

@@ -114,13 +114,13 @@ class Vault:
         plaintext = subscription.p256dh + subscription.auth + rest.encode()
         return self._sealer.seal(plaintext, _row_context(project.public_id, endpoint_hash))
 
-    def open_subscription(self, project: Project, endpoint_hash: bytes, sealed: bytes) -> Subscription:
+    def open_subscription(self, project_public_id: str, endpoint_hash: bytes, sealed: bytes) -> Subscription:
         """Open what :meth:`seal_subscription` made. It is not checked again: what is sealed was checked.
 
         Raises:
             SealBroken: it does not open.
         """
-        plaintext = self._sealer.open(sealed, _row_context(project.public_id, endpoint_hash))
+        plaintext = self._sealer.open(sealed, _row_context(project_public_id, endpoint_hash))
         keys_end = POINT_BYTES + AUTH_BYTES
         url, expiration_time, encodings = json.loads(plaintext[keys_end:])
         return Subscription(

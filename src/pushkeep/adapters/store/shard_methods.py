@@ -2,8 +2,82 @@
 
 from __future__ import annotations
 
-from pushkeep.adapters.store.base import StoreBase
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from pushkeep.adapters.store import checkpoint_units, claim_units, load_units, plan_units
+from pushkeep.adapters.store.base import Ground, StoreBase
+from pushkeep.adapters.store.recipient_cache import RecipientCache
+from pushkeep.domain.shard import LeaseKey
+from pushkeep.ports.notifications import Leased
+from pushkeep.ports.shards import Checkpoint, ClaimFilter, Loaded, Planned, Swept
 
 
 class ShardMethods(StoreBase):
-    """:class:`pushkeep.ports.shards.ShardStore`."""
+    """:class:`pushkeep.ports.shards.ShardStore`. The clock is read inside each transaction."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self.recipient_cache = RecipientCache()
+
+    async def claim(self, wanted: ClaimFilter) -> tuple[Leased, ...]:
+        """See the port. Workers look often: where there is nothing for them, nobody waits for the write lock."""
+
+        def has_work(connection: Connection) -> bool:
+            return claim_units.has_work(connection, wanted, self._clock.now())
+
+        def claim(connection: Connection) -> tuple[Leased, ...]:
+            return claim_units.claim(connection, self._vault, wanted, self._clock.now(), self.lease_seconds)
+
+        if self._reading is not None and not await self._read(has_work):
+            return ()
+        return await self._write(claim)
+
+    async def renew(self, leases: Sequence[LeaseKey]) -> frozenset[int]:
+        """See the port."""
+        return await self._write(
+            lambda connection: claim_units.renew(connection, leases, self._clock.now() + self.lease_seconds)
+        )
+
+    async def load(self, leased: Leased, positions: Sequence[int]) -> Loaded:
+        """See the port."""
+
+        def load(connection: Connection) -> Loaded:
+            now = self._clock.now()
+            return load_units.load(connection, self._vault, self.recipient_cache, leased, positions, now)
+
+        return await self._read(load)
+
+    async def checkpoint(self, checkpoint: Checkpoint) -> frozenset[int]:
+        """See the port."""
+        return await self._write(
+            lambda connection: checkpoint_units.checkpoint(
+                connection, checkpoint, self._clock.now(), self.lease_seconds
+            )
+        )
+
+    async def plan_page(self, lease: LeaseKey) -> Planned:
+        """See the port."""
+        return await self._write(
+            lambda connection: plan_units.plan_page(
+                connection, self._vault, lease, self._clock.now(), self.lease_seconds
+            )
+        )
+
+    async def sweep(self) -> Swept:
+        """See the port. It lets others write in between."""
+        total = Swept(0, 0, 0)
+        more = True
+        while more:
+            swept, more = await self._write(lambda connection: plan_units.sweep(connection, self._clock.now()))
+            total = Swept(
+                total.expired + swept.expired,
+                total.set_aside + swept.set_aside,
+                total.finished + swept.finished,
+            )
+        return total
+
+    async def next_due(self) -> float | None:
+        """See the port."""
+        return await self._read(lambda connection: claim_units.next_due(connection, self._clock.now()))

@@ -1,0 +1,147 @@
+"""The unit of work that looks at members of a shard just before they are sent to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, String, bindparam, func, select
+
+from pushkeep.adapters.store.recipient_cache import RecipientCache
+from pushkeep.adapters.store.rows import record_from, select_records
+from pushkeep.adapters.store.sealing import SealBroken, Vault
+from pushkeep.adapters.store.tables import notifications, origin_rests, projects, shards, subscriptions
+from pushkeep.domain.sending import Control, NotificationState
+from pushkeep.domain.shard import SUB_BATCH_MEMBERS_MAX, Kind, Shard, ShardState
+from pushkeep.domain.subscription import Recipient, State
+from pushkeep.ports.notifications import Leased
+from pushkeep.ports.shards import LeaseLost, Loaded, Member
+from pushkeep.protocol.subscription import Subscription
+
+SUCCESSORS_MAX = 10
+"""A browser that replaced its subscription more often than this since the message was accepted is in a loop."""
+
+_STANDING = (
+    select(
+        shards.c.epoch,
+        shards.c.state.label("shard_state"),
+        notifications.c.state,
+        notifications.c.paused_at,
+        notifications.c.high_water,
+        projects.c.public_id.label("project_public_id"),
+        origin_rests.c.until,
+    )
+    .select_from(
+        shards.join(notifications, notifications.c.id == shards.c.notification_id)
+        .join(projects, projects.c.id == shards.c.project_id)
+        .outerjoin(origin_rests, origin_rests.c.origin == shards.c.origin)
+    )
+    .where(shards.c.id == bindparam("shard_id"))
+)
+_MEMBERS = (
+    select_records(with_sealed=True)
+    .add_columns(subscriptions.c.contact_id)
+    .where(
+        subscriptions.c.id.in_(select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)),
+        subscriptions.c.project_id == bindparam("project_id"),
+    )
+)
+_ACTIVE = State.ACTIVE.value
+
+_Rows = Mapping[int, Row[tuple[Any, ...]]]
+
+
+def load(
+    connection: Connection,
+    vault: Vault,
+    cache: RecipientCache,
+    leased: Leased,
+    positions: Sequence[int],
+    now: float,
+) -> Loaded:
+    """See :meth:`pushkeep.ports.shards.ShardStore.load`."""
+    shard = leased.shard
+    standing = connection.execute(_STANDING, {"shard_id": shard.lease.shard_id}).one_or_none()
+    if standing is None or standing.shard_state != ShardState.LEASED.value or standing.epoch != shard.lease.epoch:
+        raise LeaseLost(f"Shard {shard.lease.shard_id} is no longer lent under epoch {shard.lease.epoch}.")
+    rests_until = standing.until if standing.until is not None and standing.until > now else 0.0
+    if standing.state == NotificationState.CANCELLED.value:
+        return Loaded(Control.CANCELLED, (), rests_until)
+    if standing.paused_at is not None:
+        return Loaded(Control.PAUSED, (), rests_until)
+    if len(positions) > SUB_BATCH_MEMBERS_MAX:
+        raise ValueError(f"At most {SUB_BATCH_MEMBERS_MAX} members are loaded at a time.")
+    found = _rows(connection, shard.project_id, {shard.members[position] for position in positions})
+    rows = _with_successors(connection, shard.project_id, found, standing.high_water)
+    small = shard.done.count <= SUB_BATCH_MEMBERS_MAX
+    opening = _Opening(vault, str(standing.project_public_id), cache, use_cache=small)
+    members = tuple(_member(shard, position, rows, standing.high_water, opening) for position in positions)
+    return Loaded(Control.SEND, members, rests_until)
+
+
+def _rows(connection: Connection, project_id: int, ids: Iterable[int]) -> dict[int, Row[tuple[Any, ...]]]:
+    found = connection.execute(_MEMBERS, {"ids": json.dumps(list(ids)), "project_id": project_id})
+    return {row.id: row for row in found}
+
+
+def _with_successors(connection: Connection, project_id: int, found: _Rows, high_water: int) -> _Rows:
+    rows = dict(found)
+    for _ in range(SUCCESSORS_MAX):
+        wanted = {row.superseded_by for row in rows.values() if _is_followed(row, high_water)} - rows.keys()
+        if not wanted:
+            break
+        rows |= _rows(connection, project_id, wanted)
+    return rows
+
+
+def _is_followed(row: Row[tuple[Any, ...]], high_water: int) -> bool:
+    return row.state != _ACTIVE and row.superseded_by is not None and row.superseded_by > high_water
+
+
+def _member(shard: Shard, position: int, rows: _Rows, high_water: int, opening: _Opening) -> Member:
+    row = rows.get(shard.members[position])
+    for _ in range(SUCCESSORS_MAX):
+        if row is None or not _is_followed(row, high_water):
+            break
+        row = rows.get(row.superseded_by)
+    if row is None:
+        return Member(position, None, Kind.SKIPPED_ENDED)
+    if row.state != _ACTIVE:
+        opening.forget(row.id)
+        return Member(position, None, Kind.SKIPPED_ENDED if row.superseded_by is None else Kind.SKIPPED_REPLACED)
+    owner = shard.owners[position] if shard.owners else 0
+    if owner and row.contact_id != owner:
+        return Member(position, None, Kind.SKIPPED_OWNER)
+    subscription = opening.open(row)
+    if subscription is None:
+        return Member(position, None, Kind.SKIPPED_UNREADABLE)
+    return Member(position, Recipient(record_from(row), subscription))
+
+
+class _Opening:
+    """Opens what is sealed, or remembers what it opened."""
+
+    def __init__(self, vault: Vault, project_public_id: str, cache: RecipientCache, *, use_cache: bool) -> None:
+        self._vault = vault
+        self._project_public_id = project_public_id
+        self._cache = cache
+        self._use_cache = use_cache
+
+    def open(self, row: Row[tuple[Any, ...]]) -> Subscription | None:
+        if row.sealed is None:
+            return None
+        if self._use_cache:
+            kept = self._cache.find(row.id, row.version)
+            if kept is not None:
+                return kept
+        try:
+            subscription = self._vault.open_subscription(self._project_public_id, row.endpoint_hash, row.sealed)
+        except SealBroken:
+            return None
+        if self._use_cache:
+            self._cache.keep(row.id, row.version, subscription)
+        return subscription
+
+    def forget(self, row_id: int) -> None:
+        self._cache.forget(row_id)

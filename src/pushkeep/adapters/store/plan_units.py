@@ -1,0 +1,134 @@
+"""Units of work that plan an audience, and that sweep up what nobody works on."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, func, select, text, update
+
+from pushkeep.adapters.store.audience_units import Audience, audience_page
+from pushkeep.adapters.store.checkpoint_units import HELD, finish, lease_lost, planned
+from pushkeep.adapters.store.sealing import Vault
+from pushkeep.adapters.store.shard_rows import JOB_COLUMNS, insert_shards, job_from
+from pushkeep.adapters.store.tables import notifications, projects, shards
+from pushkeep.adapters.store.writer import SHARDS_READY
+from pushkeep.domain.sending import NotificationState
+from pushkeep.domain.shard import TAKEOVERS_MAX, LeaseKey, ShardState
+from pushkeep.ports.shards import Planned, Swept
+
+PLAN_PAGE_MEMBERS = 5000
+"""About 15 ms of writing, which others wait for; five full shards where everybody is at one push service."""
+
+SWEEP_SHARDS_MAX = 500
+"""Shards closed by one unit of a sweep: each is rewritten with its members, and others wait meanwhile."""
+
+_HELD_PLAN = (
+    select(
+        *JOB_COLUMNS,
+        notifications.c.state,
+        notifications.c.target_kind,
+        notifications.c.tag_id,
+        notifications.c.retry_of,
+        notifications.c.high_water,
+        notifications.c.plan_cursor,
+        notifications.c.send_at,
+    )
+    .select_from(
+        shards.join(notifications, notifications.c.id == shards.c.notification_id).join(
+            projects, projects.c.id == notifications.c.project_id
+        )
+    )
+    .where(*HELD)
+)
+_LAST_PAGE = select(func.coalesce(func.max(shards.c.page), 0)).where(
+    shards.c.notification_id == bindparam("notification_id")
+)
+_MOVE_CURSOR = (
+    update(notifications)
+    .where(notifications.c.id == bindparam("row_id"))
+    .values(plan_cursor=bindparam("cursor"), state=bindparam("new_state"))
+)
+_GO_ON = update(shards).where(*HELD).values(lease_expires_at=bindparam("until"))
+_CLOSE = update(shards).where(*HELD).values(state=ShardState.CLOSED.value, lease_owner=None, lease_expires_at=None)
+_CUT_OFF = """
+    UPDATE shards SET {kind} = {kind} + count - settled, settled = count, state = 'closed', epoch = epoch + 1,
+        lease_owner = NULL, lease_expires_at = NULL
+    WHERE id IN ({which} LIMIT :limit)
+    RETURNING notification_id, kind
+"""
+_EXPIRE = text(
+    _CUT_OFF.format(
+        kind="expired",
+        which="""
+            SELECT s.id FROM notifications AS n JOIN shards AS s ON s.notification_id = n.id
+            WHERE n.finished_at IS NULL AND n.deadline <= :now AND s.state <> 'closed'
+                AND (s.state <> 'leased' OR s.lease_expires_at <= :now)
+        """,
+    )
+)
+_CANCEL = text(
+    _CUT_OFF.format(
+        kind="cancelled",
+        which="""
+            SELECT s.id FROM shards AS s JOIN notifications AS n ON n.id = s.notification_id
+            WHERE s.state = 'leased' AND s.lease_expires_at <= :now AND n.state = 'cancelled'
+        """,
+    )
+)
+_SET_ASIDE = text(
+    """
+    UPDATE shards SET state = 'set_aside', takeovers = takeovers + 1, epoch = epoch + 1,
+        lease_owner = NULL, lease_expires_at = NULL
+    WHERE state = 'leased' AND lease_expires_at <= :now AND takeovers + 1 >= :takeovers_max
+    """
+)
+_UNFINISHED = text(
+    """
+    SELECT id FROM notifications
+    WHERE finished_at IS NULL AND state = 'sending' AND NOT EXISTS (
+        SELECT 1 FROM shards WHERE shards.notification_id = notifications.id AND shards.state <> 'closed'
+    )
+    """
+)
+
+
+def plan_page(connection: Connection, vault: Vault, lease: LeaseKey, now: float, lease_seconds: float) -> Planned:
+    """See :meth:`pushkeep.ports.shards.ShardStore.plan_page`."""
+    held = {"shard_id": lease.shard_id, "held_epoch": lease.epoch}
+    plan = connection.execute(_HELD_PLAN, held).one_or_none()
+    if plan is None:
+        raise lease_lost(lease)
+    if plan.state != NotificationState.PLANNING.value or plan.deadline <= now:
+        connection.execute(_CLOSE, held)  # cancelled, or nobody who is found now could be told in time
+        planned(connection, plan.notification_id)
+        finish(connection, plan.notification_id, now)
+        return Planned(0, 0, complete=True)
+    audience = Audience(plan.project_id, plan.target_kind, plan.high_water, plan.tag_id, plan.retry_of)
+    page = audience_page(connection, audience, after=plan.plan_cursor, limit=PLAN_PAGE_MEMBERS)
+    last_page = connection.execute(_LAST_PAGE, {"notification_id": plan.notification_id}).scalar_one()
+    made = 0
+    if page.members:
+        job = job_from(vault, plan)
+        made = insert_shards(connection, job, page.members, page=last_page + 1, not_before=plan.send_at)
+        connection.info[SHARDS_READY] = True
+    state = NotificationState.SENDING if page.complete else NotificationState.PLANNING
+    connection.execute(_MOVE_CURSOR, {"row_id": plan.notification_id, "cursor": page.cursor, "new_state": state.value})
+    if page.complete:
+        connection.execute(_CLOSE, held)
+        finish(connection, plan.notification_id, now)
+    else:
+        connection.execute(_GO_ON, {**held, "until": now + lease_seconds})
+    return Planned(len(page.members), made, page.complete)
+
+
+def sweep(connection: Connection, now: float) -> tuple[Swept, bool]:
+    """A part of :meth:`pushkeep.ports.shards.ShardStore.sweep`, and whether there may be more to do."""
+    bounds = {"now": now, "limit": SWEEP_SHARDS_MAX}
+    expired = connection.execute(_EXPIRE, bounds).all()
+    cancelled = connection.execute(_CANCEL, bounds).all()
+    for row in expired:
+        if row.kind == "plan":
+            planned(connection, row.notification_id)
+    set_aside = connection.execute(_SET_ASIDE, {"now": now, "takeovers_max": TAKEOVERS_MAX}).rowcount
+    ended = connection.execute(_UNFINISHED).scalars().all()
+    finished = sum(finish(connection, notification_id, now) for notification_id in ended)
+    more = SWEEP_SHARDS_MAX in (len(expired), len(cancelled))
+    return Swept(len(expired), set_aside, finished), more

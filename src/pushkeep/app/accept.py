@@ -158,10 +158,25 @@ async def accept(
     """
     now = services.clock.now()
     try:
+        late = await _accepted_in_time(services, project, asked, now)
+        if late is not None:
+            return late
         return await store_new(services, project, compile_asked(services, project, asked, now, rules), worker, rules)
     except PushkeepError as error:
         services.announcer.announce(NotificationRefused(error.code))
         raise
+
+
+async def _accepted_in_time(services: Services, project: Project, asked: Asked, now: float) -> Accepted | None:
+    """What was accepted for a request that comes again when its times are over: its caller lost the answer."""
+    if asked.idempotency_key is None:
+        return None
+    try:
+        _times(asked, now)
+    except InvalidInput:
+        known = request_hash(_canonical(asked))
+        return await services.store.replay(project, asked.target, asked.idempotency_key, known)
+    return None
 
 
 async def preview(
@@ -226,11 +241,10 @@ def compile_asked(
         )
         payload, token_offset = compiled.payload, compiled.token_offset
     check_size(UNKNOWN, len(payload or b""))
-    kept = keep_content(asked.content)
     return NewNotification(
         public_id=public_id,
         target=asked.target,
-        content=kept,
+        content=keep_content(asked.content),
         payload=payload,
         token_offset=token_offset,
         options=asked.options,
@@ -239,7 +253,7 @@ def compile_asked(
         send_at=send_at,
         deadline=deadline,
         idempotency_key=asked.idempotency_key,
-        request_hash=request_hash(_canonical(asked, kept)),
+        request_hash=request_hash(_canonical(asked)),
         retry_of=retry_of,
         compress=compress,
     )
@@ -266,11 +280,11 @@ def kept_content(kept: bytes, *, tag: str) -> Content | bytes | None:
     return b64_decode(stored["payload"], field="payload") if stored else None
 
 
-def _canonical(asked: Asked, kept: bytes) -> JsonValue:
+def _canonical(asked: Asked) -> JsonValue:
     """The request as it was understood: what makes two requests the same."""
     target, options = asked.target, asked.options
     return {
-        "content": kept.decode(),
+        "content": keep_content(asked.content).decode(),
         "to": [target.kind, list(target.contacts), [str(one) for one in target.subscriptions], target.tag],
         "options": [options.ttl, options.urgency, options.topic],
         "priority": int(asked.priority),

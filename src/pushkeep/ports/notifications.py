@@ -129,6 +129,16 @@ class NotificationStore(Protocol):
         """
         ...
 
+    async def replay(
+        self, project: Project, target: Target, idempotency_key: str, request_hash: bytes
+    ) -> Accepted | None:
+        """What was accepted under a key before; None if nothing was.
+
+        Raises:
+            Conflict: the key was used for another request.
+        """
+        ...
+
     async def count_audience(self, project: Project, target: Target) -> AudienceCount:
         """Whom a target would reach now; nothing is changed.
 

@@ -38,6 +38,20 @@ class NotificationMethods(StoreBase):
 
         return await self._write(unit)
 
+    async def replay(
+        self, project: Project, target: Target, idempotency_key: str, request_hash: bytes
+    ) -> Accepted | None:
+        """See the port."""
+        return await self._read(
+            partial(
+                notification_units.replay,
+                project=project,
+                target=target,
+                idempotency_key=idempotency_key,
+                request_hash=request_hash,
+            )
+        )
+
     async def count_audience(self, project: Project, target: Target) -> AudienceCount:
         """See the port."""
         return await self._read(partial(audience_units.count, project=project, target=target))

@@ -41,6 +41,7 @@ from pushkeep.adapters.store.shard_rows import (
 )
 from pushkeep.adapters.store.tables import notifications, shards
 from pushkeep.adapters.store.writer import SHARDS_READY
+from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import (
     SMALL_RECIPIENTS_MAX,
@@ -179,9 +180,10 @@ def accept(
     now: float,
 ) -> Accepted:
     """See :meth:`pushkeep.ports.notifications.NotificationStore.accept`."""
-    replayed = _replay(connection, project, new)
-    if replayed is not None:
-        return replayed
+    if new.idempotency_key is not None:
+        replayed = replay(connection, project, new.target, new.idempotency_key, new.request_hash)
+        if replayed is not None:
+            return replayed
     _check_backlog(connection, new.priority, backlog_max, now)
     mark = high_water(connection)
     due = new.send_at <= now
@@ -201,14 +203,14 @@ def accept(
     )
 
 
-def _replay(connection: Connection, project: Project, new: NewNotification) -> Accepted | None:
-    """What was accepted for the same key before."""
-    if new.idempotency_key is None:
-        return None
-    row = connection.execute(_BY_KEY, {"project_id": project.id, "key": new.idempotency_key}).one_or_none()
+def replay(
+    connection: Connection, project: Project, target: Target, idempotency_key: str, request_hash: bytes
+) -> Accepted | None:
+    """See :meth:`pushkeep.ports.notifications.NotificationStore.replay`."""
+    row = connection.execute(_BY_KEY, {"project_id": project.id, "key": idempotency_key}).one_or_none()
     if row is None:
         return None
-    if row.request_hash != new.request_hash:
+    if row.request_hash != request_hash:
         raise Conflict(
             "This Idempotency-Key was used for another request; repeat that one word for word, or take a new key.",
             field="Idempotency-Key",
@@ -219,7 +221,7 @@ def _replay(connection: Connection, project: Project, new: NewNotification) -> A
     if record.state is not NotificationState.PLANNING:
         account = accounts(connection, project, [record.id]).get(record.id)
         targeted = 0 if account is None else account.targeted
-    unknown = listed(connection, project, new.target).unknown if new.target.kind in LISTS else ()
+    unknown = listed(connection, project, target).unknown if target.kind in LISTS else ()
     return Accepted(record, targeted, unknown, replayed=True)
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import typer
 
+from diagrams import DARK, LIGHT, Diagram
 from pushkeep.cli import app
 from pushkeep.cli.common import Exit
 from pushkeep.config import settings_reference
 from pushkeep.domain.action import ALERT_WORDS
 from pushkeep.domain.action_table import ACTION_TABLE
-from pushkeep.domain.circuit import TRANSITIONS
+from pushkeep.domain.circuit import TRANSITIONS, CircuitState
+from pushkeep.domain.sending import NOTIFICATION_TRANSITIONS, NotificationState
+from pushkeep.domain.shard import SHARD_TRANSITIONS, ShardState
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import VERDICT_TABLE
 from pushkeep.pushservice.personalities.strict_rules import RULES
@@ -214,14 +218,54 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": commands,
 }
 
+DIAGRAMS: dict[str, Diagram] = {
+    "shard": Diagram(
+        "The states of a shard",
+        SHARD_TRANSITIONS,
+        {
+            ShardState.READY: (0.2, 0),
+            ShardState.LEASED: (1.4, 0),
+            ShardState.SET_ASIDE: (0.2, 1.2),
+            ShardState.CLOSED: (1.4, 1.2),
+        },
+        ShardState.READY,
+    ),
+    "notification": Diagram(
+        "The states of a notification",
+        NOTIFICATION_TRANSITIONS,
+        {
+            NotificationState.PLANNING: (0.2, 0),
+            NotificationState.SENDING: (1.2, 0),
+            NotificationState.DONE: (2.2, 0),
+            NotificationState.CANCELLED: (0.7, 0.8),
+        },
+        NotificationState.PLANNING,
+    ),
+    "circuit": Diagram(
+        "The states of a circuit",
+        TRANSITIONS,
+        {CircuitState.CLOSED: (0.2, 0), CircuitState.OPEN: (1.5, 0), CircuitState.HALF_OPEN: (1.5, 1)},
+        CircuitState.CLOSED,
+    ),
+}
+
+
+def _files() -> dict[Path, Callable[[], str]]:
+    """Everything that is written, and how it is made."""
+    files = {DOCS / name: make for name, make in PAGES.items()}
+    for name, diagram in DIAGRAMS.items():
+        for shade, palette in (("light", LIGHT), ("dark", DARK)):
+            files[DOCS / "images" / f"{name}-states-{shade}.svg"] = partial(diagram.svg, palette)
+    return files
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail if a page is not up to date")
     arguments = parser.parse_args()
     stale = []
-    for name, make in PAGES.items():
-        path, text = DOCS / name, make()
+    for path, make in _files().items():
+        name, text = str(path.relative_to(DOCS)), make()
         if path.exists() and path.read_text() == text:
             continue
         stale.append(name)

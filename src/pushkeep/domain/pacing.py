@@ -32,6 +32,11 @@ SLOW_WINDOW_MIN = 8
 FLOOR_SECONDS = 300.0
 """The quickest answer counts for five to ten minutes: a route that became longer is not trouble for ever."""
 
+LOOK_WINDOW = 2
+LOOK_ANSWERS = 4
+"""When the floor is about to be forgotten, it is looked for with so few in flight, for so many answers: a queue of our
+own making would else become its own measure, and grow from look to look. It costs two round trips in five minutes."""
+
 IDLE_SECONDS = 60.0
 """What a window had grown to says little after a minute of silence: it starts again, at most at its start."""
 
@@ -115,11 +120,14 @@ class Window:
         "_floor",
         "_floor_before",
         "_floor_since",
+        "_looked",
+        "_looks_since",
         "_most",
         "_round_count",
         "_round_seconds",
         "_round_since",
         "_size",
+        "_size_before",
         "_start",
         "_trouble",
     )
@@ -135,7 +143,10 @@ class Window:
         self._round_seconds = 0.0
         self._trouble = 0
         self._floor = self._floor_before = math.inf
-        self._floor_since = -math.inf
+        self._floor_since: float | None = None  # before the first answer
+        self._looks_since: float | None = None  # while it does not look for its floor
+        self._looked = 0
+        self._size_before = self._start
 
     @property
     def size(self) -> int:
@@ -149,6 +160,7 @@ class Window:
 
     def idled(self) -> None:
         """Nothing was in flight for a while: begin again, but not above what was learnt."""
+        self._stop_looking()
         if self._size > self._start:
             self._size = self._start
             self._doubling = True
@@ -172,6 +184,9 @@ class Window:
                     self._halve(now, 1.0)
             return
         self._note(seconds, now)
+        if self._looks_since is not None:
+            self._look(started > self._looks_since)
+            return
         if started > self._round_since:
             self._round_count += 1
             self._round_seconds += seconds
@@ -194,18 +209,35 @@ class Window:
         self._trouble = 0
 
     def _halve(self, now: float, least: float) -> None:
+        self._stop_looking()
         self._size = max(self._size / 2.0, min(least, self._size))
         self._doubling = False
         self._changed_at = now
         self._begin_round(now)
 
     def _note(self, seconds: float, now: float) -> None:
-        if now - self._floor_since >= FLOOR_SECONDS:
-            self._floor_before = self._floor
-            self._floor = seconds
-            self._floor_since = now
-        elif seconds < self._floor:
-            self._floor = seconds
+        if self._floor_since is not None and now - self._floor_since < FLOOR_SECONDS:
+            self._floor = min(self._floor, seconds)
+            return
+        if self._floor_since is not None:
+            self._stop_looking()
+            self._looks_since = now
+            self._looked = 0
+            self._size_before = self._size
+            self._size = min(self._size, float(LOOK_WINDOW))
+        self._floor_before = self._floor
+        self._floor = seconds
+        self._floor_since = now
+
+    def _look(self, counts: bool) -> None:
+        self._looked += counts
+        if self._looked >= LOOK_ANSWERS:
+            self._stop_looking()
+
+    def _stop_looking(self) -> None:
+        if self._looks_since is not None:
+            self._size = self._size_before
+            self._looks_since = None
 
 
 class Bucket:

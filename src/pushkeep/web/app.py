@@ -15,18 +15,26 @@ from typing import cast
 from litestar import Litestar, Response
 from litestar.exceptions import HTTPException
 
+from pushkeep.app.accept import Taker
 from pushkeep.app.context import Services
+from pushkeep.app.messages import FetchedMessages
+from pushkeep.app.receipts import ReceiptBuffer, ReceiptProjects
 from pushkeep.domain.project import Project
 from pushkeep.errors import PushkeepError
 from pushkeep.ports import Clock, Entropy
 from pushkeep.web.asgi import ASGIApp, Receive, Scope, Send
 from pushkeep.web.client_api import CLIENT_HANDLERS
+from pushkeep.web.contact_api import CONTACT_HANDLERS
 from pushkeep.web.demo_page import DemoPage, demo_handlers
+from pushkeep.web.direct import Direct
 from pushkeep.web.edge import Edge
 from pushkeep.web.exchange import Application, HttpRequest
+from pushkeep.web.message_fetch import MessageFetch
+from pushkeep.web.notification_api import NOTIFICATION_HANDLERS
 from pushkeep.web.operation_api import OPERATION_HANDLERS
 from pushkeep.web.options import WebOptions
 from pushkeep.web.rate_limit import RateLimiter
+from pushkeep.web.receipt_beacon import ReceiptBeacon
 from pushkeep.web.sdk_files import SDK_HANDLERS
 from pushkeep.web.server_api import SERVER_HANDLERS
 
@@ -36,10 +44,17 @@ FAILED_KEYS_BURST = 10
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What an open application has."""
+    """What an open application has.
+
+    Attributes:
+        services: the ports.
+        project: the installation's project.
+        worker: delivers in this process what is small and due; None where others do.
+    """
 
     services: Services
     project: Project
+    worker: Taker | None = None
 
 
 class PushkeepApp:
@@ -70,6 +85,8 @@ class PushkeepApp:
         self.routes = Litestar(
             [
                 *CLIENT_HANDLERS,
+                *NOTIFICATION_HANDLERS,
+                *CONTACT_HANDLERS,
                 *SERVER_HANDLERS,
                 *OPERATION_HANDLERS,
                 *SDK_HANDLERS,
@@ -81,7 +98,8 @@ class PushkeepApp:
             # Every error goes out to the edge, which is the one place that answers errors.
             exception_handlers={Exception: _raise, HTTPException: _raise},
         )
-        self._edge = Edge(cast("ASGIApp", self.routes), application=self._application, clock=clock, entropy=entropy)
+        edge = Edge(cast("ASGIApp", self.routes), application=self._application, clock=clock, entropy=entropy)
+        self._direct = Direct(edge, body_seconds_max=options.body_seconds_max)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[Running]:
@@ -94,21 +112,38 @@ class PushkeepApp:
         """
         application = self._application
         if application.services is not None and application.project is not None:
-            yield Running(application.services, application.project)
+            yield Running(application.services, application.project, application.worker)
             return
         async with self._opener() as running:
             application.services, application.project = running.services, running.project
+            application.worker = running.worker
+            application.streams.open()
+            projects, buffer = ReceiptProjects(running.services), ReceiptBuffer(running.services)
+            self._direct.handlers = {
+                "receipts": ReceiptBeacon(projects, buffer),
+                "messages": MessageFetch(projects, FetchedMessages(running.services)),
+            }
             try:
                 yield running
             finally:
-                application.services = application.project = None
+                self._direct.handlers = {}
+                await buffer.aclose()
+                application.streams.close()
+                application.services = application.project = application.worker = None
+
+    def end_streams(self) -> None:
+        """End what lasts (progress streams, requests that wait), because the server is about to stop.
+
+        For whoever runs the server: it waits for requests under way, and these would keep it waiting.
+        """
+        self._application.streams.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve (ASGI)."""
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
         else:
-            await self._edge(scope, receive, send)
+            await self._direct(scope, receive, send)
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         """The ASGI lifespan protocol."""

@@ -17,7 +17,7 @@ BROWSER_BODY_BYTES_MAX = 16_384
 """A registration is about 1 KB: an endpoint of at most 2,048 characters, keys and tokens."""
 
 API_BODY_BYTES_MAX = 524_288
-"""A thousand contacts by ids of 200 characters, twice escaped, beside a message of 4 KB."""
+"""The ten thousand ids that a target may list, of up to 40 characters each, beside a message of 64 KB."""
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 

@@ -51,6 +51,7 @@ async def register_subscription(request: HttpRequest, project_key: FromPath[str]
         application_server_key=body.application_server_key,
         replaces=body.replaces,
         identity=body.identity,
+        abilities=body.abilities,
     )
     receipt = RegistrationReceipt(registered.public_id, registered.short_id, registered.sync_token)
     return json_response(receipt, status=201 if registered.created else 200)

@@ -63,8 +63,8 @@ class Edge:
             headers=list(scope["headers"]),
             trusted=self._application.options.trusted_proxies,
         )
-        exchange = Exchange(self._entropy.token_bytes(REQUEST_ID_BYTES).hex(), caller)
         method: str = scope["method"]
+        exchange = Exchange(self._entropy.token_bytes(REQUEST_ID_BYTES).hex(), caller, method == "HEAD")
         inner_scope = {**scope, "method": "GET" if method == "HEAD" else method}
         exchange.put_into(inner_scope)
         answer = _Answer(send, head=method == "HEAD", common=[("X-Request-ID", exchange.request_id), *self._common])

@@ -9,6 +9,7 @@ from typing import TypeAlias, cast
 from litestar import Request
 from litestar.datastructures import State
 
+from pushkeep.app.accept import Taker
 from pushkeep.app.context import Services
 from pushkeep.app.projects import authenticate
 from pushkeep.domain.project import Project
@@ -16,6 +17,7 @@ from pushkeep.errors import RateLimited, Unauthorized, Unavailable
 from pushkeep.web.client_address import Caller
 from pushkeep.web.options import WebOptions
 from pushkeep.web.rate_limit import RateLimiter
+from pushkeep.web.streams import Streams
 
 BEARER_CHARACTERS_MAX = 512
 """Keys and tokens of ours have about 60 to 90 characters."""
@@ -33,10 +35,12 @@ class Exchange:
     Attributes:
         request_id: in the answer's ``X-Request-ID``, in problems and in the log.
         caller: who asks.
+        head: only the headers are wanted.
     """
 
     request_id: str
     caller: Caller
+    head: bool = False
 
     def put_into(self, scope: MutableMapping[str, object]) -> None:
         """Attach to an ASGI scope."""
@@ -50,14 +54,18 @@ class Application:
         options: the operator's choices.
         services: the ports; None before the lifespan began and after it ended.
         project: the installation's project, as long as there are services.
+        worker: delivers in this process what is small and due; None where others do.
         failed_keys: counts wrong API keys by address.
+        streams: answers that last.
     """
 
     def __init__(self, options: WebOptions, failed_keys: RateLimiter) -> None:
         self.options = options
         self.services: Services | None = None
         self.project: Project | None = None
+        self.worker: Taker | None = None
         self.failed_keys = failed_keys
+        self.streams = Streams()
 
     def running(self) -> Services:
         """The services.

@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 import msgspec
 
-from pushkeep.web.openapi_operations import OPERATIONS, Operation, Parameter
+from pushkeep.web.openapi_operations import OPERATIONS
+from pushkeep.web.openapi_types import Operation, Parameter
 from pushkeep.web.problems import PROBLEM_MEDIA_TYPE, PROBLEMS
 from pushkeep.web.schemas import ProblemDocument
 

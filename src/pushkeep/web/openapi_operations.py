@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
-
-from msgspec import Struct
-
+from pushkeep.web.openapi_contacts import CONTACT_OPERATIONS
+from pushkeep.web.openapi_notifications import NOTIFICATION_OPERATIONS
+from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, Answer, Operation, Parameter
 from pushkeep.web.schemas import (
     ClientConfig,
     Health,
-    NotificationReport,
-    NotificationRequest,
     ProblemDescription,
     Registration,
     RegistrationReceipt,
@@ -20,45 +15,6 @@ from pushkeep.web.schemas import (
     SubscriptionPage,
     SubscriptionReport,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter in the path, the query or a header."""
-
-    name: str
-    place: Literal["path", "query", "header"]
-    description: str
-    schema: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a successful request is answered with."""
-
-    description: str
-    body: type[Struct] | None = None
-    example: object = None
-    media_type: str = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path."""
-
-    method: Literal["GET", "POST", "DELETE"]
-    path: str
-    id: str
-    tag: Literal["browser", "server", "operation"]
-    summary: str
-    description: str
-    answers: Mapping[int, Answer]
-    problems: tuple[str, ...] = ()
-    security: Literal["api_key", "sync_token"] | None = None
-    parameters: tuple[Parameter, ...] = ()
-    body: type[Struct] | None = None
-    examples: Mapping[str, object] = field(default_factory=dict)
-
 
 _PROJECT_KEY = Parameter(
     "project_key",
@@ -102,46 +58,6 @@ _SUBSCRIPTION = {
         "more_info": "https://mozilla-push-service.readthedocs.io/en/latest/http.html#error-codes",
     },
 }
-_REPORT = {
-    "id": "01939f6b-4a10-7c02-9f11-0a6d5b7c2e13",
-    "status": "sent",
-    "targeted": 2,
-    "counts": {"accepted": 1, "gone": 1},
-    "skipped": {},
-    "results": [
-        {
-            "id": "01939f6b-3b55-7aa1-8c44-6e2f9d0c7b58",
-            "short_id": "Kp7vQz3M",
-            "contact": None,
-            "verdict": "accepted",
-            "status": 201,
-            "explanation": None,
-            "retry_after": None,
-            "duration_ms": 41.7,
-            "action": "done",
-            "skipped": None,
-        },
-        {
-            "id": _UUID,
-            "short_id": "HMV192av",
-            "contact": "user-17",
-            "verdict": "gone",
-            "status": 410,
-            "explanation": {
-                "text": "No such subscription",
-                "code": 410,
-                "errno": 106,
-                "more_info": "https://mozilla-push-service.readthedocs.io/en/latest/http.html#error-codes",
-            },
-            "retry_after": None,
-            "duration_ms": 38.2,
-            "action": "dropped",
-            "skipped": None,
-        },
-    ],
-}
-_KEY_PROBLEMS = ("unauthorized", "rate_limited", "internal", "unavailable")
-_BODY_PROBLEMS = ("malformed_request", "request_timeout", "request_too_large", "invalid_input")
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -180,7 +96,7 @@ OPERATIONS: tuple[Operation, ...] = (
             200: Answer("Known already, and confirmed.", RegistrationReceipt, _RECEIPT),
         },
         (
-            *_BODY_PROBLEMS,
+            *BODY_PROBLEMS,
             "forbidden",
             "not_found",
             "conflict",
@@ -212,46 +128,8 @@ OPERATIONS: tuple[Operation, ...] = (
         security="sync_token",
         parameters=(_PROJECT_KEY,),
     ),
-    Operation(
-        "POST",
-        "/v1/notifications",
-        "sendNotification",
-        "server",
-        "Tell somebody something",
-        "Encrypts and sends to every recipient, waits for all answers and reports each. A recipient that cannot be "
-        "reached never stops the others. A subscription whose push service says that it is gone is dropped, and the "
-        "report says so. No attempt begins later than 20 s after the request; it may take what push_answer_seconds_max "
-        "allows (30 s). What could not begin in time, because its push service asks for patience, refuses our token or "
-        "is slow, is reported as skipped with the reason; send that again later.",
-        {200: Answer("What became of it, recipient by recipient.", NotificationReport, _REPORT)},
-        (*_BODY_PROBLEMS, *_KEY_PROBLEMS, "payload_too_large"),
-        security="api_key",
-        body=NotificationRequest,
-        examples={
-            "to everybody": {
-                "to": {"all": True},
-                "content": {"title": "Hello", "body": "World", "url": "https://example.com/news"},
-            },
-            "to one contact": {
-                "to": {"contacts": ["user-17"]},
-                "content": {"title": "Your order is ready"},
-                "options": {"ttl": 3600, "urgency": "high", "topic": "order-4711"},
-            },
-            "with buttons and a number at the icon": {
-                "to": {"contacts": ["user-17"]},
-                "content": {
-                    "title": "Anna has sent you a message",
-                    "url": "/inbox/7",
-                    "actions": [
-                        {"action": "answer", "title": "Answer", "url": "/inbox/7/answer"},
-                        {"action": "read", "title": "Read it", "icon": "/icons/read.png"},
-                    ],
-                    "app_badge": 3,
-                },
-            },
-            "own payload": {"to": {"subscriptions": ["HMV192av"]}, "payload": '{"for": "my own worker"}'},
-        },
-    ),
+    *NOTIFICATION_OPERATIONS,
+    *CONTACT_OPERATIONS,
     Operation(
         "GET",
         "/v1/subscriptions",
@@ -260,7 +138,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "List subscriptions",
         "Oldest first. Endpoints and keys are never shown.",
         {200: Answer("A page.", SubscriptionPage, {"items": [_SUBSCRIPTION], "next": None})},
-        (*_KEY_PROBLEMS, "invalid_input", "not_found"),
+        (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
         parameters=(
             Parameter(
@@ -287,7 +165,7 @@ OPERATIONS: tuple[Operation, ...] = (
             201: Answer("Stored.", RegistrationReceipt, _RECEIPT),
             200: Answer("Known already, and confirmed.", RegistrationReceipt, _RECEIPT),
         },
-        (*_BODY_PROBLEMS, *_KEY_PROBLEMS, "forbidden", "conflict"),
+        (*BODY_PROBLEMS, *KEY_PROBLEMS, "forbidden", "conflict"),
         security="api_key",
         body=ServerRegistration,
         examples={
@@ -306,7 +184,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Show a subscription",
         "An ended one too, with the reason.",
         {200: Answer("The subscription.", SubscriptionReport, _SUBSCRIPTION)},
-        (*_KEY_PROBLEMS, "invalid_input", "not_found"),
+        (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
         parameters=(_SUBSCRIPTION_ID,),
     ),
@@ -319,7 +197,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "By the operator's word; endpoint and keys are erased, the record with its reason stays. Its browser is not "
         "asked and comes back at its next visit unless the visitor unsubscribes.",
         {204: Answer("Ended.")},
-        (*_KEY_PROBLEMS, "invalid_input", "not_found"),
+        (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
         parameters=(_SUBSCRIPTION_ID,),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pushkeep.app.accept import BACKLOG_RECIPIENTS_MAX
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.web.client_address import Network
 
@@ -19,7 +20,8 @@ class WebOptions:
         client_requests_per_minute: of one address to the browser routes, in the long run.
         client_requests_burst: and at once.
         failed_keys_per_minute: wrong API keys of one address, in the long run.
-        recipients_max: subscriptions that one notification may reach.
+        backlog_recipients_max: while more than so many wait for their message, no notification is accepted.
+        receipts: whether browsers report what they did with a notification.
         body_seconds_max: how long a client may take to send a body; far longer than 512 KB take on a bad phone line,
             and shorter than the time a stop waits.
     """
@@ -29,5 +31,6 @@ class WebOptions:
     client_requests_per_minute: int = 120
     client_requests_burst: int = 60
     failed_keys_per_minute: int = 10
-    recipients_max: int = 1000
+    backlog_recipients_max: int = BACKLOG_RECIPIENTS_MAX
+    receipts: bool = True
     body_seconds_max: float = 30.0

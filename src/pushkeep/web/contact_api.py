@@ -1,0 +1,70 @@
+"""Contacts and their tags, as the site's own server sees them."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import cast
+from urllib.parse import unquote_to_bytes
+
+from litestar import Response, get, put
+from litestar.types import ControllerRouterHandler
+
+from pushkeep.app.contacts import count_tags, find_contact, put_contact
+from pushkeep.errors import InvalidInput, NotFound
+from pushkeep.web.bodies import BROWSER_BODY_BYTES_MAX, read_body
+from pushkeep.web.client_api import json_response
+from pushkeep.web.exchange import HttpRequest, api_project, services_of
+from pushkeep.web.queries import read_query
+from pushkeep.web.reports import contact_report, tag_list
+from pushkeep.web.schemas import ContactTags
+
+_PREFIX = b"/v1/contacts/"
+
+
+@put("/v1/contacts/{external_id:path}", request_max_body_size=BROWSER_BODY_BYTES_MAX)
+async def store_contact(request: HttpRequest) -> Response[bytes]:
+    """Store a contact, new or not, with its tags."""
+    project = await api_project(request)
+    read_query(request)
+    external_id = _external_id(request)
+    body = await read_body(request, ContactTags, json_only=False)
+    return json_response(contact_report(await put_contact(services_of(request), project, external_id, body.tags)))
+
+
+@get("/v1/contacts/{external_id:path}")
+async def show_contact(request: HttpRequest) -> Response[bytes]:
+    """One contact."""
+    project = await api_project(request)
+    read_query(request)
+    return json_response(contact_report(await find_contact(services_of(request), project, _external_id(request))))
+
+
+@get("/v1/tags")
+async def list_tags(request: HttpRequest) -> Response[bytes]:
+    """Every tag with its number of contacts."""
+    project = await api_project(request)
+    read_query(request)
+    return json_response(tag_list(await count_tags(services_of(request), project)))
+
+
+def _external_id(request: HttpRequest) -> str:
+    """The id in the address, from the octets as they were sent: a slash that belongs to it comes as ``%2F``, and in
+    the path as servers hand it on nobody could tell that one from another.
+
+    Raises:
+        NotFound: there is a further slash.
+        InvalidInput: the octets are no UTF-8.
+    """
+    scope = cast("MutableMapping[str, object]", request.scope)
+    raw = scope.get("raw_path")
+    path = raw.partition(b"?")[0] if isinstance(raw, bytes) else str(scope["path"]).encode()
+    _, _, last = path.partition(_PREFIX)
+    if b"/" in last:
+        raise NotFound("There is nothing at this address; write a slash in an external_id as %2F.")
+    try:
+        return unquote_to_bytes(last).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("external_id must be percent-encoded UTF-8.", field="external_id") from None
+
+
+CONTACT_HANDLERS: list[ControllerRouterHandler] = [store_contact, show_contact, list_tags]

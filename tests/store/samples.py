@@ -7,9 +7,12 @@ import itertools
 import uuid
 
 from pushkeep.domain.ids import SHORT_ID_ALPHABET
+from pushkeep.domain.notification import Target
 from pushkeep.domain.project import NewProject, Project
 from pushkeep.domain.registration import Registration
+from pushkeep.domain.sending import NewNotification, Priority
 from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
 from tests.store.doubles import SeededEntropy
@@ -56,12 +59,13 @@ def registration(
     now: float = NOW,
     short_ids: tuple[str, ...] | None = None,
     abilities: frozenset[str] | None = None,
+    vendor: str = "mozilla",
 ) -> Registration:
     number = next(_count)
     return Registration(
         subscription=given,
         signing_key_id=signing_key_id,
-        vendor="mozilla",
+        vendor=vendor,
         owner=owner,
         replaces=replaces,
         now=now,
@@ -77,6 +81,23 @@ def _short(number: int) -> str:
         number, digit = divmod(number, len(SHORT_ID_ALPHABET))
         characters.append(SHORT_ID_ALPHABET[digit])
     return "".join(characters)
+
+
+def new_notification(target: Target, **changes: object) -> NewNotification:
+    """To be sent now and for an hour, unless changed."""
+    made = NewNotification(
+        public_id=str(uuid.UUID(int=int(NOW) << 80 | 7 << 76 | 2 << 62 | next(_count))),
+        target=target,
+        content=b'{"title":"Hello"}',
+        payload=b'{"web_push":8030}',
+        token_offset=None,
+        options=PushOptions(ttl=3600),
+        priority=Priority.NORMAL,
+        accepted_at=NOW,
+        send_at=NOW,
+        deadline=NOW + 3600,
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
 def foreign(project: Project) -> Project:

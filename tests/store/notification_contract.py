@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from pushkeep.domain.shard import LEASE_SECONDS, SUB_BATCH_MEMBERS_MAX, Kind, Sh
 from pushkeep.domain.subscription import EndReason, Event, SubscriptionRecord
 from pushkeep.errors import Conflict, InvalidInput, NotFound, PayloadTooLarge, Unavailable
 from pushkeep.ports import Store
-from pushkeep.ports.notifications import Accepted, Command, Leased
+from pushkeep.ports.notifications import Accepted, Command, Leased, RecipientOutcome
 from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ending, LeaseLost, Move, SettledMember
 from pushkeep.protocol.outcome import Explanation
 from pushkeep.protocol.request import PushOptions, Urgency
@@ -49,7 +50,7 @@ async def subscribe(
 
 
 async def accept(
-    store: Store, project: Project, target: Target, *, owner: str | None = None, **changes: object
+    store: Store, project: Project, target: Target, *, owner: str | None = None, **changes: Any
 ) -> Accepted:
     return await store.accept(project, new_notification(target, **changes), backlog_max=BACKLOG_MAX, lease_owner=owner)
 
@@ -261,7 +262,7 @@ class AcceptContract:
         ],
     )
     async def test_what_is_not_small_or_not_due_is_not_lent(
-        self, store: Store, project: Project, count: int, changes: dict[str, object]
+        self, store: Store, project: Project, count: int, changes: dict[str, Any]
     ) -> None:
         records = await subscribe(store, project, count)
         accepted = await accept(store, project, by_id(*records), owner="web", **changes)
@@ -299,7 +300,7 @@ class RefusalContract:
     async def test_the_same_request_again_is_the_same_notification(self, store: Store, project: Project) -> None:
         (one,) = await subscribe(store, project, 1)
         target = Target.to_subscriptions([one.public_id, UNKNOWN_ID])
-        again: dict[str, object] = {"idempotency_key": "k", "request_hash": b"h" * 16}
+        again: dict[str, Any] = {"idempotency_key": "k", "request_hash": b"h" * 16}
         first = await accept(store, project, target, owner="w", **again)
         second = await accept(store, project, target, owner="w", **again)
         assert (first.replayed, second.replayed) == (False, True)
@@ -331,7 +332,7 @@ class RefusalContract:
     async def test_a_replay_of_what_is_being_planned_does_not_know_how_many(
         self, store: Store, project: Project
     ) -> None:
-        again: dict[str, object] = {"idempotency_key": "k", "request_hash": b"h" * 16, "send_at": NOW + 60}
+        again: dict[str, Any] = {"idempotency_key": "k", "request_hash": b"h" * 16, "send_at": NOW + 60}
         assert (await accept(store, project, Target.everyone(), **again)).targeted is None
         assert (await accept(store, project, Target.everyone(), **again)).targeted is None
 
@@ -364,7 +365,7 @@ class RefusalContract:
     async def test_a_payload_that_does_not_fit_is_refused(self, store: Store, project: Project, kind: str) -> None:
         records = await subscribe(store, project, 1)
         target = by_id(*records) if kind == "list" else Target.everyone()
-        changes: dict[str, object] = {"send_at": NOW + 60} if kind == "large" else {}
+        changes: dict[str, Any] = {"send_at": NOW + 60} if kind == "large" else {}
         most = plaintext_bytes_max(MOZILLA)
         await accept(store, project, target, payload=b"x" * most, **changes)
         with pytest.raises(PayloadTooLarge) as caught:
@@ -538,7 +539,7 @@ class OutcomeContract:
         assert [item.subscription_id for item in everybody] == [record.id for record in (*here, *there)]
         kinds = [Kind.ACCEPTED, Kind.GONE, Kind.CANCELLED, Kind.CANCELLED]
         assert [item.kind for item in everybody] == kinds * 2
-        paged = []
+        paged: list[RecipientOutcome] = []
         while page := await store.outcomes(
             project, number, kinds=None, limit=3, after=paged[-1].subscription_id if paged else 0
         ):
@@ -582,7 +583,7 @@ class RetryContract:
             await settle(store, leased, *kinds)
         return accepted.record.public_id
 
-    async def retry(self, store: Store, project: Project, public_id: str, **changes: object) -> Accepted:
+    async def retry(self, store: Store, project: Project, public_id: str, **changes: Any) -> Accepted:
         return await accept(store, project, Target.to_failed(), retry_of=public_id, **changes)
 
     async def test_it_is_for_whom_another_attempt_may_reach(self, store: Store, project: Project) -> None:

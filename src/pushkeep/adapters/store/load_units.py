@@ -76,8 +76,22 @@ def load(
     rows = _with_successors(connection, shard.project_id, found, standing.high_water)
     small = shard.done.count <= SUB_BATCH_MEMBERS_MAX
     opening = _Opening(vault, str(standing.project_public_id), cache, use_cache=small)
-    members = tuple(_member(shard, position, rows, standing.high_water, opening) for position in positions)
-    return Loaded(Control.SEND, members, rests_until)
+    members = [_member(shard, position, rows, standing.high_water, opening) for position in positions]
+    return Loaded(Control.SEND, _each_once(members), rests_until)
+
+
+def _each_once(members: Sequence[Member]) -> tuple[Member, ...]:
+    """One message for a browser that has replaced two of the members by one subscription."""
+    met: set[int] = set()
+    once = []
+    for member in members:
+        if member.recipient is not None:
+            if member.recipient.record.id in met:
+                member = Member(member.position, None, Kind.SKIPPED_REPLACED)
+            else:
+                met.add(member.recipient.record.id)
+        once.append(member)
+    return tuple(once)
 
 
 def _rows(connection: Connection, project_id: int, ids: Iterable[int]) -> dict[int, Row[tuple[Any, ...]]]:

@@ -23,7 +23,8 @@ from pushkeep.protocol.subscription import Subscription
 from tests.engine.virtual_time import Process, VirtualLoop
 from tests.store.doubles import SeededEntropy
 
-BROWSER = SigningKey(SeededEntropy(10).ephemeral_key())
+BROWSER_KEY = SeededEntropy(10).ephemeral_key()
+BROWSER = SigningKey(BROWSER_KEY)
 AUTH = b"a" * 16
 
 FCM = "https://fcm.googleapis.com"
@@ -95,7 +96,7 @@ class Posted:
     @cached_property
     def notification_id(self) -> str:
         """Which notification it carries, by its payload."""
-        plain = open_sealed(self.body, ua_private=BROWSER.private_key, auth=AUTH)
+        plain = open_sealed(self.body, ua_private=BROWSER_KEY, auth=AUTH)
         return str(json.loads(plain)["pushkeep"]["id"])
 
 
@@ -143,8 +144,11 @@ class PushServices:
         posted.kind, posted.retry_after = met.kind, met.retry_after
         posted.took = met.kind in ("accept", "lose")
         self.record.append(posted)
-        for watcher in self.watchers:
-            watcher(posted)
+        try:
+            for watcher in self.watchers:
+                watcher(posted)
+        except Exception as error:  # not to be caught by who posts
+            self._loop.errors.append({"message": "a watcher failed", "exception": error})
 
         def hand_over() -> None:
             posted.heard_at = self._loop.time()

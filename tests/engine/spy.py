@@ -19,7 +19,7 @@ _SHARDS = (
     f"lease_expires_at, takeovers, settled, count, {_KINDS} FROM shards"
 )
 _NOTIFICATIONS = (
-    "SELECT id, lower(hex(public_id)), state, paused_at, send_at, deadline, ttl, high_water, finished_at, "
+    "SELECT id, public_id, state, paused_at, send_at, deadline, ttl, high_water, finished_at, "
     "keeps_outcomes FROM notifications"
 )
 _SUBSCRIPTIONS = "SELECT id, state, contact_id, superseded_by FROM subscriptions"

@@ -1,0 +1,366 @@
+"""A whole installation in virtual time: processes with workers on one database, push services, and laws that watch.
+
+Whoever drives it does so from outside, by plain calls that return when the matter is settled::
+
+    with simulated(seed=7, directory=tmp_path) as world:
+        world.subscribe("ann-phone", FCM, owner="ann")
+        node = world.start_worker()
+        sent = world.accept(Target.everyone())
+        world.advance(5)
+        node.process.kill()
+        world.finish()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import shutil
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pushkeep.adapters.store import SqliteStore, open_store_inline
+from pushkeep.app.accept import Asked, accept
+from pushkeep.app.context import Services
+from pushkeep.app.control import cancel, pause, resume, retry_failed
+from pushkeep.app.projects import current_signing_key, ensure_default_project
+from pushkeep.app.subscribe import Registered, register, unregister
+from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.notification import Content, Target
+from pushkeep.domain.project import Project
+from pushkeep.domain.sending import Priority
+from pushkeep.ports.notifications import Accepted
+from pushkeep.protocol.request import PushOptions
+from pushkeep.protocol.token_cache import TokenCache
+from tests.engine.laws import Laws
+from tests.engine.ports import Database, MortalStore, PooledEntropy, VirtualWakeups
+from tests.engine.push_services import STRANGERS, PlayedTransport, PushServices, subscription_at
+from tests.engine.spy import Spy
+from tests.engine.virtual_time import Process, VirtualClock, VirtualLoop, VirtualSleeper
+from tests.store.doubles import MASTER_KEY
+
+T = TypeVar("T")
+
+CONTENT = Content.of(title="News", body="Something happened.")
+END_SECONDS = 3600.0
+"""How far time is advanced at most, step by step, for everything to end."""
+
+
+@dataclass
+class Node:
+    """A process with its own connections, knowledge and worker.
+
+    Attributes:
+        process: as the operating system sees it.
+        store: its store, before it is made mortal.
+        mortal: as the process reaches it.
+        services: its ports.
+        worker: running.
+        everything: whether it takes every kind of work.
+    """
+
+    process: Process
+    store: SqliteStore
+    mortal: MortalStore
+    services: Services
+    worker: Any
+    everything: bool
+
+    @property
+    def up(self) -> bool:
+        return self.process.alive and not self.process.stopped
+
+
+@dataclass
+class Told:
+    """A notification that was accepted, as whoever asked for it remembers it.
+
+    Attributes:
+        public_id: as it was answered.
+        asked: the request.
+        at: when the answer came.
+    """
+
+    public_id: str
+    asked: Asked
+    at: float
+
+
+@dataclass
+class World:
+    """See the module."""
+
+    loop: VirtualLoop
+    path: Path
+    chance: random.Random
+    push: PushServices
+    database: Database
+    office: Services
+    project: Project
+    key: str
+    spy: Spy
+    laws: Laws
+    rows: dict[str, int]
+    owners: dict[Process, str]
+    nodes: list[Node] = field(default_factory=list)
+    registered: dict[str, Registered] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    # --- processes ------------------------------------------------------------------------------------------------
+
+    def start_worker(self, kind: Any = None, *, web: bool = False, **given: Any) -> Node:
+        """Start a process: a worker that runs everything, or a web process that runs what it accepts itself."""
+        number = len(self.nodes)
+        process = Process(f"{'web' if web else 'worker'}{number}", self.loop)
+        clock = VirtualClock(self.loop)
+        entropy = PooledEntropy(random.Random(self.chance.random()))
+        store = open_store_inline(self.path, MASTER_KEY, clock=clock, entropy=entropy)
+        _watch(store, self.spy, self.database, process)
+        mortal = MortalStore(store, process, self.database)
+        wakeups = VirtualWakeups(self.database, process)
+        store.writer.listeners.add(wakeups.own)
+        services = Services(
+            mortal,  # type: ignore[arg-type]  # it answers for the store it has
+            PlayedTransport(self.push, process),
+            clock,
+            entropy,
+            VirtualSleeper(),
+            TokenCache(),
+            self.office.policy,
+        )
+        if kind is None:
+            from pushkeep.app.worker import Worker as kind
+
+        if web:
+            given = {"kind": "web", "priorities": frozenset({Priority.TRANSACTIONAL}), "plans": False, **given}
+        worker = kind(services, owner=process.name, wakeups=wakeups, **given)
+        self.owners[process] = process.name
+        node = Node(process, store, mortal, services, worker, not web)
+        self.nodes.append(node)
+        process.spawn(worker.run()).add_done_callback(self._ended)
+        return node
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A worker's task ends by being told to, and by nothing else."""
+        if not task.cancelled() and task.exception() is not None:
+            self.loop.errors.append({"message": "a worker has ended", "exception": task.exception()})
+
+    # --- subscriptions --------------------------------------------------------------------------------------------
+
+    def subscribe(self, name: str, origin: str, *, owner: str | None = None, replaces: str | None = None) -> None:
+        """Register a browser, or change its owner; ``replaces`` is the name of an endpoint of the same browser."""
+        token = self.registered[replaces].sync_token if replaces else None
+        registered = self.run(
+            register(
+                self.office,
+                self.project,
+                subscription=subscription_at(origin, name),
+                application_server_key=self.key,
+                replaces=token,
+                identity=None,
+                owner=owner,
+            )
+        )
+        self.registered[name] = registered
+        ((row,),) = self.spy.rows("SELECT id FROM subscriptions WHERE short_id = ?", registered.short_id)
+        self.rows[name] = row
+        self.spy.look(None)
+
+    def unsubscribe(self, name: str) -> None:
+        self.run(unregister(self.office, self.project, self.registered[name].sync_token))
+        self.spy.look(None)
+
+    def tag(self, contact: str, tags: Sequence[str]) -> None:
+        self.run(self.office.store.put_contact(self.project, contact, tags))
+        self.spy.look(None)
+
+    # --- notifications --------------------------------------------------------------------------------------------
+
+    def accept(self, target: Target, *, by: Node | None = None, **asked: Any) -> str:
+        """Accept a notification, in the office or in a process and by its worker; its public id.
+
+        Raises:
+            PushkeepError: it was not accepted.
+            Died: the process that was asked has died, and whether it was accepted is not known.
+        """
+        options = PushOptions.of(ttl=asked.pop("ttl", 60), topic=asked.pop("topic", None))
+        request = Asked.of(target, asked.pop("content", CONTENT), options, **asked)
+        return self._told(by, request, lambda services, worker: accept(services, self.project, request, worker=worker))
+
+    def retry_failed(self, public_id: str, *, by: Node | None = None) -> str:
+        """Repeat a notification for who missed it; the new one's public id."""
+        asked = next(told.asked for told in self.told if told.public_id == public_id)
+        return self._told(
+            by, asked, lambda services, worker: retry_failed(services, self.project, public_id, worker=worker)
+        )
+
+    def _told(self, by: Node | None, asked: Asked, work: Callable[[Services, Any], Awaitable[Accepted]]) -> str:
+        if by is None:
+            accepted = self.run(_awaited(work(self.office, None)))
+        else:
+            accepted = self.run_in(by, _awaited(work(by.services, by.worker)))
+        self.spy.look(None)
+        public_id = accepted.record.public_id
+        self.told.append(Told(public_id, asked, self.loop.time()))
+        return public_id
+
+    def pause(self, public_id: str) -> None:
+        self.run(pause(self.office, self.project, public_id))
+        self.spy.look(None)
+
+    def resume(self, public_id: str) -> None:
+        self.run(resume(self.office, self.project, public_id))
+        self.spy.look(None)
+
+    def cancel(self, public_id: str) -> None:
+        self.run(cancel(self.office, self.project, public_id))
+        self.spy.look(None)
+
+    def state(self, public_id: str) -> str:
+        return next(row.state for row in self.spy.sight.notifications.values() if row.public_id == public_id)
+
+    def counts(self, public_id: str) -> dict[str, int]:
+        """What became of its recipients, from the database, zeros left out."""
+        id = next(row.id for row in self.spy.sight.notifications.values() if row.public_id == public_id)
+        total: dict[str, int] = {}
+        for row in self.spy.sight.shards.values():
+            if row.notification_id == id:
+                for kind, count in row.counts.items():
+                    if count and kind != "moved":
+                        total[kind.value] = total.get(kind.value, 0) + count
+        return total
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def run(self, work: Awaitable[T]) -> T:
+        """Do something from outside any process."""
+        return self.loop.run(_awaited(work))
+
+    def run_in(self, node: Node, work: Awaitable[T]) -> T:
+        """Do something in a process, and wait until it is done.
+
+        Raises:
+            Died: it died, or stands still for longer than anybody waits.
+        """
+        task = node.process.spawn(_awaited(work))
+        for _ in range(1000):
+            if task.done():
+                return task.result()
+            if not node.process.alive:
+                break
+            self.loop.advance(0.01)
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        raise Died(node.process.name)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.loop.advance(seconds)
+
+    def check(self) -> None:
+        """Raise what was broken so far."""
+        assert not self.laws.broken, "\n".join(self.laws.broken[:10])
+        for context in self.loop.errors:
+            raise AssertionError(context["message"]) from context.get("exception")
+
+    def finish(self, kind: Any = None) -> None:
+        """Mend everything, let one worker run, and let time pass until everything has ended; then look at the end."""
+        self.database.turn(down=False)
+        self.push.manners.clear()
+        for node in self.nodes:
+            node.process.go_on()
+            node.mortal.doom = None
+        if not any(node.process.alive and node.everything for node in self.nodes):
+            self.start_worker(kind)
+        for row in list(self.spy.sight.notifications.values()):
+            if row.paused_at is not None and row.state in ("planning", "sending"):
+                self.resume(row.public_id)
+        until = self.loop.time() + END_SECONDS
+        while self.loop.time() < until and self.unfinished():
+            self.advance(5.0)
+        self.check()
+        self.laws.at_end()
+        self.check()
+
+    def unfinished(self) -> list[int]:
+        """Notifications that have not ended."""
+        return [id for id, row in self.spy.sight.notifications.items() if row.state in ("planning", "sending")]
+
+
+class Died(Exception):
+    """Whoever was asked has died before it answered."""
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
+
+
+def _watch(store: SqliteStore, spy: Spy, database: Database, process: Process | None) -> None:
+    """Let the spy look after each commit of a store, before anybody hears of it."""
+    commit = store.writer._commit
+
+    def watched(unit: Any) -> Any:
+        result = commit(unit)
+        if spy.look(process):
+            database.committed(process)
+        return result
+
+    store.writer._commit = watched  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def simulated(seed: int, directory: Path, template: Path | None = None) -> Iterator[World]:
+    """A world with an office and nobody at work.
+
+    Args:
+        seed: everything that is left to chance comes of it.
+        directory: for the database.
+        template: a database with a project in it, to save the time of making one.
+    """
+    path = directory / "pushkeep.db"
+    if template is not None:
+        shutil.copyfile(template, path)
+    loop, chance = VirtualLoop(), random.Random(seed)
+    stores: list[SqliteStore] = []
+    try:
+        clock, entropy = VirtualClock(loop), PooledEntropy(random.Random(chance.random()))
+        push, database = PushServices(loop, random.Random(chance.random())), Database(loop, chance)
+        store = open_store_inline(path, MASTER_KEY, clock=clock, entropy=entropy)
+        stores.append(store)
+        outside = Process("outside", loop)
+        office = Services(
+            store,
+            PlayedTransport(push, outside),
+            clock,
+            entropy,
+            VirtualSleeper(),
+            TokenCache(),
+            EndpointPolicy(allowed_origins=frozenset(STRANGERS)),
+        )
+        project = loop.run(
+            ensure_default_project(
+                office, name="Shop", site_url="https://shop.example.com", contact="mailto:push@example.com"
+            )
+        )
+        key = loop.run(current_signing_key(office, project)).public_b64
+        spy, owners, rows = Spy(path), {}, {}
+        _watch(store, spy, database, None)
+        laws = Laws(loop, spy, database, owners, rows)
+        push.watchers.append(laws.posted)
+        world = World(loop, path, chance, push, database, office, project, key, spy, laws, rows, owners)
+        spy.look(None)
+        try:
+            yield world
+        finally:
+            stores += [node.store for node in world.nodes]
+            spy.close()
+    finally:
+        try:
+            loop.bury()
+            for each in stores:
+                loop.run(each.aclose())
+        finally:
+            loop.close()

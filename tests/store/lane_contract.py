@@ -75,6 +75,14 @@ class CircuitContract:
         await store.keep_circuit(key_id, WNS, None)
         assert (await store.lane_state()).circuits == {}
 
+    async def test_who_has_not_heard_of_a_probe_does_not_bring_the_next_one_nearer(
+        self, store: SqliteStore, clock: FakeClock, key_id: int
+    ) -> None:
+        await store.keep_circuit(key_id, WNS, opened(clock.now()))
+        assert await store.take_probe(key_id, WNS)
+        await store.keep_circuit(key_id, WNS, opened(clock.now() - 1))
+        assert not await store.take_probe(key_id, WNS)
+
     async def test_a_closed_circuit_takes_no_row(self, store: SqliteStore, key_id: int) -> None:
         await store.keep_circuit(key_id, WNS, opened(NOW))
         await store.keep_circuit(key_id, WNS, Circuit())

@@ -77,7 +77,7 @@ class Sharing:
         self._announcer = announcer
         self._report = report
         self._rests: dict[str, float] = {}  # to be written, monotonic
-        self._changed: set[tuple[int, str]] = set()  # circuits to be written
+        self._changed: dict[tuple[int, str], Circuit] = {}  # circuits to be written, as they were then
         self._touched: set[tuple[int, str]] = set()  # circuits that changed here since the last reading began
         self._round = asyncio.Lock()
         self._news = asyncio.Event()
@@ -125,7 +125,7 @@ class Sharing:
         after = self._circuits.get(key_id, origin)
         if after == before:
             return
-        self._changed.add((key_id, origin))
+        self._changed[key_id, origin] = after
         self._touched.add((key_id, origin))
         self._news.set()
         if after.state is CircuitState.CLOSED:
@@ -187,15 +187,11 @@ class Sharing:
                 del self._rests[origin]
 
     async def _write_circuits(self) -> None:
-        for key_id, origin in list(self._changed):
-            circuit = self._circuits.get(key_id, origin)
+        for (key_id, origin), circuit in list(self._changed.items()):
             closed = circuit.state is CircuitState.CLOSED
-            self._changed.discard((key_id, origin))
-            try:
-                await self._store.keep_circuit(key_id, origin, None if closed else self._moved(circuit, self._epoch))
-            except Unavailable:
-                self._changed.add((key_id, origin))
-                raise
+            await self._store.keep_circuit(key_id, origin, None if closed else _moved(circuit, self._epoch))
+            if self._changed.get((key_id, origin)) is circuit:
+                del self._changed[key_id, origin]
 
     async def _write_report(self) -> None:
         now = self._clock.monotonic()
@@ -222,13 +218,15 @@ class Sharing:
                 self._circuits.put(*index, _CLOSED)
         for (key_id, origin), circuit in state.circuits.items():
             if (key_id, origin) not in self._touched and (key_id, origin) not in self._changed:
-                self._circuits.put(key_id, origin, self._moved(circuit, self._monotonic))
-
-    def _moved(self, circuit: Circuit, time: Callable[[float], float]) -> Circuit:
-        return Circuit(circuit.state, circuit.refusals, time(circuit.probe_at))
+                self._circuits.put(key_id, origin, _moved(circuit, self._monotonic))
 
     def _epoch(self, moment: float) -> float:
         return self._clock.now() + (moment - self._clock.monotonic())
 
     def _monotonic(self, at: float) -> float:
         return self._clock.monotonic() + (at - self._clock.now())
+
+
+def _moved(circuit: Circuit, time: Callable[[float], float]) -> Circuit:
+    """A circuit in another count of seconds."""
+    return Circuit(circuit.state, circuit.refusals, time(circuit.probe_at))

@@ -76,7 +76,10 @@ class LaneStore(Protocol):
         ...
 
     async def keep_circuit(self, key_id: int, origin: str, circuit: Circuit | None) -> None:
-        """Store a circuit in epoch seconds, or forget it when it has closed."""
+        """Store a circuit in epoch seconds, or forget it when it has closed.
+
+        One that would bring the probe nearer is not stored: who wrote it had not heard of what came later.
+        """
         ...
 
     async def take_probe(self, key_id: int, origin: str) -> bool:

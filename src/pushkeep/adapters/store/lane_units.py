@@ -30,6 +30,7 @@ _circuit = insert(circuits)
 _CIRCUIT = _circuit.on_conflict_do_update(
     index_elements=["signing_key_id", "origin"],
     set_={name: _circuit.excluded[name] for name in ("state", "refusals", "probe_at")},
+    where=circuits.c.probe_at < _circuit.excluded.probe_at,
 )
 _worker = insert(workers)
 _WORKER = _worker.on_conflict_do_update(

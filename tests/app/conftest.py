@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pushkeep.app.subscribe import Registered, register
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import SubscriptionRecord
+from pushkeep.ports import Cancellable
 from pushkeep.protocol.answer import Answer, PushResponse
 from pushkeep.protocol.request import PushRequest
 from pushkeep.protocol.subscription import Subscription
@@ -38,6 +40,7 @@ class ScriptedTransport:
     in_flight: int = 0
     in_flight_most: int = 0
     before_answer: Disturbance | None = None
+    tasks: set[asyncio.Task[Answer]] = field(default_factory=set)
 
     async def post(self, request: PushRequest) -> Answer:
         self.sent.append(request)
@@ -50,6 +53,18 @@ class ScriptedTransport:
             return answers[0] if len(answers) == 1 else answers.pop(0)
         finally:
             self.in_flight -= 1
+
+    def start(self, request: PushRequest, done: Callable[[Answer], None]) -> Cancellable:
+        task = asyncio.ensure_future(self.post(request))
+        self.tasks.add(task)
+
+        def ended(task: asyncio.Task[Answer]) -> None:
+            self.tasks.discard(task)
+            if not task.cancelled():
+                done(task.result())
+
+        task.add_done_callback(ended)
+        return task
 
     async def aclose(self) -> None:
         return None

@@ -35,6 +35,10 @@ class ProjectStore(Protocol):
         """The first project as it is stored; None before the first start."""
         ...
 
+    async def project_by_id(self, id: int) -> Project | None:
+        """The project of an internal number."""
+        ...
+
     async def project_by_publishable_key(self, key: str) -> Project | None:
         """The project of a ``pk_…`` key."""
         ...

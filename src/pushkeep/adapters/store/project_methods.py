@@ -25,6 +25,10 @@ class ProjectMethods(StoreBase):
         """See the port."""
         return await self._read(project_units.default_project)
 
+    async def project_by_id(self, id: int) -> Project | None:
+        """See the port."""
+        return await self._read(partial(project_units.project_by_id, id=id))
+
     async def project_by_publishable_key(self, key: str) -> Project | None:
         """See the port."""
         return await self._read(partial(project_units.project_by_publishable_key, key=key))

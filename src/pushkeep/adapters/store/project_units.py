@@ -82,6 +82,12 @@ def default_project(connection: Connection) -> Project | None:
     return None if row is None else project_from(row)
 
 
+def project_by_id(connection: Connection, id: int) -> Project | None:
+    """See :meth:`pushkeep.ports.ProjectStore.project_by_id`."""
+    row = connection.execute(select_projects().where(projects.c.id == id)).one_or_none()
+    return None if row is None else project_from(row)
+
+
 def project_by_publishable_key(connection: Connection, key: str) -> Project | None:
     """See :meth:`pushkeep.ports.ProjectStore.project_by_publishable_key`."""
     row = connection.execute(_BY_PUBLISHABLE_KEY, {"key": key}).one_or_none()

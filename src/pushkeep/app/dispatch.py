@@ -1,0 +1,396 @@
+"""Which message starts next: by lane, by priority, notification beside notification, in turns.
+
+Messages are started and answered by call-backs, without a task for each. A lane says how much may be in flight; a
+turn says for how long one goes on before others on the event loop are looked after. Each start is checked at the last
+moment: the lease, the deadline, how long ago the recipient was looked at, the rest of its endpoint, the circuit of
+its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from typing import Protocol
+
+from pushkeep.app.context import Services
+from pushkeep.app.judge import Judge
+from pushkeep.app.lanes import Lanes
+from pushkeep.app.probes import Probes
+from pushkeep.app.shard_run import Flight, ShardRun
+from pushkeep.app.traffic import BATCH_MEMBERS_MIN, PRIORITIES, Traffic
+from pushkeep.app.turn import Turn
+from pushkeep.domain.event import AttemptEnded
+from pushkeep.domain.sending import Priority
+from pushkeep.domain.shard import CHECKPOINT_SECONDS, SUB_BATCH_MEMBERS_MAX, Kind, lease_margin_seconds
+from pushkeep.errors import PayloadTooLarge, PushkeepError
+from pushkeep.ports.shards import Ending, SettledMember
+from pushkeep.protocol.answer import Answer
+from pushkeep.protocol.request import PushRequest
+from pushkeep.protocol.verdict import classify
+
+RUN_STARTS = 16
+"""Messages of one shard before another of the same priority has its turn."""
+
+
+REST_WAITED_SECONDS = 1.0
+"""A shorter rest is waited for; for a longer one shards are given back until it is over."""
+
+BLOCKED_LOOKED_AT = 4
+"""Push services that are looked at when a message of another one ended, where the whole worker was full."""
+
+
+_log = logging.getLogger("pushkeep.app")
+
+
+class Desk(Protocol):
+    """Who does for the dispatcher what takes time."""
+
+    def load(self, run: ShardRun, positions: list[int]) -> None:
+        """Look at these members; they come back by ``take_in`` or ``not_loaded``, and then to ``tend``."""
+        ...
+
+    def finish(self, run: ShardRun) -> None:
+        """Nothing more happens to this shard here: write it down and let it go."""
+        ...
+
+    def has_room(self) -> None:
+        """More shards would be welcome."""
+        ...
+
+
+class Dispatcher:
+    """Starts messages.
+
+    Args:
+        services: the ports.
+        lanes: how much may be in flight to whom.
+        judge: decides about answers.
+        desk: loads and finishes.
+        probes: finds out whether this worker may send a circuit's probe.
+
+    Attributes:
+        started, accepted: messages, since it was made.
+        loads_paused_until: monotonic seconds before which nothing is loaded, because the store did not answer.
+        stopping: whether nothing starts any more.
+    """
+
+    def __init__(self, services: Services, lanes: Lanes, judge: Judge, desk: Desk, probes: Probes) -> None:
+        self._services = services
+        self._lanes = lanes
+        self._judge = judge
+        self._desk = desk
+        self._probes = probes
+        self._monotonic = services.clock.monotonic
+        self._margin = lease_margin_seconds(services.store.lease_seconds)
+        self._turn = Turn(self._monotonic)
+        self._traffic: dict[str, Traffic] = {}
+        self._active: deque[Traffic] = deque()
+        self._full: deque[Traffic] = deque()  # those that wait for room in the whole worker; some are not full any more
+        self._pump_due: asyncio.Handle | None = None
+        self.started = 0
+        self.accepted = 0
+        self.loads_paused_until = -math.inf
+        self.stopping = False
+
+    def add(self, run: ShardRun) -> None:
+        """One more shard."""
+        self._of(run).runs.append(run)
+        self.tend(run)
+
+    def remove(self, run: ShardRun) -> None:
+        """A shard that is written down, or another worker's."""
+        traffic = self._traffic.get(run.shard.origin)
+        if traffic is None or run not in traffic.runs:
+            return
+        traffic.runs.remove(run)
+        if run.listed:
+            traffic.startable[run.job.priority].remove(run)
+            run.listed = False
+        self._let_go(traffic)
+        self._desk.has_room()
+
+    def full_origins(self, priority: Priority) -> frozenset[str]:
+        """Push services for which no more shards of this priority are wanted now."""
+        now = self._monotonic()
+        return frozenset(
+            origin
+            for origin, traffic in self._traffic.items()
+            if now < traffic.lane.rests_until or (priority is not Priority.TRANSACTIONAL and traffic.full)
+        )
+
+    def tend(self, run: ShardRun) -> None:
+        """Look what this shard needs: to be loaded, started, given back, finished."""
+        if run.lost:
+            return
+        if run.ending is None:
+            self._look_at_rest(run)
+        if run.ending is None and run.held:
+            self._probes.look_at_held(run, self._monotonic())
+        if run.finished:
+            self._desk.finish(run)
+            return
+        if run.ending is not None:
+            return
+        self._stock(run)
+        if run.ready:
+            self._list(run)
+
+    def tend_all(self) -> None:
+        """Look at every shard; leases may have been renewed, rests have ended, stale messages been forgotten."""
+        for traffic in list(self._traffic.values()):
+            for run in list(traffic.runs):
+                self.tend(run)
+
+    def unstarted(self) -> int:
+        """Members of all shards that are still to be started."""
+        return sum(run.waiting for traffic in self._traffic.values() for run in traffic.runs)
+
+    def answered(self, flight: Flight, answer: Answer) -> None:
+        """What came of a message."""
+        run, now = flight.run, self._monotonic()
+        traffic = self._of(run)
+        seconds = now - flight.begun_at
+        run.in_flight -= 1
+        run.progressed_at = now
+        verdict = classify(run.vendor, answer)
+        traffic.lane.ended(run.job.priority, verdict, seconds, now)
+        self._services.announcer.announce(AttemptEnded(run.shard.vendor, verdict, seconds))
+        try:
+            if run.lost:
+                self._judge.learn(flight, verdict, now)
+            elif self._judge.judge(flight, answer, verdict, now):
+                self._repeat(flight)
+        except Exception as error:
+            self._judge.fault(flight, error)
+        if flight.probe:
+            flight.probe = False
+            self._probes.ended(flight.key_id, run.shard.origin)
+            self._after_probe(traffic)
+        if now < traffic.lane.rests_until:
+            for other in list(traffic.runs):
+                self.tend(other)
+        elif run.left == 0 or not run.in_flight:
+            self.tend(run)
+        self._activate(traffic)
+        self._let_go(traffic)
+        for _ in range(min(len(self._full), BLOCKED_LOOKED_AT)):
+            self._activate(self._full.popleft())
+
+    def wake(self) -> None:
+        """There may be something to start. Many changes of one moment make one turn."""
+        if self._pump_due is None:
+            self._pump_due = asyncio.get_running_loop().call_soon(self._pump)
+
+    def _of(self, run: ShardRun) -> Traffic:
+        origin = run.shard.origin
+        traffic = self._traffic.get(origin)
+        if traffic is None:
+            traffic = self._traffic[origin] = Traffic(self._lanes.lane(origin, run.shard.vendor))
+        return traffic
+
+    def _let_go(self, traffic: Traffic) -> None:
+        """Forget a push service that nothing is sent to."""
+        if traffic.runs or traffic.lane.in_flight:
+            return
+        if traffic.timer is not None:
+            traffic.timer.cancel()
+        self._traffic.pop(traffic.lane.origin, None)
+
+    def _list(self, run: ShardRun) -> None:
+        traffic = self._of(run)
+        if not run.listed:
+            run.listed = True
+            traffic.startable[run.job.priority].append(run)
+        self._activate(traffic)
+
+    def _activate(self, traffic: Traffic) -> None:
+        if not traffic.listed:
+            traffic.listed = True
+            self._active.append(traffic)
+            self.wake()
+
+    def _stock(self, run: ShardRun) -> None:
+        """Load the next members, just in time for their turn."""
+        traffic = self._of(run)
+        if not run.pending or run.loading or len(run.ready) > traffic.batch // 2 or self.stopping:
+            return
+        now = self._monotonic()
+        if now < max(self.loads_paused_until, traffic.lane.rests_until) or now >= run.lease_ends - self._margin:
+            return
+        priority = run.job.priority
+        if priority is not Priority.TRANSACTIONAL and traffic.stock(priority) >= 2 * traffic.batch:
+            return
+        if len(self._services.circuits) and self._probes.hold_all(run, now):
+            self._desk.finish(run)
+            return
+        if not run.ready and run.served:
+            traffic.batch = min(traffic.batch * 2, SUB_BATCH_MEMBERS_MAX)  # it was used up before the next came
+        positions = [run.pending.popleft() for _ in range(min(traffic.batch, len(run.pending)))]
+        run.loading += len(positions)
+        if not run.pending:
+            self._desk.has_room()
+        self._desk.load(run, positions)
+
+    def _pump(self) -> None:
+        self._pump_due = None
+        turn, active = self._turn, self._active
+        turn.begin()
+        while active and not self.stopping:
+            traffic = active[0]
+            if self._serve(traffic):
+                active.rotate(-1)
+                if turn.ends():
+                    self.wake()
+                    return
+            else:
+                active.popleft()
+                traffic.listed = False
+
+    def _serve(self, traffic: Traffic) -> bool:
+        """Start one message; whether there was one that may."""
+        lane = traffic.lane
+        for priority in PRIORITIES:
+            runs = traffic.startable[priority]
+            while runs:
+                run, now = runs[0], self._monotonic()
+                if not run.ready or run.ending is not None or now >= run.lease_ends - self._margin:
+                    runs.popleft()
+                    run.listed = False
+                    run.unload()
+                    self.tend(run)
+                    continue
+                wait = lane.may_start(priority, now, run.job.project_id)
+                if wait > 0.0:
+                    self._wait(traffic, wait)
+                    return False
+                if self._start(traffic, run, run.ready.popleft(), now):
+                    run.served += 1
+                    if run.served % RUN_STARTS == 0:
+                        runs.rotate(-1)
+                    if len(run.ready) <= traffic.batch // 2:
+                        self._stock(run)
+                    return True
+                if not run.ready:
+                    self.tend(run)
+        return False
+
+    def _wait(self, traffic: Traffic, seconds: float) -> None:
+        """Nothing may start there now: ask again when something ended, or in so many seconds."""
+        if math.isinf(seconds):
+            if not self._lanes.has_room(traffic.lane, Priority.NORMAL):
+                self._full.append(traffic)
+            return
+        if traffic.timer is None:
+            traffic.timer = asyncio.get_running_loop().call_later(seconds, self._due, traffic)
+
+    def _due(self, traffic: Traffic) -> None:
+        traffic.timer = None
+        for run in list(traffic.runs):
+            self.tend(run)
+        self._activate(traffic)
+
+    def _start(self, traffic: Traffic, run: ShardRun, flight: Flight, now: float) -> bool:
+        """Start a message, if nothing speaks against it; whether it started."""
+        if now - flight.loaded_at > CHECKPOINT_SECONDS:
+            stale = 1 + run.unload()
+            run.pending.appendleft(flight.position)
+            if stale > 1:
+                traffic.batch = max(traffic.batch // 2, BATCH_MEMBERS_MIN)
+            return False
+        left = run.job.deadline - self._services.clock.now()
+        if left <= 0:
+            run.end(Ending.EXPIRE)
+            return False
+        origin, services = run.shard.origin, self._services
+        held = services.statistics.held_seconds(origin, flight.record.id, now)
+        if held > 0:
+            self._judge.held_back(flight, held)
+            return False
+        if len(services.circuits):
+            permission = services.circuits.ask(flight.key_id, origin, now)
+            if permission.probe:
+                self._probe(run, flight)
+                return False
+            if not permission.granted:
+                run.held.append(flight)
+                return False
+        request = self._request(run, flight, left)
+        return request is not None and self._post(traffic, run, flight, request, now)
+
+    def _request(self, run: ShardRun, flight: Flight, left: float) -> PushRequest | None:
+        """Encrypt and sign; None if that cannot be done, which is this recipient's trouble alone."""
+        try:
+            return flight.build(left)
+        except PayloadTooLarge:
+            run.settle(SettledMember(flight.position, Kind.TOO_LARGE))
+        except PushkeepError:
+            run.settle(SettledMember(flight.position, Kind.SKIPPED_UNREADABLE))
+        except Exception as error:
+            self._judge.fault(flight, error)
+        return None
+
+    def _post(self, traffic: Traffic, run: ShardRun, flight: Flight, request: PushRequest, now: float) -> bool:
+        flight.begun_at = now
+        try:
+            self._services.transport.start(request, flight.answered)
+        except RuntimeError:  # it is closed: this process ends, and another one goes on
+            run.pending.appendleft(flight.position)
+            self.stopping = True
+            return False
+        except Exception as error:
+            self._judge.fault(flight, error)
+            return False
+        traffic.lane.started(run.job.priority, now, run.job.project_id)
+        run.in_flight += 1
+        run.progressed_at = now
+        self.started += 1
+        return True
+
+    def _repeat(self, flight: Flight) -> None:
+        """Once more at once, with what is different about it."""
+        run, again = flight.run, flight.again
+        if run.ending is not None:
+            run.pending.appendleft(flight.position)
+            return
+        if again is not None and again.key_id is not None:
+            flight.key_id = again.key_id
+        run.ready.appendleft(flight)
+        self._list(run)
+
+    def _probe(self, run: ShardRun, flight: Flight) -> None:
+        """Ask whether this worker is the one to send the probe, and send it then."""
+        run.in_flight += 1
+
+        def told(taken: bool) -> None:
+            run.in_flight -= 1
+            now = self._monotonic()
+            traffic = self._of(run)
+            if taken and not run.lost and run.ending is None and now < run.lease_ends - self._margin:
+                flight.probe = True
+                left = run.job.deadline - self._services.clock.now()
+                request = self._request(run, flight, left) if left > 0 else None
+                if request is not None and self._post(traffic, run, flight, request, now):
+                    return
+                flight.probe = False
+                self._judge.learn(flight, None, now)
+            elif not run.lost:
+                run.held.append(flight)
+            self._probes.ended(flight.key_id, run.shard.origin)
+            self._after_probe(traffic)
+            self.tend(run)
+
+        self._probes.ask(flight.key_id, run.shard.origin, told)
+
+    def _after_probe(self, traffic: Traffic) -> None:
+        """Who was held back because of a probe may be started, or is told to wait on."""
+        for run in list(traffic.runs):
+            if run.held:
+                self.tend(run)
+
+    def _look_at_rest(self, run: ShardRun) -> None:
+        """A shard whose push service rests is given back until that is over, once nothing is in flight."""
+        seconds = self._of(run).lane.rests_until - self._monotonic()
+        if seconds > REST_WAITED_SECONDS:
+            run.end(Ending.RELEASE, self._services.clock.now() + seconds)

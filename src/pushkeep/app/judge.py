@@ -1,0 +1,284 @@
+"""What becomes of a message: from the push service's answer, by the table of actions, to settled, moved or once more.
+
+What an answer teaches about its push service is learnt here, too: the window's statistics, circuits, rests. Nothing
+waits: whoever is to be tried later goes to a follow-up, and only what helps at once is repeated in place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import replace
+
+from pushkeep.app.context import Services
+from pushkeep.app.shard_run import ACCEPTED_AT, Again, Flight, Results, ShardRun
+from pushkeep.app.sharing import Sharing
+from pushkeep.domain.action import ALERT_WORDS, Action, Alert, Change, Decision, Rest, Scope, success_needs_write
+from pushkeep.domain.action_table import decide
+from pushkeep.domain.circuit import COOL_DOWN_SECONDS
+from pushkeep.domain.follow_up import FOLLOW_UP_RETRIES, due_at, history_with
+from pushkeep.domain.origin_statistics import OriginView
+from pushkeep.domain.retry import CHANCE_BYTES, chance_of
+from pushkeep.domain.shard import KIND_OF_VERDICT, Kind
+from pushkeep.domain.situation import DAY_SECONDS, Situation
+from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, EndReason, Event, SubscriptionRecord
+from pushkeep.ports import ResultUpdate
+from pushkeep.ports.shards import Move, SettledMember
+from pushkeep.protocol.answer import Answer
+from pushkeep.protocol.outcome import Outcome, read_answer
+from pushkeep.protocol.remedy import is_of_use
+from pushkeep.protocol.vendors import UNKNOWN, VENDORS
+from pushkeep.protocol.verdict import Verdict
+
+ALERTS_REMEMBERED_MAX = 10_000
+"""Alerts told of late; after so many others one may be told once more."""
+
+_FAILURES = frozenset({Action.FAIL, Action.NEEDS_RENEWAL, Action.QUARANTINE})
+"""What is written down as a failure of the subscription."""
+
+_COMPARED = frozenset({Verdict.GONE, Verdict.BAD_TOKEN, Verdict.THROTTLED})
+"""Only these are weighed against what the push service told others; the rest is spared the look."""
+
+_log = logging.getLogger("pushkeep.app")
+
+
+class Judge:
+    """Decides, for all messages of one worker.
+
+    Args:
+        services: the ports.
+        sharing: told of rests and circuits.
+    """
+
+    def __init__(self, services: Services, sharing: Sharing) -> None:
+        self._services = services
+        self._sharing = sharing
+        self._alerted: OrderedDict[tuple[int, Alert, str], None] = OrderedDict()
+
+    def judge(self, flight: Flight, answer: Answer, verdict: Verdict, now: float) -> bool:
+        """Take in an answer.
+
+        Args:
+            flight: the message.
+            answer: what came of it.
+            verdict: what that means.
+            now: monotonic seconds.
+
+        Returns:
+            whether the message is to be sent once more at once: its :class:`Again` says how.
+        """
+        self.learn(flight, verdict, now)
+        if verdict is Verdict.ACCEPTED:
+            self._accepted(flight, answer, now)
+            return False
+        run = flight.run
+        outcome = read_answer(
+            run.vendor,
+            answer,
+            now=self._services.clock.now(),
+            duration_ms=(now - flight.begun_at) * 1000,
+        )
+        decision = self._decide(flight, outcome, now)
+        again = flight.again or Again()
+        again.before = (*again.before, verdict)
+        if decision.action in (Action.RETRY, Action.HOLD):
+            if decision.change is not None:
+                return self._change(flight, again, decision.change, outcome)
+            if self._moves(flight, again, decision.wait_seconds):
+                return False
+            decision = replace(decision, action=_given_up(verdict))  # no full second is left before the deadline
+        self._settle(flight, outcome, decision, len(again.before))
+        return False
+
+    def learn(self, flight: Flight, verdict: Verdict | None, now: float) -> None:
+        """Keep what an answer says about its push service; None where there was no answer at all."""
+        services, run, key_id = self._services, flight.run, flight.key_id
+        origin = run.shard.origin
+        if verdict is not None:
+            services.statistics.record(origin, verdict, endpoint=flight.record.id, key=key_id, now=now)
+        # A token that is taken for others is not what is wrong, and their messages must not wait for this one.
+        blameless = verdict is Verdict.BAD_TOKEN and self._view(flight, now).key_taken_for_others
+        if flight.probe or not blameless:
+            self._sharing.tell(key_id, origin, verdict, now, probe=flight.probe)
+
+    def fault(self, flight: Flight, error: Exception) -> None:
+        """Something of ours is wrong with this one message: tried again later, never lost, told by its type."""
+        _log.error("A message to %s failed with an internal error (%s).", flight.record.short_id, type(error).__name__)
+        again = flight.again or Again()
+        again.before = (*again.before, Verdict.TRANSIENT)
+        attempts = flight.run.shard.attempt - 1 + len(again.before)
+        if attempts < FOLLOW_UP_RETRIES.attempts_max:
+            wait = min(FOLLOW_UP_RETRIES.base_seconds * 2.0**attempts, FOLLOW_UP_RETRIES.wait_seconds_max)
+            if self._moves(flight, again, wait):
+                return
+        flight.run.settle(SettledMember(flight.position, Kind.TRANSIENT, attempts=attempts))
+
+    def held_back(self, flight: Flight, seconds: float) -> None:
+        """This endpoint rests: its message goes to a follow-up with the attempt that it has."""
+        if not self._moves(flight, flight.again or Again(), seconds):
+            flight.run.settle(SettledMember(flight.position, Kind.EXPIRED))
+
+    def believe(self, run: ShardRun, results: Results, now: float) -> None:
+        """Look once more at who was called gone, before it is written: so many may be gone that it cannot be true."""
+        if not results.ended:
+            return
+        # An end that was doubted before is no part of it, and any endpoint of this origin will do to ask.
+        record = results.ended[0][0]
+        services = self._services
+        view = services.statistics.view(run.shard.origin, endpoint=record.id, key=record.signing_key_id, now=now)
+        if view.gone_storm:
+            self._alert(run, Alert.GONE_STORM)
+        for record, update, index in results.ended:
+            days = _doubted(record, services.clock.now())
+            if not view.gone_storm or len(days) >= SUSPECT_DAYS_TO_END:
+                results.updates.append(update)
+                continue
+            results.updates.append(ResultUpdate(update.id, update.version, Action.FAIL, suspect_days=days))
+            results.settled[index] = replace(results.settled[index], action=Action.FAIL.value)
+        results.ended.clear()
+
+    def _accepted(self, flight: Flight, answer: Answer, now: float) -> None:
+        run, record = flight.run, flight.record
+        wall = self._services.clock.now()
+        if success_needs_write(
+            now=wall, last_accepted_at=record.last_accepted_at, consecutive_failures=record.consecutive_failures
+        ):
+            run.update(ResultUpdate(record.id, record.version, Action.DONE))
+        if not run.job.keeps_outcomes:
+            run.settle(ACCEPTED_AT[flight.position])
+            return
+        before = 0 if flight.again is None else len(flight.again.before)
+        run.settle(
+            SettledMember(
+                flight.position,
+                Kind.ACCEPTED,
+                action=Action.DONE.value,
+                status=getattr(answer, "status", None),
+                duration_ms=(now - flight.begun_at) * 1000,
+                attempts=run.shard.attempt + before,
+            )
+        )
+
+    def _decide(self, flight: Flight, outcome: Outcome, now: float) -> Decision:
+        services, run, record = self._services, flight.run, flight.record
+        wall = services.clock.now()
+        circuit = services.circuits.get(flight.key_id, run.shard.origin)
+        again, remedy, verdict = flight.again, outcome.remedy, outcome.verdict
+        before = run.shard.history if again is None else (*run.shard.history, *again.before)
+        attempts_before = run.shard.attempt - 1 + (0 if again is None else len(again.before))
+        assert flight.options is not None
+        decision = decide(
+            Situation(
+                verdict=verdict,
+                vendor=VENDORS.get(run.shard.vendor, UNKNOWN),
+                now=wall,
+                age_seconds=wall - record.created_at,
+                before=before,
+                forgotten=attempts_before - len(before),
+                remaining_seconds=run.job.deadline - wall,
+                retry_after=outcome.retry_after,
+                chance=chance_of(services.entropy.token_bytes(CHANCE_BYTES)),
+                policy=FOLLOW_UP_RETRIES,
+                suspect_days=record.suspect_days,
+                origin=self._view(flight, now) if verdict in _COMPARED else OriginView(),
+                circuit_wait_seconds=max(circuit.probe_at - now, 0.0) or COOL_DOWN_SECONDS,
+                remedy=remedy if remedy is not None and is_of_use(flight.options, remedy) else None,
+                remedies_tried=frozenset(() if again is None else again.remedies),
+                other_key=self._other_key(flight) is not None,
+            )
+        )
+        if decision.rest is not None:
+            self._rest(flight, decision.rest, now, suspect=decision.counts_as_suspect)
+        if decision.alert is not None:
+            self._alert(run, decision.alert)
+        return decision
+
+    def _rest(self, flight: Flight, rest: Rest, now: float, *, suspect: bool) -> None:
+        if rest.scope is Scope.ORIGIN:
+            self._sharing.rest(flight.run.shard.origin, flight.run.shard.vendor, rest.seconds)
+        elif rest.scope is Scope.ENDPOINT and not suspect:
+            # A suspect is tried with each notification: most of them live, and nothing here would send to it later.
+            self._services.statistics.hold_endpoint(flight.record.id, now + rest.seconds)
+
+    def _change(self, flight: Flight, again: Again, change: Change, outcome: Outcome) -> bool:
+        """Note what is different about the next attempt, which is made at once."""
+        if change is Change.OTHER_KEY:
+            again.keys_tried |= {flight.key_id}
+            again.key_id = self._other_key(flight)
+        elif outcome.remedy is not None:
+            again.remedies = (*again.remedies, outcome.remedy)
+        flight.run.again[flight.position] = flight.again = again
+        return True
+
+    def _moves(self, flight: Flight, again: Again, wait_seconds: float) -> bool:
+        """Hand a member on to a follow-up; False if the deadline comes first."""
+        run = flight.run
+        due = due_at(self._services.clock.now(), wait_seconds, deadline=run.job.deadline)
+        if due is None:
+            return False
+        attempt = run.shard.attempt + len(again.before)
+        run.move(Move(flight.position, due, attempt, history_with(run.shard.history, *again.before)))
+        return True
+
+    def _settle(self, flight: Flight, outcome: Outcome, decision: Decision, attempts: int) -> None:
+        run, record, action = flight.run, flight.record, decision.action
+        settled = SettledMember(
+            flight.position,
+            KIND_OF_VERDICT[outcome.verdict],
+            action.value,
+            outcome.status,
+            outcome.explanation,
+            outcome.retry_after,
+            outcome.duration_ms,
+            run.shard.attempt - 1 + attempts,
+        )
+        wall = self._services.clock.now()
+        if action is Action.END and not decision.counts_as_suspect:
+            update = ResultUpdate(record.id, record.version, action, end_reason(outcome, wall))
+            run.settle_ended(settled, record, update)
+            return
+        run.settle(settled)
+        if action is Action.END:  # doubted for long enough, storm or no storm
+            run.update(ResultUpdate(record.id, record.version, action, end_reason(outcome, wall)))
+        elif action in _FAILURES:
+            days = _doubted(record, wall) if decision.counts_as_suspect else None
+            run.update(ResultUpdate(record.id, record.version, Action.FAIL, suspect_days=days))
+
+    def _other_key(self, flight: Flight) -> int | None:
+        """A signing key of the project that this message was not tried with."""
+        context, again = flight.run.context, flight.again
+        assert context is not None
+        tried = {flight.key_id} if again is None else {flight.key_id, *again.keys_tried}
+        return next((key_id for key_id in context.senders if key_id not in tried), None)
+
+    def _view(self, flight: Flight, now: float) -> OriginView:
+        return self._services.statistics.view(
+            flight.run.shard.origin, endpoint=flight.record.id, key=flight.key_id, now=now
+        )
+
+    def _alert(self, run: ShardRun, alert: Alert) -> None:
+        """Tell the operator, once for a notification and push service."""
+        what = (run.job.id, alert, run.shard.origin)
+        if what not in self._alerted:
+            self._alerted[what] = None
+            if len(self._alerted) > ALERTS_REMEMBERED_MAX:
+                self._alerted.popitem(last=False)
+            _log.warning("%s: %s", run.shard.origin, ALERT_WORDS[alert])
+
+
+def _given_up(verdict: Verdict) -> Action:
+    """What is done where there was time to wait, but not for the full second that follow-ups are counted in."""
+    return Action.FAIL if verdict in (Verdict.TRANSIENT, Verdict.GONE) else Action.FAIL_BLAMELESS
+
+
+def _doubted(record: SubscriptionRecord, now: float) -> frozenset[int]:
+    """The days on which the push service doubted it, with today."""
+    return record.suspect_days | {int(now // DAY_SECONDS)}
+
+
+def end_reason(outcome: Outcome, now: float) -> EndReason:
+    """Why a subscription ends, in the words of the push service that said so."""
+    said = outcome.explanation
+    if said is None:
+        return EndReason(Event.SAID_GONE, now, status=outcome.status)
+    return EndReason(Event.SAID_GONE, now, said.text, outcome.status, said.code, said.errno, said.more_info)

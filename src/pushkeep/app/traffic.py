@@ -1,0 +1,56 @@
+"""What a worker has in hand for one push service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from pushkeep.app.lanes import Lane
+from pushkeep.app.shard_run import ShardRun
+from pushkeep.domain.sending import Priority
+from pushkeep.domain.shard import SUB_BATCH_MEMBERS_MAX
+
+BATCH_MEMBERS_MIN = 4
+"""Where a push service takes so few that most go stale before their turn, no more are loaded at a time."""
+
+FULL_WINDOWS = 4
+FULL_MEMBERS_MIN = 16
+"""A lane has enough in hand with so many windows' worth of messages, or so many messages."""
+
+PRIORITIES = tuple(Priority)
+
+
+class Traffic:
+    """What one worker has to send to one push service.
+
+    Attributes:
+        lane: how much may be in flight.
+        runs: its shards.
+        startable: those with loaded messages, by priority.
+        batch: members loaded at a time.
+        listed: whether it stands among those that may start something.
+        timer: when it is looked at again by itself.
+    """
+
+    __slots__ = ("batch", "lane", "listed", "runs", "startable", "timer")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.runs: list[ShardRun] = []
+        self.startable: tuple[deque[ShardRun], ...] = tuple(deque() for _ in PRIORITIES)
+        self.batch = 2 * BATCH_MEMBERS_MIN if lane.stranger else SUB_BATCH_MEMBERS_MAX
+        self.listed = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def waiting(self, least: Priority = Priority.NORMAL) -> int:
+        """Members of shards of this priority or a lesser one that are still to be started."""
+        return sum(run.waiting for run in self.runs if run.job.priority >= least)
+
+    @property
+    def full(self) -> bool:
+        """Whether it has enough in hand."""
+        return self.waiting() >= max(FULL_WINDOWS * self.lane.window, FULL_MEMBERS_MIN)
+
+    def stock(self, priority: Priority) -> int:
+        """Members loaded, or being loaded, that come before one more of this priority."""
+        return sum(len(run.ready) + run.loading for run in self.runs if run.job.priority <= priority)

@@ -21,8 +21,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
-from pushkeep.adapters.store import SqliteStore, open_store_inline
+from pushkeep.adapters.store import SqliteStore, notification_units, open_store_inline, plan_units, shard_rows
 from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
 from pushkeep.app.control import cancel, pause, resume, retry_failed
@@ -60,6 +61,7 @@ class Node:
         services: its ports.
         worker: running.
         everything: whether it takes every kind of work.
+        ended: whether its worker has ended in order.
     """
 
     process: Process
@@ -68,6 +70,12 @@ class Node:
     services: Services
     worker: Any
     everything: bool
+    ended: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether its worker has not ended in order."""
+        return self.process.alive and not self.ended
 
     @property
     def up(self) -> bool:
@@ -141,11 +149,12 @@ class World:
         self.owners[process] = process.name
         node = Node(process, store, mortal, services, worker, not web)
         self.nodes.append(node)
-        process.spawn(worker.run()).add_done_callback(self._ended)
+        process.spawn(worker.run()).add_done_callback(lambda task: self._ended(node, task))
         return node
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, node: Node, task: asyncio.Task[None]) -> None:
         """A worker's task ends by being told to, and by nothing else."""
+        node.ended = True
         if not task.cancelled() and task.exception() is not None:
             self.loop.errors.append({"message": "a worker has ended", "exception": task.exception()})
 
@@ -169,6 +178,15 @@ class World:
         ((row,),) = self.spy.rows("SELECT id FROM subscriptions WHERE short_id = ?", registered.short_id)
         self.rows[name] = row
         self.spy.look(None)
+
+    def active(self, name: str) -> bool:
+        """Whether a subscription can be sent to."""
+        return self.spy.sight.subscriptions[self.rows[name]].state == "active"
+
+    def origin(self, name: str) -> str:
+        """Where a subscription's endpoint is."""
+        ((origin,),) = self.spy.rows("SELECT origin FROM subscriptions WHERE id = ?", self.rows[name])
+        return str(origin)
 
     def unsubscribe(self, name: str) -> None:
         self.run(unregister(self.office, self.project, self.registered[name].sync_token))
@@ -273,7 +291,7 @@ class World:
         for node in self.nodes:
             node.process.go_on()
             node.mortal.doom = None
-        if not any(node.process.alive and node.everything for node in self.nodes):
+        if not any(node.running and node.everything for node in self.nodes):
             self.start_worker(kind)
         for row in list(self.spy.sight.notifications.values()):
             if row.paused_at is not None and row.state in ("planning", "sending"):
@@ -309,6 +327,24 @@ def _watch(store: SqliteStore, spy: Spy, database: Database, process: Process | 
         return result
 
     store.writer._commit = watched  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def small_numbers() -> Iterator[None]:
+    """Pages, shards and small sends of a few, so that some dozen browsers make many of them."""
+    with (
+        mock.patch.object(notification_units, "SMALL_RECIPIENTS_MAX", 10),
+        mock.patch.object(notification_units, "SUB_BATCH_MEMBERS_MAX", 6),
+        mock.patch.object(plan_units, "PLAN_PAGE_MEMBERS", 7),
+        mock.patch.object(shard_rows, "SHARD_MEMBERS_MAX", 4),
+    ):
+        yield
+
+
+def template_database(directory: Path) -> Path:
+    """A database with a project in it, to be copied."""
+    with simulated(0, directory) as world:
+        return world.path
 
 
 @contextlib.contextmanager

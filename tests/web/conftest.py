@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,11 +17,16 @@ from pushkeep.app.projects import create_api_key, current_signing_key
 from pushkeep.compose import create_app
 from pushkeep.config import Settings, load_settings
 from pushkeep.domain.project import Project
-from pushkeep.pushservice import PushService
+from pushkeep.pushservice import LocalSubscriber, PushService
 from pushkeep.web.app import PushkeepApp
 from pushkeep.web.demo_page import DemoPage
 
 CLIENT_ADDRESS = "203.0.113.7"
+WAIT_SECONDS = 40.0
+"""Longer than the server makes anybody wait."""
+
+WRITTEN_BY_WORKERS = frozenset({"workers"})
+"""What changes by itself while nobody asks for anything."""
 
 JsonObject = dict[str, object]
 
@@ -48,7 +56,46 @@ class Site:
         return await self.client.post(f"{self.base}/subscriptions", json=body)
 
     async def notify(self, **body: object) -> httpx.Response:
+        """Ask for a notification, and no more."""
         return await self.client.post("/v1/notifications", json=body, headers=self.auth)
+
+    async def notified(self, **body: object) -> Any:
+        """The same, until nothing more is tried for anybody: the notification as it is shown then."""
+        answer = await self.notify(**body)
+        assert answer.status_code == 202, answer.text
+        return await self.ended(answer.json()["id"])
+
+    async def ended(self, notification_id: object) -> Any:
+        """A notification once it has ended."""
+        path = f"/v1/notifications/{notification_id}"
+        answer = await self.client.get(path, params={"wait": "30"}, headers=self.auth, timeout=WAIT_SECONDS)
+        assert answer.json()["status"] in ("done", "cancelled"), answer.text
+        return answer.json()
+
+    async def outcomes(self, notification_id: object, **query: str) -> Any:
+        """What became of it for each recipient."""
+        path = f"/v1/notifications/{notification_id}/outcomes"
+        answer = await self.client.get(path, params=query, headers=self.auth)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]
+
+    async def subscriber(self, service: PushService, **more: object) -> tuple[Any, LocalSubscriber]:
+        """Somebody at the local push service, handed over by API key."""
+        subscriber = await service.subscribe()
+        body = {"subscription": subscriber.subscription.to_dict(), "application_server_key": self.server_key, **more}
+        answer = await self.client.post("/v1/subscriptions", json=body, headers=self.auth)
+        assert answer.status_code == 201, answer.text
+        return answer.json(), subscriber
+
+    def rows(self) -> dict[str, int]:
+        """How many rows each table of the database has."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.settings.database}?mode=ro", uri=True)) as database:
+            names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            return {
+                name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
+                for (name,) in names
+                if name not in WRITTEN_BY_WORKERS
+            }
 
 
 def client_for(

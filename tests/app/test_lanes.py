@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.app.lanes import LANES_KEPT_MAX, RESTS_KEPT_MAX, Lane, Lanes, label_of
+from pushkeep.app.lanes import LANES_KEPT_MAX, RESTS_KEPT_MAX, Lane, Lanes
 from pushkeep.domain.pacing import IDLE_SECONDS, LaneLimits, Rates
 from pushkeep.domain.sending import Priority
+from pushkeep.protocol.vendors import label_of
 from pushkeep.protocol.verdict import Verdict
 from tests.store.doubles import FakeClock
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pushkeep.protocol.vendors import VENDORS, vendor_for
+from pushkeep.protocol.vendors import OTHER, VENDORS, is_known, label_of, vendor_for
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_a_host_is_matched_as_a_whole(host: str, name: str) -> None:
 def test_only_services_with_hosts_are_known() -> None:
     assert {name for name, row in VENDORS.items() if row.known} == {"fcm", "mozilla", "apple", "wns"}
     assert all(row.body_bytes_max >= 4096 for row in VENDORS.values()), "RFC 8030 section 7.2"
+
+
+@pytest.mark.parametrize("name", [*VENDORS, "", "no such row"])
+def test_in_metrics_only_known_push_services_have_a_name_of_their_own(name: str) -> None:
+    known = name in {"fcm", "mozilla", "apple", "wns"}
+    assert is_known(name) == known
+    assert label_of(name) == (name if known else OTHER)

@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 
 from pushkeep.domain.pacing import IDLE_SECONDS, Bucket, LaneLimits, Rates, Window
 from pushkeep.domain.sending import Priority
-from pushkeep.protocol.vendors import VENDORS
+from pushkeep.protocol.vendors import OTHER, is_known
 from pushkeep.protocol.verdict import Verdict
 
 LANES_KEPT_MAX = 1000
@@ -38,20 +38,6 @@ RESTS_KEPT_MAX = 1000
 FREE_TIMES = 2
 """A lane may hold twice as many of the process's slots as are free. One alone can have two thirds of them; two that
 hang leave a fifth, three a seventh, and so whoever comes next always finds some."""
-
-OTHER = "other"
-"""What all push services that nobody knows are called together, in metrics and reports."""
-
-
-def label_of(vendor: str) -> str:
-    """How a vendor row is called in metrics: its name, or ``other`` for push services that nobody knows."""
-    return vendor if is_known(vendor) else OTHER
-
-
-def is_known(vendor: str) -> bool:
-    """Whether a vendor row's name is one of the known push services."""
-    row = VENDORS.get(vendor)
-    return row is not None and row.known
 
 
 class Lane:
@@ -87,7 +73,7 @@ class Lane:
 
     @property
     def label(self) -> str:
-        """Its name in metrics: see :func:`label_of`."""
+        """Its name in metrics: see :func:`pushkeep.protocol.vendors.label_of`."""
         return OTHER if self.stranger else self.vendor
 
     @property

@@ -211,6 +211,10 @@ class Worker:
             "rate": round(self._meter.rate(self._dispatcher.started), 1),
         }
 
+    def lane_figures(self) -> Mapping[str, tuple[int, int]]:
+        """Messages in flight and what lanes allow now, by vendor: :meth:`pushkeep.app.lanes.Lanes.figures`."""
+        return self._lanes.figures()
+
     # What the dispatcher asks for.
 
     def load(self, run: ShardRun, positions: list[int]) -> None:
@@ -267,7 +271,7 @@ class Worker:
         shard, now = leased.shard, self._clock.monotonic()
         lease_ends = lent_at + self._services.store.lease_seconds
         self._services.announcer.announce(
-            ShardLeased(shard.vendor, leased.job.priority, len(shard.members) - len(shard.done), shard.takeovers > 0, 0)
+            ShardLeased(shard.vendor, leased.job.priority, len(shard.members) - len(shard.done), shard.takeovers > 0)
         )
         if shard.kind is ShardKind.PLAN:
             plan = PlanRun(leased, lease_ends=lease_ends, now=now)

@@ -88,14 +88,12 @@ class ShardLeased:
         priority: of its notification.
         recipients: that are not done.
         taken_over: another worker had it and did not come back.
-        age_seconds: for how long it had been due.
     """
 
     vendor: str
     priority: Priority
     recipients: int
     taken_over: bool
-    age_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,3 +101,18 @@ def vendor_for(host: str) -> Vendor:
     whatever is kept for the origin without it.
     """
     return next((row for row in VENDORS.values() if row.serves(host)), UNKNOWN)
+
+
+OTHER = "other"
+"""What all push services that nobody knows are called together in metrics: strangers choose their names."""
+
+
+def is_known(vendor: str) -> bool:
+    """Whether a row's name is that of a known push service."""
+    row = VENDORS.get(vendor)
+    return row is not None and row.known
+
+
+def label_of(vendor: str) -> str:
+    """How a row's name is called in metrics: itself, or ``other`` for push services that nobody knows."""
+    return vendor if is_known(vendor) else OTHER

@@ -22,6 +22,7 @@ from pushkeep.app.receipts import ReceiptBuffer, ReceiptProjects
 from pushkeep.domain.project import Project
 from pushkeep.errors import PushkeepError
 from pushkeep.ports import Clock, Entropy
+from pushkeep.ports.metrics import MetricsPage
 from pushkeep.web.asgi import ASGIApp, Receive, Scope, Send
 from pushkeep.web.client_api import CLIENT_HANDLERS
 from pushkeep.web.contact_api import CONTACT_HANDLERS
@@ -50,11 +51,13 @@ class Running:
         services: the ports.
         project: the installation's project.
         worker: delivers in this process what is small and due; None where others do.
+        metrics: what is counted; None where nothing is.
     """
 
     services: Services
     project: Project
     worker: Taker | None = None
+    metrics: MetricsPage | None = None
 
 
 class PushkeepApp:
@@ -112,11 +115,11 @@ class PushkeepApp:
         """
         application = self._application
         if application.services is not None and application.project is not None:
-            yield Running(application.services, application.project, application.worker)
+            yield Running(application.services, application.project, application.worker, application.metrics)
             return
         async with self._opener() as running:
             application.services, application.project = running.services, running.project
-            application.worker = running.worker
+            application.worker, application.metrics = running.worker, running.metrics
             application.streams.open()
             projects, buffer = ReceiptProjects(running.services), ReceiptBuffer(running.services)
             self._direct.handlers = {
@@ -129,7 +132,7 @@ class PushkeepApp:
                 self._direct.handlers = {}
                 await buffer.aclose()
                 application.streams.close()
-                application.services = application.project = application.worker = None
+                application.services = application.project = application.worker = application.metrics = None
 
     def end_streams(self) -> None:
         """End what lasts (progress streams, requests that wait), because the server is about to stop.

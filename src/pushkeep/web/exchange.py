@@ -14,6 +14,7 @@ from pushkeep.app.context import Services
 from pushkeep.app.projects import authenticate
 from pushkeep.domain.project import Project
 from pushkeep.errors import RateLimited, Unauthorized, Unavailable
+from pushkeep.ports.metrics import MetricsPage
 from pushkeep.web.client_address import Caller
 from pushkeep.web.options import WebOptions
 from pushkeep.web.rate_limit import RateLimiter
@@ -55,6 +56,7 @@ class Application:
         services: the ports; None before the lifespan began and after it ended.
         project: the installation's project, as long as there are services.
         worker: delivers in this process what is small and due; None where others do.
+        metrics: what is counted; None where nothing is.
         failed_keys: counts wrong API keys by address.
         streams: answers that last.
     """
@@ -64,6 +66,7 @@ class Application:
         self.services: Services | None = None
         self.project: Project | None = None
         self.worker: Taker | None = None
+        self.metrics: MetricsPage | None = None
         self.failed_keys = failed_keys
         self.streams = Streams()
 

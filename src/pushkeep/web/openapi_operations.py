@@ -213,6 +213,18 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
+        "/metrics",
+        "metrics",
+        "operation",
+        "What is counted, for Prometheus",
+        "The text format of Prometheus: what the server's own process has counted, and what all processes share. "
+        "Worker processes have pages of their own on `worker_metrics_port`. The metrics are in the operating guide.",
+        {200: Answer("The metrics.", media_type="text/plain")},
+        (*KEY_PROBLEMS, "not_found"),
+        security="api_key",
+    ),
+    Operation(
+        "GET",
         "/v1/openapi.json",
         "openapi",
         "operation",

@@ -9,7 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from pushkeep.errors import NotFound
 from pushkeep.web.client_api import json_response
-from pushkeep.web.exchange import HttpRequest, application_of, services_of
+from pushkeep.web.exchange import HttpRequest, api_project, application_of, services_of
 from pushkeep.web.openapi import openapi_document
 from pushkeep.web.problems import PROBLEMS
 from pushkeep.web.schemas import Health, ProblemDescription
@@ -20,6 +20,16 @@ async def health(request: HttpRequest) -> Response[bytes]:
     """Whether the server and its database answer."""
     await services_of(request).store.check()
     return json_response(Health("ok"))
+
+
+@get("/metrics")
+async def metrics(request: HttpRequest) -> Response[bytes]:
+    """What this process has counted and what all of them share, for Prometheus."""
+    await api_project(request)
+    found = application_of(request).metrics
+    if found is None:
+        raise NotFound("Nothing is counted in this process.")
+    return Response(await found.page(), headers={"content-type": found.media_type, "cache-control": "no-store"})
 
 
 @get("/v1/openapi.json")
@@ -38,4 +48,4 @@ async def problem_type(request: HttpRequest, code: FromPath[str]) -> Response[by
     return json_response(ProblemDescription(code, row.status, row.title, row.meaning))
 
 
-OPERATION_HANDLERS: list[ControllerRouterHandler] = [health, openapi, problem_type]
+OPERATION_HANDLERS: list[ControllerRouterHandler] = [health, metrics, openapi, problem_type]

@@ -6,7 +6,7 @@ The real routes have tests of their own; here it has to be possible to make the 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,13 +36,19 @@ class Site:
         key: what ``config`` gives out.
         on_register: answers a POST; by default 201 with an id per endpoint.
         on_delete: answers a DELETE.
+        on_receipt: answers a receipt; slow or dead servers are made with it.
+        on_fetch: answers a worker that fetches the rest of a message; status and body.
         requests: (method, last path segment, body, Authorization header), in order.
+        receipts: the receipts, as they came.
     """
 
     key: str = field(default_factory=lambda: made_up_key(1))
     on_register: Callable[[JsonObject], Answer] | None = None
     on_delete: Callable[[], Answer] = field(default=lambda: (204, {}))
+    on_receipt: Callable[[], Awaitable[web.StreamResponse]] | None = None
+    on_fetch: Callable[[str], Awaitable[web.StreamResponse]] | None = None
     requests: list[tuple[str, str, JsonObject, str | None]] = field(default_factory=list)
+    receipts: list[str] = field(default_factory=list)
     variables: dict[str, object] = field(default_factory=dict)
     base: str = ""
 
@@ -82,6 +88,8 @@ class Sites:
         app.router.add_static("/demo", PACKAGE / "demo_site")
         app.router.add_get("/v1/client/{project}/config", self._config)
         app.router.add_post("/v1/client/{project}/subscriptions", self._register)
+        app.router.add_post("/v1/client/{project}/receipts", self._receipt)
+        app.router.add_post("/v1/client/{project}/messages", self._fetch)
         app.router.add_post("/v1/notifications", self._notify)
         app.router.add_delete("/v1/client/{project}/subscriptions", self._delete)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -139,6 +147,18 @@ class Sites:
         body: JsonObject = await request.json()
         self._site(request).requests.append(("POST", "notifications", body, request.headers.get("Authorization")))
         return web.json_response({"id": "n-1"})
+
+    async def _receipt(self, request: web.Request) -> web.StreamResponse:
+        site = self._site(request)
+        site.receipts.append(await request.text())
+        if site.on_receipt is not None:
+            return await site.on_receipt()
+        return web.Response(status=204)
+
+    async def _fetch(self, request: web.Request) -> web.StreamResponse:
+        site = self._site(request)
+        assert site.on_fetch is not None, "nothing here is to be fetched"
+        return await site.on_fetch(await request.text())
 
     async def _delete(self, request: web.Request) -> web.Response:
         site = self._site(request)

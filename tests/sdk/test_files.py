@@ -13,10 +13,10 @@ BROWSER = PACKAGE / "browser"
 DEMO = PACKAGE / "demo_site"
 
 # Octets after gzip as the files are served, comments and all. A page loads sdk.js and core.js once; what a minifier
-# would leave is about half of it.
-SERVED_BYTES_MAX = {"sdk.js": 5_000, "core.js": 5_500, "worker.js": 3_500}
+# would leave is about half of it. Receipts, compressed messages and messages that are fetched are about 1 KB of them.
+SERVED_BYTES_MAX = {"sdk.js": 5_000, "core.js": 6_100, "worker.js": 4_600}
 # Without comments and indentation: what the code itself costs.
-CODE_BYTES_MAX = {"sdk.js": 3_100, "core.js": 3_200, "worker.js": 2_200}
+CODE_BYTES_MAX = {"sdk.js": 3_100, "core.js": 3_600, "worker.js": 2_850}
 
 
 @pytest.mark.parametrize("name", SERVED_BYTES_MAX)
@@ -49,7 +49,7 @@ def test_the_page_has_nothing_inline() -> None:
     assert re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL) == [""]
 
 
-def test_the_worker_shows_before_anything_else() -> None:
+def test_the_worker_asks_the_network_through_the_core_and_answers_no_page() -> None:
     text = (BROWSER / "worker.js").read_text()
     assert "fetch(" not in text
     assert "addEventListener('fetch'" not in text

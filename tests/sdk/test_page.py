@@ -91,6 +91,7 @@ async def test_subscribes_and_has_the_server_confirm(site: Site, open_page: Open
             "keys": {"p256dh": "p256dh", "auth": "auth"},
         },
         "application_server_key": site.key,
+        "abilities": ["deflate"],
     }
     assert await page.evaluate("() => self.changes.at(-1)") == "subscribed"
 

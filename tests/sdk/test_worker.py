@@ -312,7 +312,7 @@ async def test_shows_and_ends_although_the_icon_takes_no_number(
     await worker.evaluate(f"() => {{ {BROKEN_BADGES[how]} }}")
     # Resolves only if the event would end; the bound on the system's answer is the worker's own.
     await worker.evaluate(
-        "() => received({ data: { text: () => JSON.stringify({ title: 'T', body: 'B', app_badge: 3 }) } })"
+        "() => received(new PushEvent('push', { data: JSON.stringify({ title: 'T', body: 'B', app_badge: 3 }) }))"
     )
     (shown,) = await worker.shown()
     assert (shown["title"], shown["body"]) == ("T", "B")

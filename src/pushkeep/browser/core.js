@@ -7,6 +7,8 @@
 
   // One request to the Pushkeep server. Longer than any healthy answer, short enough to wait for.
   const REQUEST_MS_MAX = 10_000;
+  // A receipt that gets through nowhere is tried once more after so long, and then forgotten.
+  const AGAIN_MS = 2_000;
   // Opening IndexedDB sometimes never settles; whoever waits for it holds the lock.
   const STORE_MS_MAX = 5_000;
   // Ids of shown notifications: a repeat follows a crash of the sender within minutes, not after 100 others.
@@ -152,7 +154,16 @@
     return known;
   }
 
+  /** Whether the server is told what becomes of notifications; the visitor's word. @param {boolean} [on] */
+  const receipts = async (on) => (await stored('receipts', on === undefined ? undefined : () => on)) !== false;
+
+  /** What the active worker can do; it says so itself when it becomes active. @param {string[]} [names] @returns {Promise<string[]|undefined>} */
+  const abilities = (names) => stored('abilities', names && (() => names));
+
   // ---- the server
+
+  /** @param {Site} site @param {string} path */
+  const address = (site, path) => `${site.server}/v1/client/${encodeURIComponent(site.project)}/${path}`;
 
   /**
    * @param {Site} site
@@ -166,7 +177,7 @@
     if (body) headers['content-type'] = 'application/json';
     if (token) headers.authorization = `Bearer ${token}`;
     try {
-      const response = await fetch(`${site.server}/v1/client/${encodeURIComponent(site.project)}/${path}`, {
+      const response = await fetch(address(site, path), {
         method,
         headers,
         body: body && JSON.stringify(body),
@@ -179,6 +190,56 @@
       return { status: response.status, answer: parse(text) };
     } catch (error) {
       throw new PushError('network', `The push server at ${site.server} cannot be reached. Check the connection and try again.`, error);
+    }
+  }
+
+  /**
+   * Tells the server what became of a notification. Plain text and an answer that nobody reads need no preflight;
+   * keepalive lets the browser send it when the worker has been stopped.
+   * @param {Site} site
+   * @param {string} line  what, the notification's id, its token
+   * @param {number} [tries]
+   */
+  async function report(site, line, tries = 2) {
+    try {
+      await fetch(address(site, 'receipts'), {
+        method: 'POST',
+        body: line,
+        mode: 'no-cors',
+        cache: 'no-store',
+        credentials: 'omit',
+        referrerPolicy: 'no-referrer',
+        keepalive: true,
+        signal: AbortSignal.timeout(REQUEST_MS_MAX),
+      });
+    } catch {
+      if (tries < 2) return;
+      await new Promise((resume) => setTimeout(resume, AGAIN_MS));
+      await report(site, line, tries - 1);
+    }
+  }
+
+  /**
+   * The whole of a notification of which the message has only the beginning; null if it cannot be had in time.
+   * @param {Site} site
+   * @param {string} id
+   * @param {string} token
+   * @param {number} ms
+   * @returns {Promise<Record<string, any>|null>}
+   */
+  async function whole(site, id, token, ms) {
+    try {
+      const response = await fetch(address(site, 'messages'), {
+        method: 'POST',
+        body: `${id} ${token}`,
+        cache: 'no-store',
+        credentials: 'omit',
+        referrerPolicy: 'no-referrer',
+        signal: AbortSignal.timeout(ms),
+      });
+      return response.ok ? parse(await response.text()) : null;
+    } catch {
+      return null;
     }
   }
 
@@ -325,7 +386,13 @@
     let key = subscription ? keyOf(subscription) : await currentKey(site);
     for (let renewed = false; ; ) {
       subscription ??= await subscribe(site, registration, key, left());
-      const body = { subscription: subscription.toJSON(), application_server_key: key, replaces, identity: site.identity };
+      const body = {
+        subscription: subscription.toJSON(),
+        application_server_key: key,
+        replaces,
+        identity: site.identity,
+        abilities: await abilities(),
+      };
       const reply = await call(site, 'subscriptions', { method: 'POST', body });
       const { id, short_id, sync_token, field } = reply.answer;
       if (reply.status < 300 && id && sync_token) {
@@ -379,5 +446,5 @@
     if (failure) throw failure;
   }
 
-  self.PushkeepCore = { PushError, within, locked, slot, seen, keyOf, ensure, forget };
+  self.PushkeepCore = { PushError, within, locked, slot, seen, receipts, abilities, keyOf, ensure, forget, report, whole };
 })();

@@ -20,7 +20,7 @@ import './core.js';
  * @property {PushError|null} error  what went wrong in the last agreement with the server
  */
 
-const { PushError, within, locked, slot, keyOf, ensure, forget } = self.PushkeepCore;
+const { PushError, within, locked, slot, receipts, keyOf, ensure, forget } = self.PushkeepCore;
 const GESTURES = new Set(['click', 'auxclick', 'pointerup', 'mouseup', 'touchend', 'keydown', 'keyup', 'submit', 'change']);
 
 export { PushError };
@@ -162,6 +162,20 @@ export class Pushkeep extends EventTarget {
   async sync(change) {
     if (change && 'identity' in change) this.#site.identity = change.identity;
     return this.#act(() => this.#reconcile()).catch(() => this.status());
+  }
+
+  /**
+   * Whether the server may be told that this visitor saw, clicked or closed a notification; yes unless they said no.
+   * Kept in this browser, and heeded by the worker from the next notification on.
+   * @param {boolean} on
+   */
+  async setReceipts(on) {
+    await receipts(Boolean(on));
+  }
+
+  /** What setReceipts() was last told. @returns {Promise<boolean>} */
+  async receipts() {
+    return receipts();
   }
 
   // ---- inside

@@ -6,43 +6,85 @@
 
 self.PushkeepCore || importScripts('core.js');
 
-const { PushError, within, locked, slot, seen, ensure } = self.PushkeepCore;
+const { PushError, within, locked, slot, seen, receipts, abilities, ensure, report, whole } = self.PushkeepCore;
 const SUBSCRIBE_MS_MAX = 20_000;
 // How long a slow disk or icon is waited for: past this a repeat may sound twice.
 const EXTRA_MS_MAX = 1_000;
 // A page that can navigate itself answers at once; one that does not listen gets no second chance.
 const ANSWER_MS_MAX = 400;
+// How long the rest of a message is waited for before its beginning is shown alone.
+const FETCH_MS_MAX = 3_000;
+// How a compressed payload begins: no text does. Raw deflate follows.
+const COMPRESSED = [0, 1];
 
 self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()));
-self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener('activate', (event) => event.waitUntil(Promise.all([self.clients.claim(), able().catch(() => {})])));
 self.addEventListener('push', (event) => event.waitUntil(received(event)));
 self.addEventListener('notificationclick', (event) => event.waitUntil(clicked(event)));
+self.addEventListener('notificationclose', (event) => event.waitUntil(told('closed', event.notification.data?.pushkeep)));
 self.addEventListener('pushsubscriptionchange', (event) => event.waitUntil(changed(event)));
 // A page tells the other pages, which it cannot reach itself, that the subscription changed.
 self.addEventListener('message', (event) => {
   if (event.data?.pushkeep?.type === 'changed') event.waitUntil(tell({ type: 'changed' }, event.source?.id));
 });
 
+/** Notes for the page what this worker can do: a page may be newer than the worker, or older. */
+async function able() {
+  const names = [];
+  try {
+    new DecompressionStream('deflate-raw');
+    names.push('deflate');
+  } catch {
+    // A browser of before 2023.
+  }
+  await abilities(names);
+}
+
+/** The project and server of this worker. @param {import('./core.js').Slot} [before] */
+function site(before) {
+  const query = new URL(self.location.href).searchParams;
+  return {
+    project: before?.project ?? query.get('project') ?? '',
+    server: before?.server ?? query.get('server') ?? self.location.origin,
+  };
+}
+
+/** What nobody may wait for long. @param {Promise<unknown>} extra */
+const briefly = (extra) => within(EXTRA_MS_MAX, extra, new PushError('timeout', 'The system is slow.'));
+
+/**
+ * Tells the server what became of a notification, if site and visitor let it. The event ends without it: a browser
+ * that looks for the notification when the event is over must not find that the visitor has dismissed it by then.
+ * @param {'displayed'|'clicked'|'closed'} what
+ * @param {{id?: unknown, token?: unknown}} [known]
+ */
+async function told(what, known) {
+  const [id, token] = [words(known?.id), words(known?.token)];
+  if (!id || !token) return;
+  const work = async () => (await receipts()) && report(site(await slot()), `${what} ${id} ${token}`);
+  await briefly(work()).catch(() => {});
+}
+
 // ---- push
 
 /**
  * Shows the message, whatever it is. Browsers punish a push that shows nothing, so nothing stands between the event
- * and showNotification() that can fail or wait: no fetch, and no check that ends in silence.
+ * and showNotification() that can fail, and nothing that waits without a limit: no check that ends in silence.
  * @param {PushEvent} event
  */
 async function received(event) {
-  const { id, title, options, appBadge } = read(event);
-  const late = new PushError('timeout', 'The system is slow.');
-  const repeat = id ? await within(EXTRA_MS_MAX, seen(id), late).catch(() => false) : false;
+  const { id, title, options, appBadge } = await read(event);
+  const repeat = id ? await briefly(seen(id)).catch(() => false) : false;
   if (repeat) Object.assign(options, { silent: true, renotify: false });
   const shown = self.registration
     .showNotification(title, options)
     .catch(() => self.registration.showNotification(title, { body: options.body, data: options.data }))
     .catch(() => self.registration.showNotification(self.location.host));
   // The site may have changed the number since.
-  const counted = repeat || within(EXTRA_MS_MAX, count(appBadge), late).catch(() => {});
+  const counted = repeat || briefly(count(appBadge)).catch(() => {});
   const { body, tag, data } = options;
-  await Promise.all([shown, counted, tell({ type: 'received', id, title, body, tag, url: data.pushkeep.url, repeat }).catch(() => {})]);
+  const reported = shown.then(() => told('displayed', data.pushkeep));
+  await Promise.all([reported, counted, tell({ type: 'received', id, title, body, tag, url: data.pushkeep.url, repeat }).catch(() => {})]);
 }
 
 /** Puts a number at the icon where the browser can; 0 takes it away. @param {any} value */
@@ -58,18 +100,33 @@ const record = (value) => (value !== null && typeof value === 'object' && !Array
 /** @param {unknown} value @returns {string|undefined} */
 const words = (value) => (typeof value === 'string' && value.trim() ? value : undefined);
 
+/** The payload as text. @param {PushMessageData|null} data @returns {Promise<string>} */
+async function textOf(data) {
+  if (!data) return '';
+  const octets = new Uint8Array(data.arrayBuffer());
+  if (COMPRESSED.some((octet, at) => octets[at] !== octet)) return data.text();
+  const stream = new Blob([octets.subarray(COMPRESSED.length)]).stream();
+  return briefly(new Response(stream.pipeThrough(new DecompressionStream('deflate-raw'))).text());
+}
+
 /**
  * Understands {web_push: 8030, notification: {…}}, a plain {title, body, url, …}, text, and nothing at all.
  * @param {PushEvent} event
  */
-function read(event) {
+async function read(event) {
   let text = '';
   let json = null;
   try {
-    text = event.data?.text() ?? '';
+    text = await textOf(event.data);
     json = record(JSON.parse(text));
   } catch {
     // Not JSON: the text is the message.
+  }
+  const { id: name, token: proof, fetch: more, receipts: wanted } = record(json?.pushkeep) ?? {};
+  const [id, token] = [words(name), words(proof)];
+  if (more === true && id && token) {
+    const there = site(await briefly(slot()).catch(() => undefined));
+    json = (await whole(there, id, token, FETCH_MS_MAX)) ?? json;
   }
   // Safari hands a declarative message over ready-made.
   const { notification: declared = null, appBadge = null } = event.data ? {} : /** @type {any} */ (event);
@@ -77,7 +134,6 @@ function read(event) {
   const given = record(from.data);
   const url = address(from.navigate ?? from.url ?? given?.url);
   const actions = Array.isArray(from.actions) ? from.actions.filter((action) => words(action?.action) && words(action?.title)) : [];
-  const id = words(json?.pushkeep?.id);
   return {
     id,
     title: words(from.title) ?? self.location.host,
@@ -99,7 +155,12 @@ function read(event) {
       actions: actions.map(({ action, title, icon }) => ({ action, title, icon: address(icon) })),
       data: {
         ...(given ?? (from.data == null ? {} : { value: from.data })),
-        pushkeep: { id, url, actions: Object.fromEntries(actions.map((one) => [one.action, address(one.navigate ?? one.url)])) },
+        pushkeep: {
+          id,
+          url,
+          actions: Object.fromEntries(actions.map((one) => [one.action, address(one.navigate ?? one.url)])),
+          ...(token && wanted !== false && { token }),
+        },
       },
     },
   };
@@ -142,9 +203,11 @@ async function clicked(event) {
   notification.close();
   // data may come from another script of the site: checked again before it is opened.
   const known = notification.data?.pushkeep ?? {};
+  const reported = told('clicked', known);
   const url = address(known.actions?.[action]) ?? address(known.url) ?? `${self.location.origin}/`;
   await open(url);
   await tell({ type: 'clicked', id: known.id, title: notification.title, action, url });
+  await reported;
 }
 
 /**
@@ -190,15 +253,10 @@ function asked(page, url) {
  * @param {Event & {newSubscription?: PushSubscription|null}} event
  */
 async function changed(event) {
-  const query = new URL(self.location.href).searchParams;
   await locked(SUBSCRIBE_MS_MAX, async () => {
     const before = await slot();
     if (!before?.wanted || Notification.permission !== 'granted') return;
-    const site = {
-      project: before.project ?? query.get('project') ?? '',
-      server: before.server ?? query.get('server') ?? self.location.origin,
-    };
-    await ensure(site, self.registration, Date.now() + SUBSCRIBE_MS_MAX, event.newSubscription);
+    await ensure(site(before), self.registration, Date.now() + SUBSCRIBE_MS_MAX, event.newSubscription);
     await tell({ type: 'changed' });
   });
 }

@@ -222,7 +222,7 @@ class Dispatcher:
         priority = run.job.priority
         if priority is not Priority.TRANSACTIONAL and traffic.stock(priority) >= 2 * traffic.batch:
             return
-        if len(self._services.circuits) and self._probes.hold_all(run, now):
+        if self._probes.hold_all(run, now):
             self._desk.finish(run)
             return
         if not run.ready and run.served:

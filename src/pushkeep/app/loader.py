@@ -6,6 +6,7 @@ from pushkeep.app.bookkeeper import Bookkeeper
 from pushkeep.app.context import Services
 from pushkeep.app.dispatch import Dispatcher
 from pushkeep.app.payloads import PayloadMaker
+from pushkeep.app.probes import Probes
 from pushkeep.app.project_context import ProjectContexts
 from pushkeep.app.shard_run import ShardRun
 from pushkeep.app.sharing import Sharing
@@ -25,13 +26,17 @@ class Loader:
         sharing: told when a push service rests.
         books: told when a lease is lost.
         dispatcher: gets what was loaded.
+        probes: know which keys may be used.
     """
 
-    def __init__(self, services: Services, sharing: Sharing, books: Bookkeeper, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, services: Services, sharing: Sharing, books: Bookkeeper, dispatcher: Dispatcher, probes: Probes
+    ) -> None:
         self._services = services
         self._sharing = sharing
         self._books = books
         self._dispatcher = dispatcher
+        self._probes = probes
         self._contexts = ProjectContexts(services)
 
     async def load(self, run: ShardRun, positions: list[int]) -> None:
@@ -40,6 +45,10 @@ class Loader:
         before = clock.monotonic()
         try:
             run.context = context = await self._contexts.get(run.job.project_id)
+            if self._probes.hold_all(run, clock.monotonic()):  # not one of them may start: they need no look
+                run.not_loaded(positions)
+                dispatcher.tend(run)
+                return
             loaded = await self._services.store.load(run.leased, positions)
             self._take_in(run, positions, loaded, min(before, context.loaded_at))
             self._books.answered()

@@ -42,6 +42,7 @@ class Probes:
         self._clock = clock
         self._sharing = sharing
         self._circuit = circuits.get
+        self._circuits = circuits
         self._spawn = spawn
         self._running: set[tuple[int, str]] = set()
 
@@ -89,7 +90,7 @@ class Probes:
     def hold_all(self, run: ShardRun, now: float) -> bool:
         """Whether no key of the project may be used at a shard's push service; it is given back then, unloaded."""
         origin = run.shard.origin
-        if run.context is None or run.in_flight or run.ready:
+        if not len(self._circuits) or run.context is None or run.in_flight or run.ready:
             return False
         keys = run.context.senders.keys()
         if any(self.running(key_id, origin) or not self.holds(key_id, origin, now) for key_id in keys):

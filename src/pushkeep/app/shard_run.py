@@ -127,7 +127,7 @@ class Flight:
             for remedy in self.again.remedies:
                 options = apply_remedy(options, remedy)
         self.options = options
-        payload = maker.plaintext(self.record.id, (), run.shard.vendor)
+        payload = maker.plaintext(self.record.id, self.record.abilities, run.shard.vendor)
         return context.senders[self.key_id].build(self.subscription, payload, options, run.vendor)
 
 

@@ -133,7 +133,7 @@ class Worker:
         probes = Probes(services.clock, self._sharing, services.circuits, self._spawn)
         self._dispatcher = Dispatcher(services, lanes, judge, self, probes)
         self._books = Bookkeeper(services, judge, self._let_go)
-        self._loader = Loader(services, self._sharing, self._books, self._dispatcher)
+        self._loader = Loader(services, self._sharing, self._books, self._dispatcher, probes)
         self._meter = RateMeter(services.clock.monotonic)
         self._tasks: set[asyncio.Task[None]] = set()
         self._poke = asyncio.Event()
@@ -305,9 +305,11 @@ class Worker:
             self._poke.set()
 
     async def _checkpoint(self) -> None:
-        now = self._clock.monotonic()
+        now, wall = self._clock.monotonic(), self._clock.now()
         for run in list(self._books.runs.values()):
-            if not run.in_flight and run.ending is None and now - run.progressed_at > IDLE_SECONDS_MAX:
+            if wall >= run.job.deadline:
+                run.end(Ending.EXPIRE)
+            elif not run.in_flight and run.ending is None and now - run.progressed_at > IDLE_SECONDS_MAX:
                 run.end(Ending.RELEASE)
         self._dispatcher.tend_all()
         await self._books.write_all()

@@ -1,7 +1,6 @@
 """The command line as its users have it: a process of its own, against a real local push service."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
+from tests.processes.helpers import clean_environment
 
 PUSHKEEP = str(Path(sys.executable).with_name("pushkeep"))
 COMMAND_SECONDS_MAX = 60
@@ -35,8 +35,7 @@ Cli = Callable[..., Awaitable[Ran]]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PUSHKEEP_")}
-    return inherited | {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), "COLUMNS": "200"}
+    return clean_environment(tmp_path)
 
 
 @pytest.fixture

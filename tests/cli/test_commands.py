@@ -37,6 +37,8 @@ ALL = commands(typer.main.get_command(app))
 def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(" ".join(path) for path in ALL) == [
         "api-keys create",
+        "contacts show",
+        "contacts tag",
         "demo",
         "doctor",
         "doctor explain",
@@ -45,11 +47,20 @@ def test_the_commands_are_the_documented_ones() -> None:
         "keys convert",
         "keys generate",
         "keys show",
+        "notifications cancel",
+        "notifications list",
+        "notifications outcomes",
+        "notifications pause",
+        "notifications resume",
+        "notifications retry-failed",
+        "notifications show",
+        "notify",
         "pushservice",
         "send",
         "serve",
         "subscriptions list",
         "subscriptions remove",
+        "worker",
     ]
 
 

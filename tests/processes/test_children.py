@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,24 +17,11 @@ import pytest
 from pushkeep.adapters import children as module
 from pushkeep.adapters.children import ChildEnded, Children, restart_seconds
 from pushkeep.adapters.clock import SystemClock, SystemSleeper
+from tests.processes.helpers import alive, until
 
-WAIT_SECONDS_MAX = 30
+WAIT_SECONDS_MAX = 30.0
 UNTIL_END_OF_INPUT = ("cat",)
 """Reads its input to the end, as a worker does, and ends with 0."""
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not condition():  # noqa: ASYNC110 - processes announce their start and end to nobody
-            await asyncio.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @asynccontextmanager

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from pushkeep import __version__
-from pushkeep.cli import api_keys, demo, doctor, identity, keys, pushservice, send, serve, subscriptions
+from pushkeep.cli import (
+    api_keys,
+    contacts,
+    demo,
+    doctor,
+    identity,
+    keys,
+    notifications,
+    notify,
+    pushservice,
+    send,
+    serve,
+    subscriptions,
+    worker,
+)
 
 app = typer.Typer(
     name="pushkeep",
@@ -36,6 +50,10 @@ def _root(
 
 demo.register(app)
 serve.register(app)
+worker.register(app)
+notify.register(app)
+app.add_typer(notifications.app, name="notifications")
+app.add_typer(contacts.app, name="contacts")
 send.register(app)
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(keys.app, name="keys")

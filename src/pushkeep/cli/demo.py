@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json as json_module
 import os
 import shlex
@@ -101,8 +102,8 @@ class _Demo:
             await self._serve(self._settings(), service)
 
     def _settings(self) -> Settings:
-        settings = load(self._directory, port=self._port, contact=self._contact)
-        return settings if settings.contact else load(self._directory, port=self._port, contact=DEMO_CONTACT)
+        settings = load(self._directory, port=self._port, contact=self._contact, workers=0)  # one process is enough
+        return settings if settings.contact else dataclasses.replace(settings, contact=DEMO_CONTACT)
 
     async def _serve(self, settings: Settings, service: PushService | None) -> None:
         from pushkeep.compose import serve

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pushkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pushkeep.app.accept import AcceptRules
     from pushkeep.app.context import Services
     from pushkeep.config import Settings
     from pushkeep.domain.project import Project
@@ -31,3 +32,10 @@ async def opened_project(settings: Settings) -> AsyncIterator[tuple[Services, Pr
         )
     async with open_project(settings) as opened:
         yield opened
+
+
+def accept_rules(settings: Settings) -> AcceptRules:
+    """What the operator allows, for a command that accepts a notification."""
+    from pushkeep.app.accept import AcceptRules
+
+    return AcceptRules(backlog_max=settings.backlog_recipients_max, receipts=settings.receipts)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pushkeep.cli.common import out, say
 from pushkeep.domain.notification import Content, Target
+from pushkeep.domain.shard import KIND_WORDS, Kind
 from pushkeep.errors import PushkeepError
 from pushkeep.protocol.request import PushOptions
 from pushkeep.testing.browser import BrowserError, LaunchOptions, Page
@@ -85,19 +86,22 @@ async def press_subscribe(page: Page) -> str:
 
 
 async def _send(serving: Serving, short_id: str, name: str) -> None:
-    from pushkeep.app.notify import notify
+    from pushkeep.app.accept import Asked, accept
+    from pushkeep.app.progress import list_outcomes, wait_done
 
     content = Content.of(
         title="Hello from Pushkeep", body=f"Encrypted here, decrypted in {name}. No internet involved."
     )
-    sent = await notify(
-        serving.services, serving.project, Target.to_subscriptions([short_id]), content, PushOptions.of(ttl=60)
-    )
-    outcome = sent.results[0].outcome
-    if outcome is None or not outcome.accepted:
-        said = outcome.explanation.text if outcome and outcome.explanation else sent.results[0].skipped
-        raise PushkeepError(f"The push service did not take the message: {said}")
-    _done(f"sent: the push service answered {outcome.status} after {outcome.duration_ms:.0f} ms")
+    asked = Asked.of(Target.to_subscriptions([short_id]), content, PushOptions.of(ttl=60), priority="transactional")
+    services, project = serving.services, serving.project
+    accepted = await accept(services, project, asked, worker=serving.worker)
+    public_id = accepted.record.public_id
+    await wait_done(services, project, public_id, seconds_max=ARRIVE_SECONDS_MAX)
+    (outcome,) = (await list_outcomes(services, project, public_id)).items or (None,)
+    if outcome is None or outcome.kind is not Kind.ACCEPTED:
+        said = "it does not answer" if outcome is None else KIND_WORDS[outcome.kind]
+        raise PushkeepError(f"The push service did not take the message: {said}.")
+    _done(f"sent: the push service answered {outcome.status} after {outcome.duration_ms or 0:.0f} ms")
 
 
 def _done(text: str) -> None:

@@ -25,10 +25,14 @@ def serve(
     public_url: Annotated[str | None, typer.Option(help="How browsers reach this server.", show_default=False)] = None,
     site_url: Annotated[str | None, typer.Option(help="The site whose visitors subscribe.", show_default=False)] = None,
     contact: Annotated[str | None, typer.Option(help="mailto: or https: contact.", show_default=False)] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that deliver; with 0 this one does. [default: 1]", show_default=False),
+    ] = None,
     map_origin: MapOrigin = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run the server: API, browser routes and browser SDK. Ends cleanly on Ctrl-C and SIGTERM.
+    """Run the server: API, browser routes, browser SDK, and workers that deliver. Ends cleanly on Ctrl-C and SIGTERM.
 
     Every setting can also stand in pushkeep.toml or in the environment; docs/configuration.md lists them.
     """
@@ -39,6 +43,7 @@ def serve(
         public_url=public_url,
         site_url=site_url,
         contact=contact,
+        workers=workers,
         origin_map=map_origin or None,
     )
     from pushkeep.compose import run_server

@@ -4,46 +4,77 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import uvicorn
 
+from pushkeep.adapters.children import Children
 from pushkeep.adapters.clock import SystemClock, SystemEntropy
 from pushkeep.app.context import Services
+from pushkeep.app.worker import Worker
 from pushkeep.compose.listening import listen
+from pushkeep.compose.observing import observe
 from pushkeep.compose.services import ensure_project, open_services
+from pushkeep.compose.workers import Stopping, kept_running, open_worker, worker_children
 from pushkeep.config import Settings, default_public_url
 from pushkeep.domain.project import Project
+from pushkeep.domain.sending import Priority
 from pushkeep.web.app import PushkeepApp, Running
 from pushkeep.web.connections import BoundedConnection
 from pushkeep.web.demo_page import DemoPage
 from pushkeep.web.logs import configure_logging, get_logger
 from pushkeep.web.options import WebOptions
 
-STOP_SECONDS_MAX = 60
-"""How long a stop waits for requests under way: a notification takes up to 20 s and one message's 30 s."""
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REQUEST_STOP_SECONDS_MAX = 10
+"""How long a stop waits for requests under way. They take milliseconds, but for those whose caller chose to wait for
+something; these ask again."""
 
 _log = get_logger("pushkeep.server")
 
 
 def create_app(settings: Settings, *, demo: DemoPage | None = None) -> PushkeepApp:
-    """Pushkeep as an ASGI application; nothing is opened before its lifespan begins.
+    """Pushkeep as an ASGI application that also delivers; nothing is opened before its lifespan begins.
 
     Args:
-        settings: where everything is and what is allowed.
+        settings: where everything is and what is allowed; ``workers`` is for :func:`serve` and ignored.
         demo: what the demo page says; None serves no demo page.
+    """
+    return _app(settings, demo=demo, alone=True, stopping=Stopping())
+
+
+def _app(
+    settings: Settings,
+    *,
+    demo: DemoPage | None,
+    alone: bool,
+    stopping: Stopping,
+    on_failure: Callable[[], None] | None = None,
+) -> PushkeepApp:
+    """The application; with workers beside it (not ``alone``) it delivers only what somebody waits for.
+
+    That is what it has accepted itself and is small and due, and everything transactional: to be answered in
+    milliseconds, these must not wait until another process hears of them.
     """
 
     @asynccontextmanager
     async def opener() -> AsyncIterator[Running]:
         async with open_services(settings) as services:
-            yield Running(services, await ensure_project(services, settings))
+            project = await ensure_project(services, settings)
+            metrics = observe(services, shared=True)
+            async with open_worker(
+                settings,
+                services,
+                kind="web",
+                priorities=frozenset(Priority) if alone else frozenset({Priority.TRANSACTIONAL}),
+                plans=alone,
+                stopping=stopping,
+                on_failure=on_failure,
+            ) as worker:
+                metrics.watch_lanes(worker.lane_figures)
+                yield Running(services, project, worker=worker, metrics=metrics)
 
     return PushkeepApp(
         opener,
@@ -70,12 +101,16 @@ class Serving:
         settings: as they are in effect, with the real port.
         services: the ports.
         project: the installation's project.
+        worker: the one in this process.
+        workers: process ids of the others at this moment, by their numbers.
         stop: ends the server once what is under way is done; called again, without waiting for it.
     """
 
     settings: Settings
     services: Services
     project: Project
+    worker: Worker
+    workers: Callable[[], Mapping[int, int]]
     stop: Callable[[], None]
 
 
@@ -86,9 +121,10 @@ async def serve(
     on_ready: Callable[[Serving], None] | None = None,
     handle_signals: bool = True,
 ) -> None:
-    """Run the server in the running event loop until ``Serving.stop``, SIGINT or SIGTERM.
+    """Run the server and its workers in the running event loop until ``Serving.stop``, SIGINT or SIGTERM.
 
-    Requests under way are finished, then everything is closed; it returns normally after that.
+    Requests and messages under way are finished, then everything is closed; it returns normally after that. A second
+    signal does not wait for them.
 
     Args:
         settings: port 0 takes any free port.
@@ -100,19 +136,52 @@ async def serve(
         ConfigurationError: the port is taken, or as for :func:`open_services` and :func:`ensure_project`.
     """
     sockets = listen(settings.host, settings.port)
+    stopping = Stopping()
     try:
         settings = _with_port(settings, sockets[0].getsockname()[1])
-        app = create_app(settings, demo=demo(settings) if callable(demo) else demo)
-        async with app.lifespan() as running:
-            server = _Server(app)
-            serving = Serving(settings, running.services, running.project, server.stop)
-            server.on_started = lambda: _announce(serving, on_ready)
-            with _signals(server.stop) if handle_signals else nullcontext():
-                await server.serve(sockets)
+        app = _app(
+            settings,
+            demo=demo(settings) if callable(demo) else demo,
+            alone=settings.workers == 0,
+            stopping=stopping,
+            on_failure=stopping.ask,
+        )
+        with stopping.on_signals() if handle_signals else nullcontext():
+            async with app.lifespan() as running:
+                server, children = _Server(app), worker_children(settings)
+                worker = running.worker
+                assert isinstance(worker, Worker)
+                serving = Serving(
+                    settings, running.services, running.project, worker, lambda: children.pids, stopping.ask
+                )
+                server.on_started = lambda: _announce(serving, on_ready)
+                async with _heeding(stopping, app, server, children), kept_running(children):
+                    await server.serve(sockets)
+                    worker.stop()  # already, while the others finish what they have
         _log.info("stopped")
     finally:
         for listener in sockets:
             listener.close()
+
+
+@asynccontextmanager
+async def _heeding(stopping: Stopping, app: PushkeepApp, server: _Server, children: Children) -> AsyncIterator[None]:
+    """Server and children do what they are asked, until the context is left."""
+
+    async def heed() -> None:
+        await stopping.asked.wait()
+        children.stop()
+        app.end_streams()
+        server.stop()
+        await stopping.at_once.wait()
+        children.stop_at_once()
+        server.stop()
+
+    task = asyncio.create_task(heed(), name="pushkeep stop")
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def run_server(
@@ -153,7 +222,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=STOP_SECONDS_MAX,
+                timeout_graceful_shutdown=REQUEST_STOP_SECONDS_MAX,
             )
         )
         self.on_started: Callable[[], None] | None = None
@@ -171,18 +240,6 @@ class _Server(uvicorn.Server):
         """Finish what is under way and return; asked twice, do not wait for it."""
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in _STOP_SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 def _with_port(settings: Settings, port: int) -> Settings:

@@ -63,6 +63,10 @@ class Store(
         """
         ...
 
+    def wakeups(self) -> Wakeups:
+        """What hears of changes from now on; for one worker. It ends with the store."""
+        ...
+
     async def aclose(self) -> None:
         """Finish what was begun and let go of the database."""
         ...

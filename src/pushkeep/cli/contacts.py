@@ -1,0 +1,89 @@
+"""``pushkeep contacts``: the people a site knows by its own ids, and the tags it gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pushkeep.cli.common import AsJson, DataDir, example, load, print_report, run, say
+from pushkeep.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from pushkeep.ports.audiences import ContactRecord
+
+app = typer.Typer(help="Look at contacts and tag them.", no_args_is_help=True, rich_markup_mode="rich")
+
+ExternalId = Annotated[str, typer.Argument(metavar="ID", help="The contact, by your own id.", show_default=False)]
+Tags = Annotated[
+    list[str] | None, typer.Argument(metavar="[TAG]...", help="The contact's tags from now on.", show_default=False)
+]
+
+
+@app.command(epilog=example("pushkeep contacts show user-17"))
+def show(external_id: ExternalId, data_dir: DataDir = None, json: AsJson = False) -> None:
+    """Show a contact."""
+    _tell(run(_find(data_dir, external_id)), json)
+
+
+@app.command(
+    epilog=example(
+        "pushkeep contacts tag user-17 news vip",
+        "pushkeep contacts tag user-17 --add sale --remove vip",
+        "pushkeep contacts tag user-17 --none",
+    )
+)
+def tag(
+    external_id: ExternalId,
+    tags: Tags = None,
+    add: Annotated[list[str] | None, typer.Option("--add", metavar="TAG", help="Give it this one, too.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="TAG", help="Take this one away.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take all away.")] = False,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Give a contact exactly these tags, or add and remove some. A contact that is new is made."""
+    if [bool(tags), bool(add or remove), none].count(True) != 1:
+        raise InvalidInput(
+            "Name the contact's tags, or change some with --add and --remove, or take all away with --none.",
+            field="tags",
+        )
+    _tell(run(_tag(data_dir, external_id, tags or [], add or [], remove or [], keep=bool(add or remove))), json)
+
+
+async def _find(data_dir: Path | None, external_id: str) -> ContactRecord:
+    from pushkeep.app.contacts import find_contact
+    from pushkeep.cli.opened import opened_project
+
+    async with opened_project(load(data_dir)) as (services, project):
+        return await find_contact(services, project, external_id)
+
+
+async def _tag(
+    data_dir: Path | None, external_id: str, tags: list[str], add: list[str], remove: list[str], *, keep: bool
+) -> ContactRecord:
+    from pushkeep.app.contacts import check_tags, find_contact, put_contact
+    from pushkeep.cli.opened import opened_project
+
+    async with opened_project(load(data_dir)) as (services, project):
+        wanted = tags
+        if keep:
+            check_tags([*add, *remove])
+            try:
+                wanted = list((await find_contact(services, project, external_id)).tags)
+            except NotFound:
+                wanted = []
+            wanted = [name for name in wanted if name not in remove] + add
+        return await put_contact(services, project, external_id, wanted)
+
+
+def _tell(contact: ContactRecord, json: bool) -> None:
+    if json:
+        from pushkeep.web.reports import contact_report
+
+        print_report(contact_report(contact))
+        return
+    count = contact.active_subscriptions
+    say(f"{contact.external_id}: {count} active {'subscription' if count == 1 else 'subscriptions'}")
+    say(f"tags: {', '.join(contact.tags) or 'none'}")

@@ -1,0 +1,356 @@
+"""Twenty thousand messages through three processes that are killed and frozen twenty times on the way.
+
+Nothing is played here: the workers are ``pushkeep worker``, the database is the file they share, and the push service
+runs in a process of its own and keeps its own record of who got what. What is asserted is read from that record and
+from the database, never from a worker's word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pushkeep.app.accept import Asked, accept
+from pushkeep.app.context import Services
+from pushkeep.app.control import resume
+from pushkeep.app.progress import Progress, progress
+from pushkeep.app.projects import current_signing_key
+from pushkeep.app.subscribe import register
+from pushkeep.client import read_subscription
+from pushkeep.compose import open_project
+from pushkeep.config import load_settings
+from pushkeep.domain.notification import Content, Target
+from pushkeep.domain.project import Project
+from pushkeep.domain.shard import CHECKPOINT_SECONDS, Kind
+from pushkeep.protocol.request import PushOptions
+from tests.processes.helpers import ROOT, clean_environment, stopped, until
+
+SEED = int(os.environ.get("PUSHKEEP_TEST_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+"""Set the variable to the seed that a failing run printed, and the same processes meet the same fate at the same
+points of the run."""
+
+VENDORS = {"mozilla": 12_000, "fcm": 8_000}
+MESSAGES = sum(VENDORS.values())
+WORKERS = 3
+DISTURBANCES = 20
+IN_FLIGHT_MAX = 48
+"""Of each worker."""
+
+SLOW_SECONDS = 0.1
+"""How long the push service takes for each answer: with it a worker's speed has a known limit."""
+
+LEASE_SECONDS = 5
+"""Short, so that the run is; longer than a busy machine keeps a process waiting."""
+
+SENT_PER_SECOND_MAX = IN_FLIGHT_MAX / SLOW_SECONDS
+"""By one worker: no slot can be used more often."""
+
+LATE_CHECKPOINT_SECONDS = 1.0
+"""For a checkpoint that waits for a processor, the other workers' commits, and the disk."""
+
+REPEATED_PER_CRASH_MAX = IN_FLIGHT_MAX + SENT_PER_SECOND_MAX * (CHECKPOINT_SECONDS + LATE_CHECKPOINT_SECONDS)
+"""What a worker may have sent and not written down: what is in flight, and what was answered since its last
+checkpoint."""
+
+RUN_SECONDS_MAX = 240
+STEP_SECONDS_MAX = 60
+
+pytestmark = pytest.mark.timeout(RUN_SECONDS_MAX + 60)
+
+
+@dataclass
+class Worker:
+    """One of the places for a worker, and the process that is in it at the moment."""
+
+    number: int
+    process: asyncio.subprocess.Process
+    owner: str
+    frozen: bool = False
+    held: tuple[int, ...] = field(default=())
+
+
+class Fleet:
+    """The workers."""
+
+    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+        self._data_dir = data_dir
+        self._environment = environment
+        self.workers: list[Worker] = []
+
+    async def start(self, number: int) -> Worker:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "pushkeep",
+            "worker",
+            "--data-dir",
+            str(self._data_dir),
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=(self._data_dir / "workers.log").open("ab"),
+        )
+        assert process.stdout is not None
+        async with asyncio.timeout(STEP_SECONDS_MAX):
+            line = (await process.stdout.readline()).decode()
+        return Worker(number, process, line.removeprefix("Worker ").removesuffix(" delivers.\n"))
+
+    async def start_all(self) -> None:
+        self.workers = list(await asyncio.gather(*(self.start(number) for number in range(WORKERS))))
+
+    async def kill(self, worker: Worker) -> None:
+        """SIGKILL, and another one in its place."""
+        worker.process.send_signal(signal.SIGKILL)
+        await worker.process.wait()
+        self.workers[worker.number] = await self.start(worker.number)
+
+    async def end(self) -> list[int]:
+        """SIGTERM to all; their exit statuses."""
+        for worker in self.workers:
+            worker.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(STEP_SECONDS_MAX):
+            return [await worker.process.wait() for worker in self.workers]
+
+    async def close(self) -> None:
+        for worker in self.workers:
+            await stopped(worker.process)
+
+
+class PushProcess:
+    """The push service's process; see :mod:`tests.engine.push_process`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def ask(self, line: str) -> object:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        return await self.hear()
+
+    async def hear(self) -> object:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(STEP_SECONDS_MAX):
+            return json.loads(await self._process.stdout.readline())
+
+    async def count(self) -> int:
+        found = await self.ask("count")
+        assert isinstance(found, int)
+        return found
+
+    async def report(self, path: Path) -> list[int]:
+        await self.ask(f"report {path}")
+        numbers: list[int] = json.loads(path.read_text())
+        return numbers
+
+
+class Database:
+    """The file, as anybody can read it."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+    def shards_of(self, owner: str) -> tuple[int, ...]:
+        rows = self._connection.execute("SELECT id FROM shards WHERE state = 'leased' AND lease_owner = ?", (owner,))
+        return tuple(row[0] for row in rows)
+
+    def awake_since(self, owner: str, at: float) -> bool:
+        """Whether a worker has reported since then that it holds nothing."""
+        rows = self._connection.execute(
+            "SELECT seen_at, figures ->> '$.leased' FROM workers WHERE owner = ?", (owner,)
+        ).fetchall()
+        return any(seen_at > at and not leased for seen_at, leased in rows)
+
+    def everything(self) -> dict[str, list[tuple[object, ...]]]:
+        """What is known of the notification and of every recipient."""
+        tables = ("notifications", "shards", "recipient_outcomes", "subscriptions")
+        return {name: self._connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3").fetchall() for name in tables}
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@asynccontextmanager
+async def push_service(directory: Path, key: str) -> AsyncIterator[tuple[PushProcess, list[str]]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.engine.push_process",
+        str(directory),
+        key,
+        json.dumps(VENDORS),
+        "--slow",
+        str(SLOW_SECONDS),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        service = PushProcess(process)
+        told = await service.hear()
+        assert isinstance(told, dict)
+        yield service, told["origin_map"]
+    finally:
+        await stopped(process)
+
+
+async def subscribe_all(services: Services, project: Project, key: str, file: Path) -> None:
+    lines = file.read_text().splitlines()
+    for start in range(0, len(lines), 256):  # as many at once as share commits
+        await asyncio.gather(
+            *(
+                register(
+                    services,
+                    project,
+                    subscription=read_subscription(json.loads(line)),
+                    application_server_key=key,
+                    replaces=None,
+                    identity=None,
+                )
+                for line in lines[start : start + 256]
+            )
+        )
+
+
+class Run:
+    """One broadcast and what is done to those who deliver it."""
+
+    def __init__(self, fleet: Fleet, service: PushProcess, database: Database, chance: random.Random) -> None:
+        self._fleet = fleet
+        self._service = service
+        self._database = database
+        self._chance = chance
+        self.crashes = 0
+
+    async def disturb(self, notification_ended: Callable[[], Awaitable[bool]]) -> None:
+        """Kill and freeze, each time when the push service's record has reached a point that the seed says."""
+        points = sorted(self._chance.randrange(MESSAGES // 50, MESSAGES * 9 // 10) for _ in range(DISTURBANCES))
+        for point in points:
+            kill, place = self._chance.random() < 0.5, self._chance.randrange(WORKERS)
+
+            async def reached(point: int = point) -> bool:
+                return await self._service.count() >= point or await notification_ended()
+
+            await until(reached)
+            await self._wake(all_of_them=False)
+            worker = self._fleet.workers[place]
+            if kill or worker.frozen or sum(other.frozen for other in self._fleet.workers) == WORKERS - 1:
+                await self._fleet.kill(worker)
+            else:
+                self._freeze(worker)
+            self.crashes += 1
+        await self._wake(all_of_them=True)
+
+    def _freeze(self, worker: Worker) -> None:
+        worker.process.send_signal(signal.SIGSTOP)
+        worker.frozen = True
+        worker.held = self._database.shards_of(worker.owner)
+
+    async def _wake(self, *, all_of_them: bool) -> None:
+        """Let those go on whose shards are all in other hands; others later, unless all are meant."""
+        for worker in self._fleet.workers:
+            if not worker.frozen:
+                continue
+
+            async def taken_over(worker: Worker = worker) -> bool:
+                return not self._database.shards_of(worker.owner)
+
+            if all_of_them:
+                await until(taken_over)
+            elif not await taken_over():
+                continue
+            worker.process.send_signal(signal.SIGCONT)
+            worker.frozen = False
+
+    async def freeze_last(self) -> Worker:
+        """One that holds something, and sleeps until everything is over."""
+        found: list[Worker] = []
+
+        async def somebody_works() -> bool:
+            found[:] = [worker for worker in self._fleet.workers if self._database.shards_of(worker.owner)]
+            return bool(found)
+
+        await until(somebody_works)
+        self._freeze(found[0])
+        self.crashes += 1
+        return found[0]
+
+
+async def test_nothing_is_lost_and_little_repeated(tmp_path: Path) -> None:
+    sys.stdout.write(f"PUSHKEEP_TEST_KILL_SEED={SEED}\n")
+    environment = clean_environment(tmp_path)
+    data_dir = tmp_path / "server"
+    data_dir.mkdir(mode=0o700)
+    configuration = data_dir / "pushkeep.toml"
+    base = (
+        'contact = "mailto:tests@example.com"\n'
+        f"lease_seconds = {LEASE_SECONDS}\n"
+        f"in_flight_max = {IN_FLIGHT_MAX}\n"
+        "receipts = false\n"
+    )
+    configuration.write_text(base)
+    settings = load_settings(overrides={"data_dir": data_dir}, environ={})
+    async with contextlib.AsyncExitStack() as stack:
+        services, project = await stack.enter_async_context(open_project(settings))
+        key = (await current_signing_key(services, project)).public_b64
+        service, origin_map = await stack.enter_async_context(push_service(tmp_path, key))
+        configuration.write_text(f"{base}origin_map = {json.dumps(origin_map)}\n")
+        await subscribe_all(services, project, key, tmp_path / "subscriptions.jsonl")
+        database = Database(settings.database)
+        stack.callback(database.close)
+        fleet = Fleet(data_dir, environment)
+        stack.push_async_callback(fleet.close)
+        await fleet.start_all()
+
+        asked = Asked.of(Target.everyone(), Content.of(title="To everybody"), PushOptions.of())
+        public_id = (await accept(services, project, asked, worker=None)).record.public_id
+
+        async def look() -> Progress:
+            found = await progress(services, project, public_id)
+            assert found.account.balances, found.account
+            return found
+
+        async def ended() -> bool:
+            found = await look()
+            if found.account.set_aside:  # so many died over it that people are to look: they say, go on
+                await resume(services, project, public_id)
+            return found.ended
+
+        run = Run(fleet, service, database, random.Random(SEED))
+        await run.disturb(ended)
+        sleeper = await run.freeze_last()
+        await until(ended, seconds=RUN_SECONDS_MAX)
+
+        got = await service.report(tmp_path / "report.json")
+        lost = [number for number, count in enumerate(got) if count == 0]
+        repeated = sum(got) - MESSAGES
+        bound = run.crashes * REPEATED_PER_CRASH_MAX
+        sys.stdout.write(f"{run.crashes} crashes, {repeated} repeated, at most {bound:.0f} allowed\n")
+        assert not lost, f"{len(lost)} subscribers got nothing, the first is number {lost[0]}"
+        assert repeated <= bound
+
+        account = (await look()).account
+        assert (account.targeted, dict(account.counts), account.undone) == (MESSAGES, {Kind.ACCEPTED: MESSAGES}, 0)
+
+        before, woken_at = database.everything(), time.time()
+        sleeper.process.send_signal(signal.SIGCONT)
+
+        async def awake() -> bool:
+            return database.awake_since(sleeper.owner, woken_at)
+
+        await until(awake)
+        assert sleeper.held, "it was frozen over something"
+        assert database.everything() == before, "who lost its leases while it was frozen writes nothing"
+        assert await service.report(tmp_path / "later.json") == got, "and sends nothing more"
+        assert await fleet.end() == [0] * WORKERS

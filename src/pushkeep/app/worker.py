@@ -235,26 +235,32 @@ class Worker:
 
     async def _claims(self) -> None:
         while not self.stopping:
+            began = self._clock.monotonic()
             self._poke.clear()
-            pause = SWEEP_SECONDS
-            try:
-                if await self._claim_round():
-                    self._idle.clear()
-                    continue
-                due = await self._services.store.next_due()
-                if due is not None:
-                    pause = min(max(due - self._clock.now(), CLAIM_SECONDS_MIN), pause)
-                self._books.answered()
-            except Unavailable as error:
-                self._books.trouble(error)
-                pause = TROUBLE_SECONDS
-            except Exception as error:
-                _log.error("Looking for work failed with an internal error (%s).", type(error).__name__)
-                pause = TROUBLE_SECONDS
+            pause = await self._claim_or_pause()
+            if pause is None:
+                continue
             if not self._books.runs and not self._books.plans and not self._poke.is_set():
                 self._idle.set()
             await self._sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(CLAIM_SECONDS_MIN - (self._clock.monotonic() - began), 0.0)):
+                    await self._stop.wait()
             self._sharing.wake()
+
+    async def _claim_or_pause(self) -> float | None:
+        """Take what there is; for how long to sleep where there is nothing, None where there may be more."""
+        try:
+            if await self._claim_round():
+                return None
+            due = await self._services.store.next_due()
+            self._books.answered()
+            return SWEEP_SECONDS if due is None else min(max(due - self._clock.now(), CLAIM_SECONDS_MIN), SWEEP_SECONDS)
+        except Unavailable as error:
+            self._books.trouble(error)
+        except Exception as error:
+            _log.error("Looking for work failed with an internal error (%s).", type(error).__name__)
+        return TROUBLE_SECONDS
 
     async def _claim_round(self) -> bool:
         """Take what there is room for; whether anything was taken."""
@@ -288,7 +294,6 @@ class Worker:
         """Until something may be there to do, or there is room again, or so many seconds have passed."""
         waiting = [asyncio.ensure_future(self._wakeups.wait(seconds)), asyncio.ensure_future(self._poke.wait())]
         try:
-            await asyncio.sleep(CLAIM_SECONDS_MIN if not self._poke.is_set() else 0)
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waiting:

@@ -106,7 +106,9 @@ def client_for(
 
 
 def settings_for(tmp_path: Path, **overrides: object) -> Settings:
-    values: dict[str, object] = {"data_dir": tmp_path / "data", "contact": "mailto:ops@example.com", **overrides}
+    # One process: what workers of their own do is tested with the command line.
+    values: dict[str, object] = {"data_dir": tmp_path / "data", "contact": "mailto:ops@example.com", "workers": 0}
+    values |= overrides
     return load_settings(environ={}, overrides=values)
 
 

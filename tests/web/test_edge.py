@@ -8,11 +8,14 @@ import logging
 import httpx
 import pytest
 
+from pushkeep.domain.moment import write_moment
 from pushkeep.errors import Unavailable
 from pushkeep.web.problems import PROBLEMS, describe
 from pushkeep.web.security_headers import DATA_POLICY, PAGE_POLICY
 from tests.web.conftest import Site
 from tests.web.subscriptions import subscription_json
+
+UNKNOWN_ID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
 
 EVERYWHERE = {
     "x-content-type-options": "nosniff",
@@ -52,7 +55,8 @@ async def test_an_unknown_address_is_a_problem(site: Site, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("PUT", "/healthz", {"GET", "HEAD", "OPTIONS"}),
-        ("GET", "/v1/notifications", {"POST", "OPTIONS"}),
+        ("DELETE", "/v1/notifications", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("GET", f"/v1/notifications/{UNKNOWN_ID}/pause", {"POST", "OPTIONS"}),
         ("PATCH", "/v1/subscriptions", {"GET", "HEAD", "POST", "OPTIONS"}),
         ("BREW", "/pushkeep/sdk.js", {"GET", "HEAD", "OPTIONS"}),
     ],
@@ -142,7 +146,8 @@ async def test_the_log_has_routes_not_addresses_and_no_secret(site: Site, caplog
         token = receipt["sync_token"]
         await site.client.get(f"/v1/subscriptions?key={site.api_key}", headers=site.auth)
         await site.client.get(f"/{site.api_key}")
-        await site.notify(to={"all": True}, payload="secret-payload")
+        tomorrow = write_moment(site.services.clock.now() + 86_400)
+        await site.notify(to={"all": True}, payload="secret-payload", send_at=tomorrow)
         await site.client.delete(f"{site.base}/subscriptions", headers={"Authorization": f"Bearer {token}"})
     own = [vars(record) for record in caplog.records if record.name.startswith("pushkeep")]
     text = json.dumps(own, default=str)
@@ -156,7 +161,7 @@ async def test_the_log_has_routes_not_addresses_and_no_secret(site: Site, caplog
         ("POST", "/v1/client/{project_key}/subscriptions", 201),
         ("GET", "/v1/subscriptions", 422),
         ("GET", "-", 404),
-        ("POST", "/v1/notifications", 200),
+        ("POST", "/v1/notifications", 202),
         ("DELETE", "/v1/client/{project_key}/subscriptions", 204),
     ]
     assert requests[1]["code"] == "invalid_input"

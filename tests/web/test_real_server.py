@@ -242,7 +242,7 @@ from pushkeep.compose import run_server
 from pushkeep.config import load_settings
 run_server(
     load_settings(environ={}, overrides=dict(data_dir=sys.argv[1], port=0, contact="mailto:ops@example.com",
-                                             log_format="json")),
+                                             log_format="json", workers=0)),
     on_ready=lambda serving: print(serving.settings.port, flush=True),
 )
 print("stopped", flush=True)
@@ -274,5 +274,11 @@ async def test_a_signal_stops_the_process_cleanly(tmp_path: Path, number: signal
             await process.wait()
     assert (process.returncode, out) == (0, b"stopped\n"), err
     events = [json.loads(line) for line in err.splitlines()]
-    assert [event["event"] for event in events] == ["serving", "request", "stopped"]
+    assert [event["event"] for event in events] == [
+        "serving",
+        "worker_started",
+        "request",
+        "worker_stopped",
+        "stopped",
+    ]
     assert all({"timestamp", "level", "logger"} <= event.keys() for event in events)

@@ -15,10 +15,10 @@ from typing import cast
 from litestar import Litestar, Response
 from litestar.exceptions import HTTPException
 
-from pushkeep.app.accept import Taker
 from pushkeep.app.context import Services
 from pushkeep.app.messages import FetchedMessages
 from pushkeep.app.receipts import ReceiptBuffer, ReceiptProjects
+from pushkeep.app.worker import Worker
 from pushkeep.domain.project import Project
 from pushkeep.errors import PushkeepError
 from pushkeep.ports import Clock, Entropy
@@ -56,7 +56,7 @@ class Running:
 
     services: Services
     project: Project
-    worker: Taker | None = None
+    worker: Worker | None = None
     metrics: MetricsPage | None = None
 
 

@@ -9,9 +9,9 @@ from typing import TypeAlias, cast
 from litestar import Request
 from litestar.datastructures import State
 
-from pushkeep.app.accept import Taker
 from pushkeep.app.context import Services
 from pushkeep.app.projects import authenticate
+from pushkeep.app.worker import Worker
 from pushkeep.domain.project import Project
 from pushkeep.errors import RateLimited, Unauthorized, Unavailable
 from pushkeep.ports.metrics import MetricsPage
@@ -65,7 +65,7 @@ class Application:
         self.options = options
         self.services: Services | None = None
         self.project: Project | None = None
-        self.worker: Taker | None = None
+        self.worker: Worker | None = None
         self.metrics: MetricsPage | None = None
         self.failed_keys = failed_keys
         self.streams = Streams()

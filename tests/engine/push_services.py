@@ -141,7 +141,8 @@ class PushServices:
         if posted.name in self.ended and met.kind in ("accept", "lose"):
             met = Manner("gone", seconds=manner.seconds)
         answer, seconds = self._answer(met)
-        posted.kind, posted.retry_after = met.kind, met.retry_after
+        posted.kind = met.kind
+        posted.retry_after = met.retry_after if met.kind in ("throttle", "fail") else None
         posted.took = met.kind in ("accept", "lose")
         self.record.append(posted)
         try:

@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
-from pushkeep.errors import Conflict
+from pushkeep.errors import Conflict, Unavailable
 from tests.engine.push_services import KNOWN, STRANGERS, Manner
 from tests.engine.virtual_time import EPOCH
 from tests.engine.world import Died, Node, World, simulated, small_numbers, template_database
@@ -122,9 +122,10 @@ class History(RuleBasedStateMachine):
         ttl=st.sampled_from([60, 0, 5, 300, 900]),
         wait=st.sampled_from([None, 0.4, 7.0, 45.0]),
         deadline=st.sampled_from([None, 2.0, 20.0, 200.0]),
+        then=st.sampled_from([0.0, 0.004, 0.03, 0.3, 1.2]),
     )
     def accept(
-        self, whom: object, by: int, priority: str, ttl: int, wait: float | None, deadline: float | None
+        self, whom: object, by: int, priority: str, ttl: int, wait: float | None, deadline: float | None, then: float
     ) -> None:
         now = EPOCH + self.world.loop.time()
         send_at = None if wait is None else now + wait
@@ -139,10 +140,11 @@ class History(RuleBasedStateMachine):
         node = self._up(by) if by % 3 else None
         try:
             self.world.accept(target, by=node, **given)
-        except Died:
+        except (Died, Unavailable):
             # Whoever asked does what one does: asks again with the same key, elsewhere.
             self.world.accept(target, **given)
         self._asked += 1
+        self.world.advance(then)
 
     def _target(self, whom: object) -> Target:
         if whom == "all":
@@ -164,7 +166,11 @@ class History(RuleBasedStateMachine):
 
     # --- time, push services, processes, the database -------------------------------------------------------------
 
-    @rule(seconds=st.one_of(st.floats(0.001, 3.0), st.sampled_from([0.02, 0.3, 1.0, 4.0, 12.0, 35.0, 65.0])))
+    @rule(seconds=st.floats(0.001, 3.0))
+    def advance_a_little(self, seconds: float) -> None:
+        self.world.advance(seconds)
+
+    @rule(seconds=st.sampled_from([1.0, 4.0, 12.0, 35.0, 65.0]))
     def advance(self, seconds: float) -> None:
         self.world.advance(seconds)
 

@@ -31,7 +31,7 @@ from pushkeep.app.projects import current_signing_key
 from pushkeep.app.subscribe import register
 from pushkeep.client import read_subscription
 from pushkeep.compose import open_project
-from pushkeep.config import load_settings
+from pushkeep.config import Settings, load_settings
 from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.shard import CHECKPOINT_SECONDS, Kind
@@ -287,29 +287,35 @@ class Run:
         return found[0]
 
 
-async def test_nothing_is_lost_and_little_repeated(tmp_path: Path) -> None:
-    sys.stdout.write(f"PUSHKEEP_TEST_KILL_SEED={SEED}\n")
-    environment = clean_environment(tmp_path)
-    data_dir = tmp_path / "server"
-    data_dir.mkdir(mode=0o700)
-    configuration = data_dir / "pushkeep.toml"
+@asynccontextmanager
+async def server(directory: Path) -> AsyncIterator[tuple[Services, Project, PushProcess, Settings]]:
+    """What a server would have: a database with everybody in it, and a push service beside it."""
+    directory.mkdir(mode=0o700)
+    written = directory / "pushkeep.toml"
     base = (
         'contact = "mailto:tests@example.com"\n'
         f"lease_seconds = {LEASE_SECONDS}\n"
         f"in_flight_max = {IN_FLIGHT_MAX}\n"
         "receipts = false\n"
     )
-    configuration.write_text(base)
-    settings = load_settings(overrides={"data_dir": data_dir}, environ={})
-    async with contextlib.AsyncExitStack() as stack:
-        services, project = await stack.enter_async_context(open_project(settings))
+    written.write_text(base)
+    async with open_project(load_settings(overrides={"data_dir": directory}, environ={})) as (services, project):
         key = (await current_signing_key(services, project)).public_b64
-        service, origin_map = await stack.enter_async_context(push_service(tmp_path, key))
-        configuration.write_text(f"{base}origin_map = {json.dumps(origin_map)}\n")
-        await subscribe_all(services, project, key, tmp_path / "subscriptions.jsonl")
+    async with push_service(directory, key) as (service, origin_map):
+        written.write_text(f"{base}origin_map = {json.dumps(origin_map)}\n")
+        settings = load_settings(overrides={"data_dir": directory}, environ={})
+        async with open_project(settings) as (services, project):
+            await subscribe_all(services, project, key, directory / "subscriptions.jsonl")
+            yield services, project, service, settings
+
+
+async def test_nothing_is_lost_and_little_repeated(tmp_path: Path) -> None:
+    sys.stdout.write(f"PUSHKEEP_TEST_KILL_SEED={SEED}\n")
+    async with contextlib.AsyncExitStack() as stack:
+        services, project, service, settings = await stack.enter_async_context(server(tmp_path / "server"))
         database = Database(settings.database)
         stack.callback(database.close)
-        fleet = Fleet(data_dir, environment)
+        fleet = Fleet(settings.data_dir, clean_environment(tmp_path))
         stack.push_async_callback(fleet.close)
         await fleet.start_all()
 
@@ -333,24 +339,23 @@ async def test_nothing_is_lost_and_little_repeated(tmp_path: Path) -> None:
         await until(ended, seconds=RUN_SECONDS_MAX)
 
         got = await service.report(tmp_path / "report.json")
-        lost = [number for number, count in enumerate(got) if count == 0]
-        repeated = sum(got) - MESSAGES
-        bound = run.crashes * REPEATED_PER_CRASH_MAX
-        sys.stdout.write(f"{run.crashes} crashes, {repeated} repeated, at most {bound:.0f} allowed\n")
-        assert not lost, f"{len(lost)} subscribers got nothing, the first is number {lost[0]}"
-        assert repeated <= bound
-
+        check_record(got, run.crashes)
         account = (await look()).account
         assert (account.targeted, dict(account.counts), account.undone) == (MESSAGES, {Kind.ACCEPTED: MESSAGES}, 0)
 
         before, woken_at = database.everything(), time.time()
         sleeper.process.send_signal(signal.SIGCONT)
-
-        async def awake() -> bool:
-            return database.awake_since(sleeper.owner, woken_at)
-
-        await until(awake)
+        await until(lambda: database.awake_since(sleeper.owner, woken_at))
         assert sleeper.held, "it was frozen over something"
         assert database.everything() == before, "who lost its leases while it was frozen writes nothing"
         assert await service.report(tmp_path / "later.json") == got, "and sends nothing more"
         assert await fleet.end() == [0] * WORKERS
+
+
+def check_record(got: list[int], crashes: int) -> None:
+    """What the push service has counted for each subscriber."""
+    lost = [number for number, count in enumerate(got) if count == 0]
+    repeated, bound = sum(got) - MESSAGES, crashes * REPEATED_PER_CRASH_MAX
+    sys.stdout.write(f"{crashes} crashes, {repeated} repeated, at most {bound:.0f} allowed\n")
+    assert not lost, f"{len(lost)} subscribers got nothing, the first is number {lost[0]}"
+    assert repeated <= bound

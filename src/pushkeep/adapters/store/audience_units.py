@@ -161,9 +161,13 @@ _STANDING = select(
     subscriptions.c.superseded_by,
     subscriptions.c.contact_id,
     subscriptions.c.signing_key_id,
-).where(subscriptions.c.project_id == bindparam("project_id"))
+    subscriptions.c.project_id,
+)
+# Whose rows they are is looked at afterwards: SQLite would rather read all of a project's than look ids up one by one.
 _BY_PUBLIC_IDS = _STANDING.where(type_coerce(subscriptions.c.public_id, String).in_(_values("ids")))
-_BY_SHORT_IDS = _STANDING.where(subscriptions.c.short_id.in_(_values("ids")))
+_BY_SHORT_IDS = _STANDING.where(
+    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id.in_(_values("ids"))
+)
 _BY_ROW_IDS = _STANDING.where(subscriptions.c.id.in_(_values("ids")))
 _USABLE_KEYS = select(signing_keys.c.id).where(
     signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*KeyState])
@@ -281,7 +285,8 @@ def _listed_subscriptions(connection: Connection, project: Project, ids: Sequenc
         (_BY_SHORT_IDS, [any_id.short_id for any_id in ids if any_id.short_id is not None]),
     ):
         if some:
-            rows += connection.execute(statement, {"project_id": project.id, "ids": json.dumps(some)})
+            found_rows = connection.execute(statement, {"project_id": project.id, "ids": json.dumps(some)})
+            rows += [row for row in found_rows if row.project_id == project.id]
     standing = _followed(connection, project.id, rows)
     numbers = {str(row.public_id): row.id for row in rows} | {row.short_id: row.id for row in rows}
     reached: dict[int, AnyRow] = {}
@@ -315,7 +320,8 @@ def _followed(connection: Connection, project_id: int, rows: Sequence[AnyRow]) -
 
 
 def _by_row_ids(connection: Connection, project_id: int, ids: Iterable[int]) -> Sequence[AnyRow]:
-    return connection.execute(_BY_ROW_IDS, {"project_id": project_id, "ids": json.dumps(sorted(ids))}).all()
+    rows = connection.execute(_BY_ROW_IDS, {"ids": json.dumps(sorted(ids))})
+    return [row for row in rows if row.project_id == project_id]
 
 
 def _groups(rows: Iterable[AnyRow]) -> Groups:

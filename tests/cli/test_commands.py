@@ -58,6 +58,7 @@ def test_the_commands_are_the_documented_ones() -> None:
         "pushservice",
         "send",
         "serve",
+        "status",
         "subscriptions list",
         "subscriptions remove",
         "worker",

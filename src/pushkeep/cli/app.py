@@ -19,6 +19,7 @@ from pushkeep.cli import (
     pushservice,
     send,
     serve,
+    status,
     subscriptions,
     worker,
 )
@@ -51,6 +52,7 @@ def _root(
 demo.register(app)
 serve.register(app)
 worker.register(app)
+status.register(app)
 notify.register(app)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(contacts.app, name="contacts")

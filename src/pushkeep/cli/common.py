@@ -131,7 +131,18 @@ def load(data_dir: Path | None, **overrides: object) -> Settings:
 
 EXTRAS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("alembic", "httptools", "jinja2", "litestar", "msgspec", "sqlalchemy", "structlog", "uvicorn"), "server"
+        (
+            "alembic",
+            "httptools",
+            "jinja2",
+            "litestar",
+            "msgspec",
+            "prometheus_client",
+            "sqlalchemy",
+            "structlog",
+            "uvicorn",
+        ),
+        "server",
     ),
     **dict.fromkeys(("dbus_fast", "h11", "h2", "playwright", "trustme", "websockets"), "testing"),
 }

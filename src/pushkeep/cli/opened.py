@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pushkeep.app.context import Services
     from pushkeep.config import Settings
     from pushkeep.domain.project import Project
+    from pushkeep.ports import Store
 
 
 @asynccontextmanager
@@ -24,14 +25,33 @@ async def opened_project(settings: Settings) -> AsyncIterator[tuple[Services, Pr
     """
     from pushkeep.compose import open_project
 
+    _check_there_is_one(settings)
+    async with open_project(settings) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def opened_to_read(settings: Settings) -> AsyncIterator[tuple[Store, Project]]:
+    """The store and the project, to look at them; nothing is written.
+
+    Raises:
+        ConfigurationError: no server has run with this data directory yet, or one of an older version.
+        Unavailable: the database cannot be read at the moment.
+    """
+    from pushkeep.compose import open_project_to_read
+
+    _check_there_is_one(settings)
+    async with open_project_to_read(settings) as opened:
+        yield opened
+
+
+def _check_there_is_one(settings: Settings) -> None:
     if not settings.database.exists():
         raise ConfigurationError(
             f"There is nothing in {settings.data_dir} yet. Start `pushkeep serve` or `pushkeep demo` first, or name "
             "the server's directory with --data-dir.",
             field="data_dir",
         )
-    async with open_project(settings) as opened:
-        yield opened
 
 
 def accept_rules(settings: Settings) -> AcceptRules:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pushkeep.domain.circuit import Circuit
-from pushkeep.domain.sending import Priority
+from pushkeep.domain.project import Project
+from pushkeep.domain.sending import NotificationRecord, Priority
 
 WORKER_SECONDS_MAX = 60.0
 """A worker that has not reported for so long is taken for gone; it reports every few seconds."""
@@ -104,6 +105,10 @@ class LaneStore(Protocol):
 
     async def workers(self) -> tuple[WorkerReport, ...]:
         """Workers that were there within the last minute, by the time of their start."""
+        ...
+
+    async def under_way(self, project: Project, *, limit: int) -> tuple[NotificationRecord, ...]:
+        """Notifications that have not ended, scheduled and paused ones too; the nearest deadline first."""
         ...
 
     async def backlog(self) -> Mapping[Priority, Backlog]:

@@ -8,7 +8,8 @@ from functools import partial
 from pushkeep.adapters.store import lane_units
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.circuit import Circuit
-from pushkeep.domain.sending import Priority
+from pushkeep.domain.project import Project
+from pushkeep.domain.sending import NotificationRecord, Priority
 from pushkeep.ports.lanes import Backlog, LaneState, WorkerReport
 
 
@@ -48,3 +49,7 @@ class LaneMethods(StoreBase):
     async def backlog(self) -> Mapping[Priority, Backlog]:
         """See the port."""
         return await self._read(partial(lane_units.backlog, now=self._clock.now()))
+
+    async def under_way(self, project: Project, *, limit: int) -> tuple[NotificationRecord, ...]:
+        """See the port."""
+        return await self._read(partial(lane_units.under_way, project=project, limit=limit))

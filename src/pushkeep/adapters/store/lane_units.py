@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from pushkeep.adapters.store import notification_units
 from pushkeep.adapters.store.tables import circuits, notifications, origin_rests, shards, workers
 from pushkeep.domain.circuit import PROBE_SECONDS_MAX, Circuit, CircuitState
-from pushkeep.domain.sending import Priority
+from pushkeep.domain.project import Project
+from pushkeep.domain.sending import NotificationRecord, Priority
 from pushkeep.domain.shard import ShardKind, ShardState
 from pushkeep.ports.lanes import WORKER_SECONDS_MAX, Backlog, LaneState, WorkerReport
 
@@ -36,6 +38,14 @@ _worker = insert(workers)
 _WORKER = _worker.on_conflict_do_update(
     index_elements=["owner"],
     set_={name: _worker.excluded[name] for name in ("seen_at", "stopping", "figures")},
+)
+
+
+_UNFINISHED = (
+    select(notifications.c.public_id)
+    .where(notifications.c.finished_at.is_(None), notifications.c.project_id == bindparam("project_id"))
+    .order_by(notifications.c.deadline)
+    .limit(bindparam("limit"))
 )
 
 
@@ -118,6 +128,13 @@ def load_workers(connection: Connection, *, now: float) -> tuple[WorkerReport, .
         )
         for row in rows
     )
+
+
+def under_way(connection: Connection, project: Project, *, limit: int) -> tuple[NotificationRecord, ...]:
+    """See :meth:`pushkeep.ports.lanes.LaneStore.under_way`."""
+    found = connection.execute(_UNFINISHED, {"project_id": project.id, "limit": limit}).scalars()
+    records = [notification_units.find(connection, project, str(public_id)) for public_id in found.all()]
+    return tuple(record for record in records if record is not None)
 
 
 def backlog(connection: Connection, *, now: float) -> dict[Priority, Backlog]:

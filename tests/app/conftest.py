@@ -6,23 +6,33 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from pushkeep.adapters.store import open_store
+from pushkeep.adapters.store import SqliteStore, open_store
+from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
 from pushkeep.app.projects import current_signing_key, ensure_default_project
 from pushkeep.app.subscribe import Registered, register
+from pushkeep.app.worker import Worker, WorkerLimits
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.project import Project
+from pushkeep.domain.sending import Account, NotificationState
+from pushkeep.domain.shard import Kind
 from pushkeep.domain.subscription import SubscriptionRecord
 from pushkeep.ports import Cancellable
+from pushkeep.ports.notifications import Accepted, RecipientOutcome
 from pushkeep.protocol.answer import Answer, PushResponse
-from pushkeep.protocol.request import PushRequest
+from pushkeep.protocol.request import PushOptions, PushRequest
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.protocol.token_cache import TokenCache
 from tests.store.doubles import MASTER_KEY, FakeClock, FakeSleeper, SeededEntropy
 from tests.store.samples import subscription
+
+HELLO = Content.of(title="Hello")
+OPTIONS = PushOptions.of(ttl=60, urgency="high", topic="inbox")
 
 Disturbance = Callable[[PushRequest], Awaitable[None]]
 
@@ -73,6 +83,30 @@ class ScriptedTransport:
         return [request.endpoint.url.rsplit("/", 1)[1] for request in self.sent]
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What became of a notification.
+
+    Attributes:
+        public_id: its id.
+        outcomes: by the recipients' short ids, in the order of their registration.
+        account: where its recipients are.
+    """
+
+    public_id: str
+    outcomes: dict[str, RecipientOutcome]
+    account: Account
+
+    @property
+    def only(self) -> RecipientOutcome:
+        (outcome,) = self.outcomes.values()
+        return outcome
+
+    @property
+    def kinds(self) -> list[Kind]:
+        return [outcome.kind for outcome in self.outcomes.values()]
+
+
 @dataclass
 class World:
     """A project and everything around it."""
@@ -83,6 +117,12 @@ class World:
     clock: FakeClock
     sleeper: FakeSleeper
     key: str
+    workers: int = 0
+
+    @property
+    def store(self) -> SqliteStore:
+        assert isinstance(self.services.store, SqliteStore)
+        return self.services.store
 
     async def register(
         self,
@@ -105,6 +145,61 @@ class World:
     async def records(self) -> list[SubscriptionRecord]:
         found = await self.services.store.list_subscriptions(self.project, state=None, limit=2000, after=0)
         return list(found)
+
+    async def accept(
+        self,
+        *ids: str,
+        target: Target | None = None,
+        content: Content | bytes | None = HELLO,
+        options: PushOptions = OPTIONS,
+        worker: Worker | None = None,
+        **asked: object,
+    ) -> Accepted:
+        """A notification to these subscriptions, to a target, or to everybody."""
+        target = target or (Target.to_subscriptions(ids) if ids else Target.everyone())
+        asked_for = Asked.of(target, content, options, **asked)  # type: ignore[arg-type]  # it checks them itself
+        return await accept(self.services, self.project, asked_for, worker=worker)
+
+    def worker(self, **given: Any) -> Worker:
+        """A worker of a process of its own, as far as memory goes."""
+        self.workers += 1
+        wakeups = self.store.wakeups()
+        return Worker(self.services, **{"owner": f"worker-{self.workers}", "wakeups": wakeups, **given})
+
+    async def work(self, **given: Any) -> Worker:
+        """Let a worker do all there is to do at this moment, and stop it."""
+        worker = self.worker(**given)
+        async with asyncio.timeout(30):
+            running = asyncio.create_task(worker.run())
+            await worker.wait_idle()
+            worker.stop()
+            await running
+        return worker
+
+    async def finish(self, accepted: Accepted, **given: Any) -> Sent:
+        """Let time pass from one thing that is due to the next until a notification has ended."""
+        for _ in range(100):
+            await self.work(**given)
+            record = await self.store.find_notification(self.project, accepted.record.public_id)
+            assert record is not None
+            if record.state in (NotificationState.DONE, NotificationState.CANCELLED):
+                return await self.sent(accepted)
+            due = await self.store.next_due()
+            self.clock.time = max(self.clock.time, due if due is not None else record.deadline)
+            if self.clock.time >= record.deadline:
+                await self.store.sweep()
+        raise AssertionError("It does not end.")
+
+    async def send(self, *ids: str, limits: WorkerLimits | None = None, **asked: Any) -> Sent:
+        """Accept a notification and let it come to its end."""
+        return await self.finish(await self.accept(*ids, **asked), **({} if limits is None else {"limits": limits}))
+
+    async def sent(self, accepted: Accepted) -> Sent:
+        """What has become of a notification so far."""
+        outcomes = await self.store.outcomes(self.project, accepted.record.id, kinds=None, limit=2000, after=0)
+        account = (await self.store.accounts(self.project, [accepted.record.id]))[accepted.record.id]
+        assert account.balances
+        return Sent(accepted.record.public_id, {item.short_id: item for item in outcomes}, account)
 
     def with_policy(self, policy: EndpointPolicy) -> World:
         return dataclasses.replace(self, services=dataclasses.replace(self.services, policy=policy))

@@ -27,6 +27,7 @@ from pushkeep.protocol.endpoint import ENDPOINT_CHARACTERS_MAX, Endpoint, is_loo
 )
 def test_a_good_endpoint_is_read_and_its_url_kept(url: str, origin: str, host: str, port: int, target: str) -> None:
     endpoint = Endpoint.parse(url)
+    assert Endpoint.known(url) == endpoint
     assert (endpoint.url, endpoint.origin, endpoint.host) == (url, origin, host)
     assert (endpoint.port, endpoint.target, endpoint.scheme) == (port, target, "https")
 
@@ -95,6 +96,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
             continue
         assert endpoint.url == candidate
         assert Endpoint.parse(endpoint.origin).origin == endpoint.origin
+        assert Endpoint.known(endpoint.url) == endpoint
 
 
 def test_origins_are_normalised_and_bare() -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from pushkeep.adapters.store import project_units, subscription_units
+from pushkeep.adapters.store import project_units, result_units, subscription_units
 from pushkeep.adapters.store.migrate import migrate
 from pushkeep.adapters.store.sealing import Sealer, Vault
 from pushkeep.adapters.store.sqlite import _engine
@@ -121,7 +121,7 @@ class History:
     def result(self, event: Result, before: dict[str, SubscriptionRecord], mine: SubscriptionRecord) -> None:
         version = mine.version - event.stale
         reason = EndReason(Event.SAID_GONE, self.now)
-        applied = subscription_units.apply_results(
+        applied = result_units.apply_results(
             self.connection, self.project, [ResultUpdate(mine.id, version, event.action, reason)], now=self.now
         )
         if event.stale:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from pushkeep.adapters.store import SqliteStore, open_store, subscription_units
+from pushkeep.adapters.store import SqliteStore, open_store, result_units, subscription_units
 from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.subscription import EndReason, Event, State
@@ -71,7 +71,7 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
         "contacts": lambda c: subscription_units.recipients_by_contact(c, vault, project, ["u1", "u2"], limit=10),
         "ids": lambda c: subscription_units.recipients_by_id(c, vault, project, [named, AnyId(None, "AAAAAAAA")]),
         "end": lambda c: subscription_units.end(c, project, AnyId(None, first.short_id), gone),
-        "results": lambda c: subscription_units.apply_results(
+        "results": lambda c: result_units.apply_results(
             c,
             project,
             [ResultUpdate(9, 1, Action.DONE), ResultUpdate(8, 1, Action.FAIL), ResultUpdate(7, 1, Action.END, gone)],

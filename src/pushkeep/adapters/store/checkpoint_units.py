@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, text, update
 
-from pushkeep.adapters.store import subscription_units
 from pushkeep.adapters.store.follow_up_units import follow_up
+from pushkeep.adapters.store.result_units import apply_updates
 from pushkeep.adapters.store.tables import notifications, recipient_outcomes, shards
 from pushkeep.adapters.store.writer import SHARDS_READY
 from pushkeep.domain.sending import NotificationState
@@ -92,7 +92,7 @@ def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_se
     follow_up(connection, shard, moves)
     applied: frozenset[int] = frozenset()
     if written.updates:
-        applied = subscription_units.apply_updates(connection, shard.project_id, written.updates, now=now)
+        applied = apply_updates(connection, shard.project_id, written.updates, now=now)
     values = _ending(shard, done, counts, written, now + lease_seconds)
     changed = connection.execute(_WRITE_DOWN, {**held, **values, "new_done": done.pack(), **_more(counts)})
     if changed.rowcount != 1:

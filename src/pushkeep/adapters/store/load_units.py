@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, bindparam, func, select
+from sqlalchemy import Connection, Row, String, bindparam, func, literal_column, select
 
 from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.adapters.store.rows import record_from, select_records
@@ -44,7 +44,8 @@ _MEMBERS = (
     .add_columns(subscriptions.c.contact_id)
     .where(
         subscriptions.c.id.in_(select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)),
-        subscriptions.c.project_id == bindparam("project_id"),
+        # Added to zero so that SQLite does not look it up in the index on (project_id, id) instead of by key alone.
+        subscriptions.c.project_id + literal_column("0") == bindparam("project_id"),
     )
 )
 _ACTIVE = State.ACTIVE.value
@@ -85,12 +86,10 @@ def _each_once(members: Sequence[Member]) -> tuple[Member, ...]:
     met: set[int] = set()
     once = []
     for member in members:
-        if member.recipient is not None:
-            if member.recipient.record.id in met:
-                member = Member(member.position, None, Kind.SKIPPED_REPLACED)
-            else:
-                met.add(member.recipient.record.id)
-        once.append(member)
+        row_id = 0 if member.recipient is None else member.recipient.record.id
+        once.append(Member(member.position, None, Kind.SKIPPED_REPLACED) if row_id in met else member)
+        if row_id:
+            met.add(row_id)
     return tuple(once)
 
 

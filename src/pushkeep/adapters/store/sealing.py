@@ -122,9 +122,9 @@ class Vault:
         """
         plaintext = self._sealer.open(sealed, _row_context(project_public_id, endpoint_hash))
         keys_end = POINT_BYTES + AUTH_BYTES
-        url, expiration_time, encodings = json.loads(plaintext[keys_end:])
+        url, expiration_time, encodings = json.loads(plaintext[keys_end:].decode())
         return Subscription(
-            Endpoint.parse(url),
+            Endpoint.known(url),
             plaintext[:POINT_BYTES],
             plaintext[POINT_BYTES:keys_end],
             expiration_time,

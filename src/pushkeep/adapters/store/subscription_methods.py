@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from pushkeep.adapters.store import subscription_units
+from pushkeep.adapters.store import result_units, subscription_units
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -87,4 +87,4 @@ class SubscriptionMethods(StoreBase):
 
     async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:
         """See the port."""
-        return await self._write(partial(subscription_units.apply_results, project=project, updates=updates, now=now))
+        return await self._write(partial(result_units.apply_results, project=project, updates=updates, now=now))

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, String, bindparam, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pushkeep.adapters.store.contact_units import contact_id_of
-from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_days, write_reason
+from pushkeep.adapters.store.result_units import end_version
+from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_days
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import contacts, push_services, subscriptions
-from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.ability import write_abilities
-from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.registration import Plan, Registration, Write, check_owner_has_room, plan
 from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord, move
 from pushkeep.errors import Unavailable
-from pushkeep.ports import ResultUpdate, StoredRegistration
+from pushkeep.ports import StoredRegistration
 
 _IDS_PER_STATEMENT = 400
 """Each id is two parameters; SQLite before 3.32 takes 999, and a statement of this size is still planned fast."""
@@ -209,33 +207,10 @@ def _supersede(
     connection: Connection, project: Project, replaced: SubscriptionRecord, successor_id: int, now: float
 ) -> None:
     if replaced.state is State.ACTIVE:
-        _end(connection, project.id, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
+        end_version(connection, project.id, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
     connection.execute(
         update(subscriptions).where(subscriptions.c.id == replaced.id).values(superseded_by=successor_id)
     )
-
-
-def _end(connection: Connection, project_id: int, row_id: int, version: int, reason: EndReason) -> bool:
-    """End a row of this version: what could be used to send to it goes, what recognises it stays."""
-    ended = connection.execute(
-        update(subscriptions)
-        .where(
-            subscriptions.c.id == row_id,
-            subscriptions.c.project_id == project_id,
-            subscriptions.c.version == version,
-            subscriptions.c.state == State.ACTIVE.value,
-        )
-        .values(
-            state=move(State.ACTIVE, reason.cause).value,
-            sealed=None,
-            end_reason=write_reason(reason),
-            version=version + 1,
-        )
-    )
-    if ended.rowcount != 1:
-        return False
-    connection.info[ERASED] = True
-    return True
 
 
 def find(connection: Connection, project: Project, any_id: AnyId) -> SubscriptionRecord | None:
@@ -347,57 +322,5 @@ def end(connection: Connection, project: Project, any_id: AnyId, reason: EndReas
     record = find(connection, project, any_id)
     if record is None or record.state is not State.ACTIVE:
         return record
-    _end(connection, project.id, record.id, record.version, reason)
+    end_version(connection, project.id, record.id, record.version, reason)
     return find(connection, project, any_id)
-
-
-def apply_results(
-    connection: Connection, project: Project, updates: Sequence[ResultUpdate], *, now: float
-) -> frozenset[int]:
-    """See :meth:`pushkeep.ports.SubscriptionStore.apply_results`."""
-    return apply_updates(connection, project.id, updates, now=now)
-
-
-def apply_updates(
-    connection: Connection, project_id: int, updates: Sequence[ResultUpdate], *, now: float
-) -> frozenset[int]:
-    """As :func:`apply_results`, for a checkpoint, which has the project's number only."""
-    applied: set[int] = set()
-    accepted = [item for item in updates if item.action is Action.DONE]
-    failed = [item for item in updates if item.action is Action.FAIL]
-    if accepted:
-        done = {"last_accepted_at": now, "consecutive_failures": 0, "suspect_days": ""}
-        applied |= _update_versions(connection, project_id, accepted, done)
-    counted = {"consecutive_failures": subscriptions.c.consecutive_failures + 1}
-    by_days: dict[frozenset[int] | None, list[ResultUpdate]] = {}
-    for item in failed:
-        by_days.setdefault(item.suspect_days, []).append(item)
-    for days, items in by_days.items():  # of one notification there are few such sets
-        doubted = {} if days is None else {"suspect_days": write_days(days)}
-        applied |= _update_versions(connection, project_id, items, {**counted, **doubted})
-    for item in updates:
-        reason = item.reason if item.action is Action.END else None
-        if reason is not None and _end(connection, project_id, item.id, item.version, reason):
-            applied.add(item.id)
-    return frozenset(applied)
-
-
-def _update_versions(
-    connection: Connection, project_id: int, items: Sequence[ResultUpdate], values: Mapping[str, object]
-) -> set[int]:
-    """Change all rows that still have the version of their message, in one statement."""
-    listed = literal(json.dumps([(item.id, item.version) for item in items]), String)
-    pairs = func.json_each(listed).table_valued("value")
-    row_id, version = func.json_extract(pairs.c.value, "$[0]"), func.json_extract(pairs.c.value, "$[1]")
-    changed = connection.execute(
-        update(subscriptions)
-        .where(
-            # The first condition alone is looked up by key; SQLite does not use one for the pair.
-            subscriptions.c.id.in_(select(row_id)),
-            tuple_(subscriptions.c.id, subscriptions.c.version).in_(select(row_id, version)),
-            subscriptions.c.project_id == project_id,
-        )
-        .values(**values)
-        .returning(subscriptions.c.id)
-    )
-    return set(changed.scalars())

@@ -4,6 +4,7 @@ The ten-line test of a sender is run with its guide, in test_testing_page.py.
 """
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -33,6 +34,7 @@ def test_every_example_is_marked_and_run() -> None:
         "cli-file",
         "cli-list",
         "curl",
+        "curl-outcomes",
         "library",
         "own-sender",
         "pushservice",
@@ -160,8 +162,19 @@ async def test_the_server_with_curl_and_what_happens_when_a_visitor_leaves(
             )
         status, out = await shell(EXAMPLES["api-key"], tmp_path, environment)
         assert status == 0, out
-        status, out = await shell(EXAMPLES["curl"].replace("http://localhost:8200", url), tmp_path, environment)
+        # -s: what curl draws while it works goes to the same place
+        curl = EXAMPLES["curl"].replace("http://localhost:8200", url).replace("curl ", "curl -s ")
+        status, out = await shell(curl, tmp_path, environment)
         assert status == 0, out
+        accepted = json.loads(out)
+        look = EXAMPLES["curl-outcomes"].replace("http://localhost:8200", url).replace("curl ", "curl -s ")
+        shown_id = re.search(r"notifications/([0-9a-f-]+)/", look)
+        assert shown_id is not None
+        status, out = await shell(look.replace(shown_id[1], accepted["id"]), tmp_path, environment)
+        assert status == 0, out
+        assert [(item["short_id"], item["kind"]) for item in json.loads(out)["items"]] == [
+            (registered.short_id, "accepted")
+        ]
         assert b"Your parcel has arrived" in ((await subscriber.receive(10)).data or b"")
 
         await subscriber.unsubscribe()

@@ -109,7 +109,6 @@ def _values(name: str) -> Select[tuple[Any]]:
     return select(func.json_each(bindparam(name, type_=String)).table_valued("value").c.value)
 
 
-_HIGH_WATER = select(func.coalesce(func.max(subscriptions.c.id), 0))
 _TAG_ID = select(tags.c.id).where(tags.c.project_id == bindparam("project_id"), tags.c.name == bindparam("name"))
 _EVERYONE = (
     select(*_MEMBER, _NOBODYS)
@@ -185,11 +184,6 @@ _COUNT_TAGGED = (
     .where(contact_tags.c.tag_id == bindparam("tag_id"), subscriptions.c.state == _ACTIVE)
     .group_by(*_GROUPED)
 )
-
-
-def high_water(connection: Connection) -> int:
-    """The highest id of a subscription that there is."""
-    return int(connection.execute(_HIGH_WATER).scalar_one())
 
 
 def tag_id_of(connection: Connection, project: Project, name: str) -> int:

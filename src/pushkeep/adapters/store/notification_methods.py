@@ -7,7 +7,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from pushkeep.adapters.store import audience_units, notification_units, outcome_units
+from pushkeep.adapters.store import accept_units, audience_units, notification_units, outcome_units
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
@@ -25,7 +25,7 @@ class NotificationMethods(StoreBase):
         """See the port. The time is read inside the transaction: a lease begins when it can be used."""
 
         def unit(connection: Connection) -> Accepted:
-            return notification_units.accept(
+            return accept_units.accept(
                 connection,
                 self._vault,
                 project,
@@ -44,7 +44,7 @@ class NotificationMethods(StoreBase):
         """See the port."""
         return await self._read(
             partial(
-                notification_units.replay,
+                accept_units.replay,
                 project=project,
                 target=target,
                 idempotency_key=idempotency_key,

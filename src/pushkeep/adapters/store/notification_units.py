@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import (
     Connection,
@@ -13,42 +11,19 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    insert,
     literal_column,
     select,
     update,
 )
 
-from pushkeep.adapters.store.audience_units import (
-    LISTS,
-    Audience,
-    audience_page,
-    high_water,
-    listed,
-    tag_id_of,
-    vendors_of,
-)
 from pushkeep.adapters.store.rows import AnyRow, uuid_of
 from pushkeep.adapters.store.sealing import Vault
-from pushkeep.adapters.store.shard_rows import (
-    IS_LIVE,
-    IS_READY,
-    AudienceMember,
-    Loan,
-    insert_lent_shards,
-    insert_plan,
-    insert_shards,
-)
 from pushkeep.adapters.store.tables import notifications, shards
 from pushkeep.adapters.store.writer import SHARDS_READY
-from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import (
-    SMALL_RECIPIENTS_MAX,
     Account,
-    NewNotification,
     NotificationEvent,
-    NotificationJob,
     NotificationRecord,
     NotificationState,
     Priority,
@@ -56,27 +31,17 @@ from pushkeep.domain.sending import (
 )
 from pushkeep.domain.shard import (
     FINAL_KINDS,
-    SUB_BATCH_MEMBERS_MAX,
     Kind,
-    Shard,
     ShardKind,
     ShardState,
 )
-from pushkeep.errors import Conflict, NotFound, Unavailable
-from pushkeep.ports.notifications import Accepted, Command, Leased
+from pushkeep.errors import Conflict
+from pushkeep.ports.notifications import Command
 from pushkeep.protocol.request import PushOptions, Urgency
-from pushkeep.protocol.sizes import check_size
-from pushkeep.protocol.vendors import UNKNOWN, VENDORS
-
-BACKLOG_DRAINED_A_SECOND = 1000.0
-"""What one worker sends; how long a refused caller is told to wait follows from it."""
-
-BACKLOG_WAIT_SECONDS_MAX = 300.0
-"""A longer guess would be no better."""
 
 _ORIGINAL = notifications.alias("original")
-_OF_PROJECT = notifications.c.project_id == bindparam("project_id")
-_RECORDS = select(
+OF_PROJECT = notifications.c.project_id == bindparam("project_id")
+RECORDS = select(
     notifications.c.id,
     notifications.c.public_id,
     notifications.c.project_id,
@@ -96,24 +61,15 @@ _RECORDS = select(
     notifications.c.high_water,
     _ORIGINAL.c.public_id.label("retry_of"),
 ).select_from(notifications.outerjoin(_ORIGINAL, _ORIGINAL.c.id == notifications.c.retry_of))
-_BY_PUBLIC_ID = _RECORDS.where(_OF_PROJECT, notifications.c.public_id == bindparam("public_id"))
-_BY_KEY = _RECORDS.where(_OF_PROJECT, notifications.c.idempotency_key == bindparam("key"))
-_BY_ID = _RECORDS.where(notifications.c.id == bindparam("row_id"))
-_LATEST = _RECORDS.where(_OF_PROJECT).order_by(notifications.c.id.desc()).limit(bindparam("limit"))
+_BY_PUBLIC_ID = RECORDS.where(OF_PROJECT, notifications.c.public_id == bindparam("public_id"))
+_LATEST = RECORDS.where(OF_PROJECT).order_by(notifications.c.id.desc()).limit(bindparam("limit"))
 _BEFORE = _LATEST.where(
     notifications.c.id
     < select(_ORIGINAL.c.id)
     .where(_ORIGINAL.c.project_id == bindparam("project_id"), _ORIGINAL.c.public_id == bindparam("before"))
     .scalar_subquery()
 )
-_RETRY_OF = _RECORDS.where(notifications.c.retry_of == bindparam("row_id"))
-_LIVE = select(shards.c.id).where(shards.c.notification_id == bindparam("row_id"), IS_LIVE).limit(1)
-_INSERT = insert(notifications).returning(notifications.c.id)
-_CONTENT = select(notifications.c.content).where(_OF_PROJECT, notifications.c.public_id == bindparam("public_id"))
-_WAITING = select(func.coalesce(func.sum(shards.c.count - shards.c.settled), 0)).where(
-    IS_READY, shards.c.priority <= bindparam("priority"), shards.c.not_before <= bindparam("now")
-)
-_PLANNED = (shards.c.page >= 0).label("planned")
+_CONTENT = select(notifications.c.content).where(OF_PROJECT, notifications.c.public_id == bindparam("public_id"))
 _SUMS = (
     func.sum(case((shards.c.page >= 0, shards.c.count), else_=0)).label("targeted"),
     func.sum(case((shards.c.page < 0, shards.c.count), else_=0)).label("followed_up"),
@@ -157,193 +113,11 @@ _BRING_BACK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    """Whom a new notification is for: members, or an audience that is still to be planned."""
-
-    members: Sequence[AudienceMember] | None
-    vendors: Iterable[str]
-    unknown: tuple[str, ...] = ()
-    tag_id: int | None = None
-    retry_of: int | None = None
+ENDED_STATES = frozenset({NotificationState.DONE, NotificationState.CANCELLED})
 
 
-def accept(
-    connection: Connection,
-    vault: Vault,
-    project: Project,
-    new: NewNotification,
-    *,
-    backlog_max: int,
-    lease_owner: str | None,
-    lease_seconds: float,
-    now: float,
-) -> Accepted:
-    """See :meth:`pushkeep.ports.notifications.NotificationStore.accept`."""
-    if new.idempotency_key is not None:
-        replayed = replay(connection, project, new.target, new.idempotency_key, new.request_hash)
-        if replayed is not None:
-            return replayed
-    _check_backlog(connection, new.priority, backlog_max, now)
-    mark = high_water(connection)
-    due = new.send_at <= now
-    resolved = _resolve(connection, project, new, mark, due=due)
-    for vendor in resolved.vendors:
-        check_size(VENDORS.get(vendor, UNKNOWN), len(new.payload or b""))
-    loan = None
-    if lease_owner is not None and due and _is_small(resolved, new):
-        loan = Loan(lease_owner, now + lease_seconds)
-    job = _insert(connection, vault, project, new, resolved, mark)
-    lent = _insert_shards(connection, job, resolved, new.send_at, loan)
-    return Accepted(
-        record_from(connection.execute(_BY_ID, {"row_id": job.id}).one()),
-        None if resolved.members is None else len(resolved.members),
-        resolved.unknown,
-        tuple(Leased(shard, job) for shard in lent),
-    )
-
-
-def replay(
-    connection: Connection, project: Project, target: Target, idempotency_key: str, request_hash: bytes
-) -> Accepted | None:
-    """See :meth:`pushkeep.ports.notifications.NotificationStore.replay`."""
-    row = connection.execute(_BY_KEY, {"project_id": project.id, "key": idempotency_key}).one_or_none()
-    if row is None:
-        return None
-    if row.request_hash != request_hash:
-        raise Conflict(
-            "This Idempotency-Key was used for another request; repeat that one word for word, or take a new key.",
-            field="Idempotency-Key",
-            details={"id": str(row.public_id)},
-        )
-    record = record_from(row)
-    targeted = None
-    if record.state is not NotificationState.PLANNING:
-        account = accounts(connection, project, [record.id]).get(record.id)
-        targeted = 0 if account is None else account.targeted
-    unknown = listed(connection, project, target).unknown if target.kind in LISTS else ()
-    return Accepted(record, targeted, unknown, replayed=True)
-
-
-def _check_backlog(connection: Connection, priority: Priority, backlog_max: int, now: float) -> None:
-    waiting = connection.execute(_WAITING, {"priority": priority.value, "now": now}).scalar_one()
-    if waiting > backlog_max:
-        drained = math.ceil((waiting - backlog_max) / BACKLOG_DRAINED_A_SECOND)
-        seconds = min(max(float(drained), 1.0), BACKLOG_WAIT_SECONDS_MAX)
-        raise Unavailable(
-            f"{waiting} recipients wait for their message already, and no more is accepted above {backlog_max}; "
-            f"try again in {seconds:.0f} s, or start more workers.",
-            retry_after_seconds=seconds,
-        )
-
-
-def _resolve(connection: Connection, project: Project, new: NewNotification, mark: int, *, due: bool) -> _Resolved:
-    target = new.target
-    if target.kind in LISTS:
-        found = listed(connection, project, target)
-        return _Resolved(found.members, {member.vendor for member in found.members}, found.unknown)
-    tag_id = None if target.tag is None else tag_id_of(connection, project, target.tag)
-    original = _original(connection, project, new.retry_of) if target.kind == "retry" else None
-    audience = Audience(project.id, target.kind, mark, tag_id, original)
-    if due:
-        # One more than is small: a full page with all there is, is small still.
-        page = audience_page(connection, audience, after=0, limit=SMALL_RECIPIENTS_MAX + 1)
-        if target.kind == "retry" and page.complete and not page.members:
-            raise Conflict("There is nobody left to tell again: all were reached, or cannot be reached any more.")
-        if page.complete and len(page.members) <= SMALL_RECIPIENTS_MAX:
-            vendors = {member.vendor for member in page.members}
-            return _Resolved(page.members, vendors, tag_id=tag_id, retry_of=original)
-    return _Resolved(None, vendors_of(connection, project.id), tag_id=tag_id, retry_of=original)
-
-
-def _original(connection: Connection, project: Project, public_id: str | None) -> int:
-    """Whose failures are told again: of the notification, or of the latest retry that it has had already.
-
-    So somebody who was reached by an earlier retry is not told once more.
-    """
-    row = None if public_id is None else _row(connection, project, public_id)
-    if row is None:
-        raise NotFound("There is no such notification.")
-    while row.state in _ENDED and connection.execute(_LIVE, {"row_id": row.id}).first() is None:
-        later = connection.execute(_RETRY_OF, {"row_id": row.id}).one_or_none()
-        if later is None:
-            return int(row.id)
-        row = later
-    what = "It" if row.retry_of is None else f"Its retry {row.public_id}"
-    raise Conflict(f"{what} is still on its way; wait until it has ended, or cancel it, and retry then.")
-
-
-def _insert(
-    connection: Connection, vault: Vault, project: Project, new: NewNotification, resolved: _Resolved, mark: int
-) -> NotificationJob:
-    members = resolved.members
-    small = members is not None and len(members) <= SMALL_RECIPIENTS_MAX
-    state = NotificationState.PLANNING if members is None else NotificationState.SENDING
-    if members is not None and not members:
-        state = move_notification(state, NotificationEvent.SETTLED)
-    seal = vault.seal_notification
-    values = {
-        "project_id": project.id,
-        "public_id": uuid_of(new.public_id),
-        "content": seal(project.public_id, new.public_id, "content", new.content),
-        "payload": None if new.payload is None else seal(project.public_id, new.public_id, "payload", new.payload),
-        "token_offset": new.token_offset,
-        "compress": new.compress,
-        "ttl": new.options.ttl,
-        "urgency": None if new.options.urgency is None else new.options.urgency.value,
-        "topic": new.options.topic,
-        "priority": new.priority.value,
-        "target_kind": new.target.kind,
-        "tag_id": resolved.tag_id,
-        "retry_of": resolved.retry_of,
-        "state": state.value,
-        "accepted_at": new.accepted_at,
-        "send_at": new.send_at,
-        "deadline": new.deadline,
-        "finished_at": new.accepted_at if state in _ENDED_STATES else None,
-        "high_water": mark,
-        "keeps_outcomes": small,
-        "idempotency_key": new.idempotency_key,
-        "request_hash": new.request_hash,
-    }
-    return NotificationJob(
-        id=int(connection.execute(_INSERT, values).scalar_one()),
-        project_id=project.id,
-        public_id=new.public_id,
-        payload=new.payload,
-        token_offset=new.token_offset,
-        options=new.options,
-        priority=new.priority,
-        deadline=new.deadline,
-        compress=new.compress,
-        keeps_outcomes=small,
-    )
-
-
-def _is_small(resolved: _Resolved, new: NewNotification) -> bool:
-    """Whether its process's worker gets it at once, without a claim."""
-    members = resolved.members
-    return members is not None and len(members) <= SUB_BATCH_MEMBERS_MAX and new.priority is not Priority.BULK
-
-
-def _insert_shards(
-    connection: Connection, job: NotificationJob, resolved: _Resolved, not_before: float, loan: Loan | None
-) -> tuple[Shard, ...]:
-    if loan is not None and resolved.members is not None:
-        return insert_lent_shards(connection, job, resolved.members, not_before=not_before, loan=loan)
-    connection.info[SHARDS_READY] = True
-    if resolved.members is None:
-        insert_plan(connection, job, not_before=not_before)
-    else:
-        insert_shards(connection, job, resolved.members, page=0, not_before=not_before)
-    return ()
-
-
-_ENDED_STATES = frozenset({NotificationState.DONE, NotificationState.CANCELLED})
-_ENDED = frozenset(state.value for state in _ENDED_STATES)
-
-
-def _row(connection: Connection, project: Project, public_id: str) -> AnyRow | None:
+def row_of(connection: Connection, project: Project, public_id: str) -> AnyRow | None:
+    """The row of an id, for :func:`record_from`."""
     named = {"project_id": project.id, "public_id": uuid_of(public_id)}
     return connection.execute(_BY_PUBLIC_ID, named).one_or_none()
 
@@ -370,7 +144,7 @@ def record_from(row: AnyRow) -> NotificationRecord:
 
 def find(connection: Connection, project: Project, public_id: str) -> NotificationRecord | None:
     """See :meth:`pushkeep.ports.notifications.NotificationStore.find_notification`."""
-    row = _row(connection, project, public_id)
+    row = row_of(connection, project, public_id)
     return None if row is None else record_from(row)
 
 
@@ -423,13 +197,13 @@ def control(
     connection: Connection, project: Project, public_id: str, command: Command, *, now: float
 ) -> NotificationRecord | None:
     """See :meth:`pushkeep.ports.notifications.NotificationStore.control`."""
-    row = _row(connection, project, public_id)
+    row = row_of(connection, project, public_id)
     if row is None:
         return None
     record = record_from(row)
     if command is Command.CANCEL and record.state is NotificationState.CANCELLED:
         return record
-    if record.state in _ENDED_STATES:
+    if record.state in ENDED_STATES:
         raise Conflict(f"The notification has ended ({record.state.value}): it can no longer be {_DONE_TO[command]}.")
     change: dict[str, object] = {}
     if command is Command.PAUSE and record.paused_at is None:

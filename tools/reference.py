@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from diagrams import DARK, LIGHT, Diagram
+from pushkeep.adapters.metrics import metrics_reference
 from pushkeep.cli import app
 from pushkeep.cli.common import Exit
 from pushkeep.config import settings_reference
@@ -44,6 +45,18 @@ def problems() -> str:
         + "Every error of the HTTP interface is `application/problem+json` (RFC 9457) with a `code` from this table,\n"
         "a `detail` that says what to do, and, where one field is to blame, its name in `field`. The whole interface\n"
         "is described in OpenAPI at `/v1/openapi.json` of a running server.\n\n" + problems_reference()
+    )
+
+
+def metrics() -> str:
+    return (
+        "# Metrics\n\n"
+        + NOTE
+        + "What the server shows at `/metrics`, to who has an API key, and each worker process on its own port; how to\n"
+        "have them fetched stands in [Operating](operating.md). Labels have few values, known beforehand: `vendor` is "
+        "`fcm`,\n`mozilla`, `apple`, `wns`, or `other` for all push services that nobody knows; no label names an "
+        "origin, a project\nor a notification. Beside these are the figures of the process itself "
+        "(`process_cpu_seconds_total`,\n`process_resident_memory_bytes`, …).\n\n" + metrics_reference()
     )
 
 
@@ -215,6 +228,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "verdicts.md": verdicts,
     "actions.md": actions,
     "problems.md": problems,
+    "metrics.md": metrics,
     "cli.md": commands,
 }
 

@@ -6,12 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import (
     Connection,
     Integer,
-    Select,
     String,
     and_,
     bindparam,
@@ -23,7 +21,7 @@ from sqlalchemy import (
 )
 
 from pushkeep.adapters.store.outcome_units import failed_page
-from pushkeep.adapters.store.rows import AnyRow, uuid_of
+from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.shard_rows import AudienceMember
 from pushkeep.adapters.store.tables import contact_tags, contacts, push_services, signing_keys, subscriptions, tags
 from pushkeep.domain.ids import AnyId
@@ -104,11 +102,6 @@ _TO_BE_FOLLOWED = and_(
 """Replaced since the message was accepted: its successor is no member, so it is, and is followed when it is sent to."""
 
 
-def _values(name: str) -> Select[tuple[Any]]:
-    """The values of a JSON list, as one parameter: the statement is the same however long the list is."""
-    return select(func.json_each(bindparam(name, type_=String)).table_valued("value").c.value)
-
-
 _TAG_ID = select(tags.c.id).where(tags.c.project_id == bindparam("project_id"), tags.c.name == bindparam("name"))
 _EVERYONE = (
     select(*_MEMBER, _NOBODYS)
@@ -148,7 +141,7 @@ _OF_CONTACTS = (
     .select_from(contacts.join(subscriptions, subscriptions.c.contact_id == contacts.c.id))
     .where(
         contacts.c.project_id == bindparam("project_id"),
-        contacts.c.external_id.in_(_values("names")),
+        contacts.c.external_id.in_(json_values("names")),
         subscriptions.c.state == _ACTIVE,
     )
 )
@@ -163,11 +156,11 @@ _STANDING = select(
     subscriptions.c.project_id,
 )
 # Whose rows they are is looked at afterwards: SQLite would rather read all of a project's than look ids up one by one.
-_BY_PUBLIC_IDS = _STANDING.where(type_coerce(subscriptions.c.public_id, String).in_(_values("ids")))
+_BY_PUBLIC_IDS = _STANDING.where(type_coerce(subscriptions.c.public_id, String).in_(json_values("ids")))
 _BY_SHORT_IDS = _STANDING.where(
-    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id.in_(_values("ids"))
+    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id.in_(json_values("ids"))
 )
-_BY_ROW_IDS = _STANDING.where(subscriptions.c.id.in_(_values("ids")))
+_BY_ROW_IDS = _STANDING.where(subscriptions.c.id.in_(json_values("ids")))
 _USABLE_KEYS = select(signing_keys.c.id).where(
     signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*KeyState])
 )

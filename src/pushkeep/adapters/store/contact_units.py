@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, String, bindparam, delete, exists, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select
 
-from pushkeep.adapters.store.rows import AnyRow
+from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.tables import contact_tags, contacts, notifications, subscriptions, tags
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import State
@@ -29,7 +29,7 @@ _ACTIVE_OF = select(func.count()).where(
 )
 _NAMED_TAGS = select(tags.c.id, tags.c.name).where(
     tags.c.project_id == bindparam("project_id"),
-    tags.c.name.in_(select(func.json_each(bindparam("names", type_=String)).table_valued("value").c.value)),
+    tags.c.name.in_(json_values("names")),
 )
 _INSERT_TAG = insert(tags).returning(tags.c.id)
 _COUNT_TAGS = select(func.count()).select_from(tags).where(tags.c.project_id == bindparam("project_id"))

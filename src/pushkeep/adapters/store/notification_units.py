@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import (
     Connection,
-    String,
     bindparam,
     case,
     func,
@@ -16,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from pushkeep.adapters.store.rows import AnyRow, uuid_of
+from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import notifications, shards
 from pushkeep.adapters.store.writer import SHARDS_READY
@@ -81,10 +80,9 @@ _SUMS = (
     ),
     *(func.sum(shards.c[kind.value]).label(kind.value) for kind in Kind),
 )
-_LISTED_IDS = select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)
 _ACCOUNTS = (
     select(shards.c.notification_id, *_SUMS)
-    .where(shards.c.notification_id.in_(_LISTED_IDS), shards.c.project_id == bindparam("project_id"))
+    .where(shards.c.notification_id.in_(json_values("ids")), shards.c.project_id == bindparam("project_id"))
     .group_by(shards.c.notification_id)
 )
 _ACCOUNTS_BY_VENDOR = (

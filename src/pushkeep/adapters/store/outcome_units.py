@@ -11,9 +11,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, String, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
-from pushkeep.adapters.store.rows import AnyRow
+from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.tables import contacts, notifications, recipient_outcomes, shards, subscriptions
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import RETRIED_KINDS
@@ -71,8 +71,7 @@ _WRITTEN_IDS = (
     .order_by(recipient_outcomes.c.subscription_id)
     .limit(bindparam("limit"))
 )
-_LISTED_IDS = select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)
-_NAMES = select(*_NAMED).select_from(_WITH_NAMES).where(subscriptions.c.id.in_(_LISTED_IDS))
+_NAMES = select(*_NAMED).select_from(_WITH_NAMES).where(subscriptions.c.id.in_(json_values("ids")))
 _CUT_SHARDS = select(
     shards.c.id,
     shards.c.page,

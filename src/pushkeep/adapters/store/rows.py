@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Dialect, Row, Select, select, type_coerce
+from sqlalchemy import Dialect, Row, Select, String, bindparam, func, select, type_coerce
 from sqlalchemy.types import UserDefinedType
 
 from pushkeep.adapters.store.tables import contacts, projects, subscriptions
@@ -72,6 +72,11 @@ _PROJECT_COLUMNS = (
     projects.c.publishable_key,
     projects.c.contact,
 )
+
+
+def json_values(name: str) -> Select[Any]:
+    """The values of a JSON list that is bound as one parameter: the statement is the same however long the list is."""
+    return select(func.json_each(bindparam(name, type_=String)).table_valued("value").c.value)
 
 
 def select_records(*, with_sealed: bool = False) -> Select[tuple[Any, ...]]:

@@ -239,7 +239,15 @@ shards = Table(
     Column("owners", LargeBinary, nullable=False),  # contact ids alike, or nothing
     Column("done", LargeBinary, nullable=False),  # a bit for each member
     UniqueConstraint("notification_id", "page", "origin", "attempt", "history", "bucket", "chunk"),
-    Index("ix_shards_ready", "priority", "not_before", "count", "settled", sqlite_where=text("state = 'ready'")),
+    Index(  # how much is due, read from the index alone: with its state, or SQLite would look that up in the row
+        "ix_shards_ready",
+        "priority",
+        "not_before",
+        "count",
+        "settled",
+        "state",
+        sqlite_where=text("state = 'ready'"),
+    ),
     Index(  # whose turn it is: the first shard of each notification at each push service is found without the others
         "ix_shards_turns",
         "priority",

@@ -190,7 +190,7 @@ def _create_shards() -> None:
     op.create_index(
         "ix_shards_ready",
         "shards",
-        ["priority", "not_before", "count", "settled"],
+        ["priority", "not_before", "count", "settled", "state"],
         unique=False,
         sqlite_where=sa.text("state = 'ready'"),
     )

@@ -18,6 +18,9 @@ from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import ClaimFilter
 from pushkeep.protocol.vendors import VENDORS
 
+_FEW_SHARDS = 200
+"""So many are looked at one by one, and what waits for its time behind them is not."""
+
 _MAY_BE_LENT = """
     n.state IN ('planning', 'sending') AND n.paused_at IS NULL
     AND (r.until IS NULL OR r.until <= :now)
@@ -26,9 +29,27 @@ _MAY_BE_LENT = """
     AND (:notification_id IS NULL OR s.notification_id = :notification_id)
 """
 
+_DUE_COUNT = text(
+    """
+    SELECT count(*) FROM (
+        SELECT 1 FROM shards WHERE state = 'ready' AND priority = :priority AND not_before <= :now LIMIT :limit
+    )
+    """
+)
+_TURNS_OF_FEW = text(
+    f"""
+    SELECT s.notification_id, s.origin, s.vendor, s.priority
+    FROM shards AS s INDEXED BY ix_shards_ready
+    JOIN notifications AS n ON n.id = s.notification_id
+    LEFT JOIN origin_rests AS r ON r.origin = s.origin
+    WHERE s.state = 'ready' AND s.priority = :priority AND s.not_before <= :now AND {_MAY_BE_LENT}
+    GROUP BY s.notification_id, s.origin
+    ORDER BY n.last_leased_at, n.id, min(s.not_before), min(s.id)
+    """  # noqa: S608 - of constants only
+)
 # The first shard of every notification at every push service, each found from the one before by ix_shards_turns: it
 # costs as much as there are such pairs, however many shards stand behind each first one.
-_TURNS = text(
+_TURNS_OF_MANY = text(
     f"""
     WITH RECURSIVE first (id, notification_id, origin) AS (
         SELECT * FROM (
@@ -37,13 +58,20 @@ _TURNS = text(
         )
         UNION ALL
         SELECT next.id, next.notification_id, next.origin
-        FROM first JOIN shards AS next ON next.id = (
-            SELECT id FROM shards WHERE state = 'ready' AND priority = :priority
-                AND (notification_id, origin) > (first.notification_id, first.origin)
-            ORDER BY notification_id, origin, not_before LIMIT 1
+        FROM first JOIN shards AS next ON next.id = coalesce(
+            (
+                SELECT id FROM shards WHERE state = 'ready' AND priority = :priority
+                    AND notification_id = first.notification_id AND origin > first.origin
+                ORDER BY origin, not_before LIMIT 1
+            ),
+            (
+                SELECT id FROM shards WHERE state = 'ready' AND priority = :priority
+                    AND notification_id > first.notification_id
+                ORDER BY notification_id, origin, not_before LIMIT 1
+            )
         )
     )
-    SELECT s.notification_id, s.origin, s.vendor, :priority AS priority
+    SELECT s.notification_id, s.origin, s.vendor, s.priority
     FROM first
     JOIN shards AS s ON s.id = first.id
     JOIN notifications AS n ON n.id = s.notification_id
@@ -197,12 +225,20 @@ def _choose(connection: Connection, wanted: ClaimFilter, now: float) -> _Chosen:
             elif len(chosen) < wanted.limit and lanes.take(row.origin, row.vendor):
                 chosen.taken_over.append(row.id)
         if len(chosen) < wanted.limit:
-            turns = connection.execute(_TURNS, {**conditions, "priority": priority.value})
-            for shard_id in _in_turn(connection, turns.all(), lanes, wanted.limit, now):
+            turns = _turns(connection, {**conditions, "priority": priority.value})
+            for shard_id in _in_turn(connection, turns, lanes, wanted.limit, now):
                 chosen.due.append(shard_id)
                 if len(chosen) == wanted.limit:
                     break
     return chosen
+
+
+def _turns(connection: Connection, conditions: dict[str, object]) -> Sequence[Row[Any]]:
+    """Notifications and push services that have something due, in the order in which it is their turn."""
+    due = connection.execute(_DUE_COUNT, {**conditions, "limit": _FEW_SHARDS + 1}).scalar_one()
+    if not due:
+        return ()
+    return connection.execute(_TURNS_OF_FEW if due <= _FEW_SHARDS else _TURNS_OF_MANY, conditions).all()
 
 
 def _in_turn(connection: Connection, turns: Sequence[Row[Any]], lanes: _Lanes, limit: int, now: float) -> Iterator[int]:

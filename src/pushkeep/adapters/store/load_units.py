@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, bindparam, func, literal_column, select
+from sqlalchemy import Connection, Row, bindparam, literal_column, select
 
 from pushkeep.adapters.store.recipient_cache import RecipientCache
-from pushkeep.adapters.store.rows import record_from, select_records
+from pushkeep.adapters.store.rows import json_values, record_from, select_records
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import notifications, origin_rests, projects, shards, subscriptions
 from pushkeep.domain.sending import Control, NotificationState
@@ -43,7 +43,7 @@ _MEMBERS = (
     select_records(with_sealed=True)
     .add_columns(subscriptions.c.contact_id)
     .where(
-        subscriptions.c.id.in_(select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)),
+        subscriptions.c.id.in_(json_values("ids")),
         # Added to zero so that SQLite does not look it up in the index on (project_id, id) instead of by key alone.
         subscriptions.c.project_id + literal_column("0") == bindparam("project_id"),
     )

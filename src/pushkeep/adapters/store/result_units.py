@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, String, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, String, bindparam, func, literal_column, update
 
-from pushkeep.adapters.store.rows import write_days, write_reason
+from pushkeep.adapters.store.rows import json_values, write_days, write_reason
 from pushkeep.adapters.store.tables import subscriptions
 from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.action import Action
@@ -33,7 +33,7 @@ _END = (
 _CHANGED = (
     update(subscriptions)
     .where(
-        subscriptions.c.id.in_(select(func.json_each(bindparam("ids", type_=String)).table_valued("value").c.value)),
+        subscriptions.c.id.in_(json_values("ids")),
         subscriptions.c.version == bindparam("of_version"),
         # Added to zero so that SQLite does not look it up in the index on (project_id, id) instead of by key alone.
         subscriptions.c.project_id + literal_column("0") == bindparam("of_project"),

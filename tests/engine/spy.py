@@ -104,7 +104,6 @@ class Spy:
         path: the database file.
 
     Attributes:
-        sight: as of the last commit.
         watchers: called with the process that committed, the sight before, and the one after.
         commits: how many were seen.
     """
@@ -114,7 +113,8 @@ class Spy:
         self._connection.execute("PRAGMA query_only = ON")
         self._version = -1
         self._raw: dict[int, tuple[Any, ...]] = {}
-        self.sight = Sight()
+        self._sight = Sight()
+        self._stale = False
         self.watchers: list[Callable[[Process | None, Sight, Sight], None]] = []
         self.commits = 0
 
@@ -125,10 +125,19 @@ class Spy:
             return False
         self._version = version
         self.commits += 1
-        before, self.sight = self.sight, self._read()
-        for watcher in self.watchers:
-            watcher(by, before, self.sight)
+        self._stale = True
+        if self.watchers:
+            before = self._sight
+            for watcher in self.watchers:
+                watcher(by, before, self.sight)
         return True
+
+    @property
+    def sight(self) -> Sight:
+        """As of the last commit; read when somebody wants to know."""
+        if self._stale:
+            self._sight, self._stale = self._read(), False
+        return self._sight
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Anything else one wants to see."""
@@ -138,7 +147,7 @@ class Spy:
         self._connection.close()
 
     def _read(self) -> Sight:
-        known = self.sight.shards
+        known = self._sight.shards
         shards = {}
         for row in self.rows(_SHARDS):
             if self._raw.get(row[0]) == row:

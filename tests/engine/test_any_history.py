@@ -66,8 +66,9 @@ class History(RuleBasedStateMachine):
         browsers=st.integers(1, 20),
         workers=st.integers(1, 2),
         web=st.booleans(),
+        then=st.sampled_from([0.0, 0.02, 0.05, 0.3, 1.2]),
     )
-    def begin(self, seed: int, browsers: int, workers: int, web: bool) -> None:
+    def begin(self, seed: int, browsers: int, workers: int, web: bool, then: float) -> None:
         directory = Path(tempfile.mkdtemp(prefix="pushkeep-history-"))
         self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
         self.world: World = self._stack.enter_context(simulated(seed, directory, self.template))
@@ -79,6 +80,8 @@ class History(RuleBasedStateMachine):
             self.world.start_worker()
         if web:
             self.world.start_worker(web=True)
+        self.world.accept(Target.everyone(), ttl=300)
+        self.world.advance(then)
 
     # --- who is told ----------------------------------------------------------------------------------------------
 

@@ -166,6 +166,11 @@ class World:
         wakeups = self.store.wakeups()
         return Worker(self.services, **{"owner": f"worker-{self.workers}", "wakeups": wakeups, **given})
 
+    def worker_on(self, store: SqliteStore) -> Worker:
+        """A worker whose own store may be another one than what wakes it."""
+        self.workers += 1
+        return Worker(self.services, owner=f"worker-{self.workers}", wakeups=store.wakeups())
+
     async def work(self, **given: Any) -> Worker:
         """Let a worker do all there is to do at this moment, and stop it."""
         worker = self.worker(**given)

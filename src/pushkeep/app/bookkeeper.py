@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -15,12 +16,20 @@ from typing import Protocol
 from pushkeep.app.context import Services
 from pushkeep.app.judge import Judge
 from pushkeep.app.shard_run import Results, ShardRun
-from pushkeep.domain.event import CheckpointWritten, LeaseWasLost
+from pushkeep.domain.event import CheckpointWritten, LeaseWasLost, NotificationFinished
 from pushkeep.domain.shard import PROGRESS_SECONDS_MAX, Kind, LeaseKey, lease_renew_seconds
 from pushkeep.errors import Unavailable
-from pushkeep.ports.shards import Ending, LeaseLost
+from pushkeep.ports.shards import Ended, Ending, LeaseLost
+
+TROUBLE_TOLD_SECONDS = 60.0
+"""A database that answers every other time is not told of every other time."""
 
 _log = logging.getLogger("pushkeep.app")
+
+
+def fact_of(ended: Ended) -> NotificationFinished:
+    """The end of a notification, to be announced."""
+    return NotificationFinished(ended.public_id, ended.state, ended.seconds, ended.counts)
 
 
 class OnLoan(Protocol):
@@ -51,6 +60,7 @@ class Bookkeeper:
         self._let_go = let_go
         self._lease_seconds = services.store.lease_seconds
         self._troubled = False
+        self._told_at = -math.inf
         self.runs: dict[int, ShardRun] = {}
         self.plans: dict[int, OnLoan] = {}
 
@@ -122,9 +132,11 @@ class Bookkeeper:
         run.end(Ending.KEEP)
 
     def trouble(self, error: Unavailable) -> None:
-        """The store does not answer: said once until it does."""
-        if not self._troubled:
+        """The store does not answer: said once until it does, and once a minute where that changes all the time."""
+        now = self._services.clock.monotonic()
+        if not self._troubled and now - self._told_at >= TROUBLE_TOLD_SECONDS:
             self._troubled = True
+            self._told_at = now
             _log.warning("Deliveries wait for the database, and what was done is kept: %s", error.message)
 
     def answered(self) -> None:
@@ -140,7 +152,7 @@ class Bookkeeper:
         results = run.take_results()
         self._judge.believe(run, results, before)
         try:
-            await services.store.checkpoint(run.checkpoint(results, final=final))
+            written = await services.store.checkpoint(run.checkpoint(results, final=final))
         except LeaseLost:
             run.put_back(results)  # to be counted
             self.lose(run)
@@ -157,6 +169,8 @@ class Bookkeeper:
             return False
         self.answered()
         self._announce(run, results, services.clock.monotonic() - before)
+        if written.ended is not None:
+            services.announcer.announce(fact_of(written.ended))
         run.lease_ends = before + self._lease_seconds
         if final:
             run.lost = True  # it is not ours any more

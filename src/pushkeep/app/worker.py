@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pushkeep.app.bookkeeper import Bookkeeper
+from pushkeep.app.bookkeeper import Bookkeeper, fact_of
 from pushkeep.app.claimer import Claimer
 from pushkeep.app.context import Services
 from pushkeep.app.dispatch import Dispatcher
@@ -323,6 +323,8 @@ class Worker:
 
     async def _sweep(self) -> None:
         swept = await self._services.store.sweep()
+        for ended in swept.ended:
+            self._services.announcer.announce(fact_of(ended))
         if swept.set_aside:
             self._services.announcer.announce(ShardsSetAside(swept.set_aside))
             _log.error(
@@ -349,13 +351,11 @@ class Worker:
         for run in list(self._books.runs.values()):
             run.end(Ending.RELEASE)
             self._dispatcher.tend(run)
-        until = self._clock.monotonic() + self._limits.stop_seconds_max
-        while (self._books.runs or self._books.plans) and self._clock.monotonic() < until:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(CHECKPOINT_SECONDS, until - self._clock.monotonic())):
-                    while self._books.runs or self._books.plans:
-                        self._poke.clear()
-                        await self._poke.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.stop_seconds_max):
+                while self._books.runs or self._books.plans:
+                    self._poke.clear()
+                    await self._poke.wait()
         self._dispatcher.stopping = True
         for run in self._books.runs.values():  # what is in flight still is repeated by another worker
             run.in_flight = run.loading = 0

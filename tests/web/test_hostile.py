@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 VALID = subscription_json()
+UNKNOWN_ID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
 
 
 @pytest.fixture
@@ -80,18 +82,64 @@ async def test_any_subscription(site: Site, subscription: dict[str, object], key
     body=JSON
     | mutated(
         {"to": {"all": True}, "content": {"title": "x"}, "options": {"ttl": 1}},
-        ["to", "content", "options", "payload", "payload_base64", "extra"],
+        [
+            "to",
+            "content",
+            "options",
+            "payload",
+            "payload_base64",
+            "priority",
+            "send_at",
+            "deadline",
+            "dry_run",
+            "extra",
+        ],
     )
     | st.builds(
         lambda to, content, options: {"to": to, "content": content, "options": options},
-        mutated({"all": True}, ["all", "contacts", "subscriptions"]),
+        mutated({"all": True}, ["all", "tag", "contacts", "subscriptions"]),
         mutated({"title": "x"}, ["title", "body", "url", "icon", "image", "badge", "data", "lang", "dir"]),
-        mutated({"ttl": 1}, ["ttl", "urgency", "topic", "tag", "renotify", "silent", "require_interaction"]),
+        mutated(
+            {"ttl": 1},
+            [
+                "ttl",
+                "urgency",
+                "topic",
+                "tag",
+                "renotify",
+                "silent",
+                "require_interaction",
+                "receipts",
+                "compress",
+                "fetch",
+            ],
+        ),
     )
 )
 async def test_any_notification(site: Site, body: object) -> None:
     answer = await site.client.post("/v1/notifications", json=body, headers=site.auth)
     check(answer.status_code, answer.headers["content-type"], answer.text)
+
+
+@SLOW
+@given(
+    external_id=TEXT.map(lambda text: quote(text.encode(errors="replace"), safe="")) | st.text("/%.aé0", max_size=9),
+    body=JSON | mutated({"tags": ["a"]}, ["tags", "extra"]),
+)
+async def test_any_contact(site: Site, external_id: str, body: object) -> None:
+    for method in ("PUT", "GET"):
+        answer = await site.client.request(
+            method, f"/v1/contacts/{external_id}", json=body if method == "PUT" else None, headers=site.auth
+        )
+        check(answer.status_code, answer.headers["content-type"], answer.text)
+
+
+@SLOW
+@given(query=st.dictionaries(st.sampled_from(["wait", "kind", "limit", "after", "before", "x"]), TEXT, max_size=2))
+async def test_any_question(site: Site, query: dict[str, str]) -> None:
+    for path in ("", f"/{UNKNOWN_ID}", f"/{UNKNOWN_ID}/outcomes", f"/{UNKNOWN_ID}/progress"):
+        answer = await site.client.get(f"/v1/notifications{path}", params=query, headers=site.auth)
+        check(answer.status_code, answer.headers["content-type"], answer.text)
 
 
 @SLOW
@@ -108,7 +156,7 @@ async def test_any_octets(site: Site, body: bytes) -> None:
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"]),
     parts=st.lists(
         st.sampled_from(
-            ["v1", "client", "pk_x", "config", "subscriptions", "pushkeep", "demo", "..", "%2e%2e", "%2f", "%00"]
+            [*"v1 client pk_x config subscriptions notifications contacts pushkeep demo .. %2e%2e %2f %00".split()]
         )
         | st.text(alphabet="abc%:@!$&'()*+,;=-._~", max_size=8),
         max_size=6,

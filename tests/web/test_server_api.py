@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pushkeep.pushservice import PushService
+from pushkeep.web.openapi_operations import OPERATIONS
 from tests.web.conftest import Site, client_for, running_site, settings_for
 from tests.web.subscriptions import JsonObject, subscription_json
 
@@ -23,12 +24,10 @@ async def subscribe(site: Site, service: PushService, **more: object) -> tuple[J
     return answer.json(), subscriber
 
 
+UNKNOWN_ID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
+PLACES = {"subscription_id": "HMV192av", "notification_id": UNKNOWN_ID, "external_id": "user-17"}
 KEY_ROUTES = [
-    ("POST", "/v1/notifications"),
-    ("GET", "/v1/subscriptions"),
-    ("POST", "/v1/subscriptions"),
-    ("GET", "/v1/subscriptions/HMV192av"),
-    ("DELETE", "/v1/subscriptions/HMV192av"),
+    (operation.method, operation.path.format_map(PLACES)) for operation in OPERATIONS if operation.security == "api_key"
 ]
 
 

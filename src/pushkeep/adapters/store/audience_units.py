@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
+    literal_column,
     or_,
     select,
     type_coerce,
@@ -132,7 +133,8 @@ _TAGGED = (
         contact_tags.c.contact_id > bindparam("after"),
         contact_tags.c.contact_id <= bindparam("until"),
         subscriptions.c.state.in_([_ACTIVE, State.SUPERSEDED.value]),
-        subscriptions.c.id <= bindparam("high_water"),
+        # Added to zero, or SQLite may begin with every subscription below it instead of the contacts with the tag.
+        subscriptions.c.id + literal_column("0") <= bindparam("high_water"),
         or_(subscriptions.c.state == _ACTIVE, _TO_BE_FOLLOWED),
     )
 )

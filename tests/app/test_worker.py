@@ -38,8 +38,8 @@ def opened(request: PushRequest) -> bytes:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        await asyncio.sleep(0.01)  # noqa: ASYNC110 - the worker is at it; every caller bounds this wait
+    while not holds():  # noqa: ASYNC110 - the worker is at it; every caller bounds this wait
+        await asyncio.sleep(0.01)
 
 
 async def execute(world: World, statement: str) -> None:

@@ -7,17 +7,14 @@ import asyncio
 import pytest
 
 from pushkeep import Message, PushClient, RetryPolicy, SigningKey, TransportLimits, Verdict
-from pushkeep.app.notify import notify
 from pushkeep.app.subscribe import find_subscription
 from pushkeep.domain.action import Action
 from pushkeep.domain.action_table import decide
-from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.situation import Situation
 from pushkeep.domain.subscription import State
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.answer import Answer, PushResponse, TransportFailure, parse_retry_after
 from pushkeep.protocol.outcome import read_answer
-from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.pushservice import PushService
 from tests.app.conftest import World
@@ -163,7 +160,8 @@ async def test_trap_18_no_error_but_a_stated_end_ends_a_subscription(world: Worl
     world.transport.script["one"] = [ANSWERS[name]]
     registered = await world.register()
     for _ in range(3):
-        await notify(world.services, world.project, Target.everyone(), Content.of(title="x"), PushOptions())
+        await world.accept()
+        await world.work()
     record = await find_subscription(world.services, world.project, registered.short_id)
     assert record.state is State.ACTIVE
 
@@ -171,7 +169,7 @@ async def test_trap_18_no_error_but_a_stated_end_ends_a_subscription(world: Worl
 async def test_trap_18_and_a_stated_end_does(world: World) -> None:
     world.transport.script["one"] = [scripted(410)]
     registered = await world.register()
-    await notify(world.services, world.project, Target.everyone(), Content.of(title="x"), PushOptions())
+    await world.send()
     assert (await find_subscription(world.services, world.project, registered.short_id)).state is State.GONE
 
 

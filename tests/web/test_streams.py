@@ -32,6 +32,12 @@ async def test_a_sign_of_life_comes_while_nothing_happens(monkeypatch: pytest.Mo
     assert [event async for event in events if event is not None] == []
 
 
+async def test_a_stream_ends_by_itself_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "STREAM_SECONDS_MAX", 0.01)
+    monkeypatch.setattr(streams_module, "HEARTBEAT_SECONDS", 0.001)
+    assert [event async for event in Streams().events(items("a", then=asyncio.Event())) if event] == ["a"]
+
+
 async def test_a_stop_ends_streams_and_waits_at_once() -> None:
     streams, never = Streams(), asyncio.Event()
     events = streams.events(items("a", then=never))

@@ -234,7 +234,8 @@ NOTIFICATION_OPERATIONS: tuple[Operation, ...] = (
         "Watch how far a notification is",
         "Server-sent events. Each `progress` event is the notification as `GET /v1/notifications/{notification_id}` "
         "shows it: the first at once, further ones when something has changed, at most one a second, and the last "
-        "when it has ended; then the stream ends. A comment comes every 15 s so that nobody takes it for dead.",
+        "when it has ended; then the stream ends. It also ends after five minutes, and may be asked for again. A "
+        "comment comes every 15 s so that nobody takes it for dead.",
         {200: Answer("The stream.", media_type="text/event-stream")},
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",

@@ -21,6 +21,10 @@ RETRY_SECONDS = 10
 HEARTBEAT_SECONDS = 15.0
 """Proxies cut a connection on which nothing moves, commonly after 30 to 60 seconds."""
 
+STREAM_SECONDS_MAX = 300.0
+"""Then a stream ends and may be asked for again: a host application that does not tell us when it stops would else wait
+for a broadcast's end."""
+
 T = TypeVar("T")
 
 
@@ -85,13 +89,15 @@ class Streams:
             await _cancelled(task)
 
     async def events(self, source: AsyncIterator[T]) -> AsyncGenerator[T | None, None]:
-        """What ``source`` gives, until it or the server ends; None is a sign of life between."""
-        while True:
+        """What ``source`` gives, until it, the server or the stream's time ends; None is a sign of life between."""
+        loop = asyncio.get_running_loop()
+        over = loop.time() + STREAM_SECONDS_MAX
+        while loop.time() < over:
             task = asyncio.ensure_future(anext(source, None))
             try:
                 while not task.done():
                     if not await self._first(task, HEARTBEAT_SECONDS):
-                        if self._stopping.is_set():
+                        if self._stopping.is_set() or loop.time() >= over:
                             return
                         yield None
             finally:

@@ -91,19 +91,27 @@ class Site:
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(), err.decode())
 
-    async def notify(self, **body: object) -> dict[str, Any]:
-        """POST /v1/notifications, as a site's backend would."""
+    async def accepted(self, **body: object) -> dict[str, Any]:
+        """POST /v1/notifications, as a site's backend would: what is answered at once."""
         answer = await self.http.post("/v1/notifications", json=body)
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     async def notify_one(self, short_id: str, **body: object) -> dict[str, Any]:
-        """The same to one subscription; returns its own report."""
-        report = await self.notify(to={"subscriptions": [short_id]}, **body)
-        (one,) = report["results"]
+        """The same to one subscription; returns what became of it, once it is known."""
+        accepted = await self.accepted(to={"subscriptions": [short_id]}, **body)
+        assert (accepted["targeted"], accepted["unknown"]) == (1, [])
+        answer = await self.http.get(f"/v1/notifications/{accepted['id']}/outcomes", params={"wait": "30"})
+        assert answer.status_code == 200, answer.text
+        (one,) = answer.json()["items"]
         assert isinstance(one, dict)
         return one
+
+    async def has_left(self, short_id: str) -> bool:
+        """Whether a message to a subscription is for nobody."""
+        accepted = await self.accepted(to={"subscriptions": [short_id]}, content={"title": "To nobody"})
+        return (accepted["targeted"], accepted["unknown"], accepted["status"]) == (0, [short_id], "done")
 
     async def subscriptions(self, state: str | None = None) -> list[dict[str, Any]]:
         """GET /v1/subscriptions: what is stored."""
@@ -129,7 +137,13 @@ async def running_site(data_dir: Path, service: PushService, label: str) -> Asyn
     # The file is how the command line beside the server learns where the push services are.
     (data_dir / "pushkeep.toml").write_text(f"origin_map = {json.dumps(entries)}\n")
     settings = load_settings(
-        overrides={"data_dir": data_dir, "port": port, "public_url": url, "contact": "mailto:tests@example.org"},
+        overrides={
+            "data_dir": data_dir,
+            "port": port,
+            "public_url": url,
+            "contact": "mailto:tests@example.org",
+            "workers": 0,  # as the demo runs
+        },
         environ={},
     )
     key_file = data_dir / "api-key"

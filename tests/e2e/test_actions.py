@@ -20,7 +20,7 @@ ACTIONS = """navigator.serviceWorker.getRegistration("/pushkeep/a/")
 async def test_a_button_is_shown_and_opens_its_own_page(visitor: Visitor) -> None:
     site, desktop = visitor.site, visitor.desk.notifications
     assert await visitor.page.evaluate("Notification.maxActions") == ACTIONS_MAX
-    report = await site.notify_one(
+    outcome = await site.notify_one(
         visitor.short_id,
         content={
             "title": "Your order",
@@ -32,7 +32,7 @@ async def test_a_button_is_shown_and_opens_its_own_page(visitor: Visitor) -> Non
             "app_badge": 2,
         },
     )
-    assert report["verdict"] == "accepted"
+    assert outcome["kind"] == "accepted"
     seen = await visitor.sees("Your order")
     await visitor.shown("Your order")
     assert await visitor.page.evaluate(ACTIONS) == [["pay", "Pay now"], ["ask", "Ask us"]]

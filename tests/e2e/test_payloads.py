@@ -22,8 +22,8 @@ BROKEN = {
 
 async def test_a_malformed_push_is_still_shown_and_leads_nowhere(visitor: Visitor) -> None:
     for what, payload in BROKEN.items():
-        report = await visitor.site.notify_one(visitor.short_id, payload_base64=base64.b64encode(payload).decode())
-        assert report["verdict"] == "accepted", what
+        outcome = await visitor.site.notify_one(visitor.short_id, payload_base64=base64.b64encode(payload).decode())
+        assert outcome["kind"] == "accepted", what
         seen = await visitor.desk.notifications.next()
         assert seen.title, what
         # A click on it must not lead anywhere but to the site itself.
@@ -33,7 +33,7 @@ async def test_a_malformed_push_is_still_shown_and_leads_nowhere(visitor: Visito
 
 
 async def test_an_empty_push_is_shown(visitor: Visitor) -> None:
-    assert (await visitor.site.notify_one(visitor.short_id, payload=""))["verdict"] == "accepted"
+    assert (await visitor.site.notify_one(visitor.short_id, payload=""))["kind"] == "accepted"
     assert (await visitor.desk.notifications.next()).title
 
 

@@ -23,7 +23,7 @@ async def test_the_click_asks_and_allowing_subscribes(desk: Desk, site: Site) ->
     await desk.browser.answer_prompt(allow=True)
     short_id = await page.wait_for(SUBSCRIBED, timeout_seconds=SUBSCRIBE_SECONDS_MAX)
     visitor = Visitor(desk, site, page, str(short_id))
-    assert (await site.notify_one(visitor.short_id, content={"title": "You said yes"}))["verdict"] == "accepted"
+    assert (await site.notify_one(visitor.short_id, content={"title": "You said yes"}))["kind"] == "accepted"
     await visitor.sees("You said yes")
 
 

@@ -50,7 +50,7 @@ async def test_sent_by_command_shown_clicked_and_opened(visitor: Visitor) -> Non
 async def test_sent_by_api_to_a_closed_tab_shown_clicked_and_opened(visitor: Visitor) -> None:
     site = visitor.site
     await visitor.desk.browser.close_tabs()
-    report = await site.notify_one(
+    outcome = await site.notify_one(
         visitor.short_id,
         content={
             "title": "Sent by API",
@@ -60,7 +60,7 @@ async def test_sent_by_api_to_a_closed_tab_shown_clicked_and_opened(visitor: Vis
         },
         options={"ttl": 60, "urgency": "high", "topic": "inbox", "tag": "order-7"},
     )
-    assert (report["verdict"], report["status"], report["action"]) == ("accepted", 201, "done")
+    assert (outcome["kind"], outcome["status"], outcome["action"]) == ("accepted", 201, "done")
     seen = await visitor.sees("Sent by API")
     assert seen.text == "No tab is open"
     page = await visitor.desk.browser.open(f"{site.url}/demo/icon.svg")
@@ -104,7 +104,7 @@ async def test_two_tabs_at_once_end_with_one_subscription(desk: Desk, site: Site
     (stored,) = await site.subscriptions()
     assert (stored["short_id"], stored["state"]) == (ids[0], "active")
     visitor = Visitor(desk, site, first, str(ids[0]))
-    assert (await site.notify_one(visitor.short_id, content={"title": "To both tabs"}))["verdict"] == "accepted"
+    assert (await site.notify_one(visitor.short_id, content={"title": "To both tabs"}))["kind"] == "accepted"
     await visitor.sees("To both tabs")
     for page in (first, second):
         assert await page.wait_for("document.querySelector('#messages li strong')?.textContent") == "To both tabs"

@@ -41,7 +41,7 @@ async def statements_of(store: SqliteStore, unit: Callable[[Connection], object]
         finally:
             event.remove(engine, "before_cursor_execute", note)
         for statement, parameters in sent:
-            if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            if statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
                 rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
                 plans.append((statement, [row[3] for row in rows]))
 

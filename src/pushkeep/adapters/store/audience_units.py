@@ -15,9 +15,8 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
-    literal_column,
-    or_,
     select,
+    text,
     type_coerce,
 )
 
@@ -125,18 +124,23 @@ _TAGGED_CONTACTS = (
     .subquery()
 )
 _TAGGED_END = select(func.count(), func.max(_TAGGED_CONTACTS.c.contact_id))
-_TAGGED = (
-    select(*_MEMBER, contact_tags.c.contact_id)
-    .select_from(contact_tags.join(subscriptions, subscriptions.c.contact_id == contact_tags.c.contact_id))
-    .where(
-        contact_tags.c.tag_id == bindparam("tag_id"),
-        contact_tags.c.contact_id > bindparam("after"),
-        contact_tags.c.contact_id <= bindparam("until"),
-        subscriptions.c.state.in_([_ACTIVE, State.SUPERSEDED.value]),
-        # Added to zero, or SQLite may begin with every subscription below it instead of the contacts with the tag.
-        subscriptions.c.id + literal_column("0") <= bindparam("high_water"),
-        or_(subscriptions.c.state == _ACTIVE, _TO_BE_FOLLOWED),
-    )
+# SQLite keeps to the order of a CROSS JOIN: begun from the tag, whatever its statistics say.
+_TAGGED = text(
+    """
+    SELECT s.id, s.origin, s.vendor, t.contact_id
+    FROM contact_tags AS t CROSS JOIN subscriptions AS s
+    WHERE t.tag_id = :tag_id AND t.contact_id > :after AND t.contact_id <= :until
+        AND s.contact_id = t.contact_id AND s.state IN ('active', 'superseded') AND s.id <= :high_water
+        AND (s.state = 'active' OR s.superseded_by > :high_water)
+    """
+)
+_COUNT_TAGGED = text(
+    """
+    SELECT s.origin, s.vendor, s.signing_key_id, count(*) AS number
+    FROM contact_tags AS t CROSS JOIN subscriptions AS s
+    WHERE t.tag_id = :tag_id AND s.contact_id = t.contact_id AND s.state = 'active'
+    GROUP BY s.origin, s.vendor, s.signing_key_id
+    """
 )
 _OF_CONTACTS = (
     select(*_MEMBER, contacts.c.id.label("owner"), contacts.c.external_id, subscriptions.c.signing_key_id)
@@ -171,12 +175,6 @@ _GROUPED = (subscriptions.c.origin, subscriptions.c.vendor, subscriptions.c.sign
 _COUNT_EVERYONE = (
     select(*_GROUPED, func.count().label("number"))
     .where(subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.state == _ACTIVE)
-    .group_by(*_GROUPED)
-)
-_COUNT_TAGGED = (
-    select(*_GROUPED, func.count().label("number"))
-    .select_from(contact_tags.join(subscriptions, subscriptions.c.contact_id == contact_tags.c.contact_id))
-    .where(contact_tags.c.tag_id == bindparam("tag_id"), subscriptions.c.state == _ACTIVE)
     .group_by(*_GROUPED)
 )
 

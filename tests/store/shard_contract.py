@@ -26,7 +26,7 @@ from pushkeep.domain.shard import (
 from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.notifications import Command, Leased
-from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ending, LeaseLost, Move, Planned, SettledMember
+from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ending, LeaseLost, Move, Planned, SettledMember, Written
 from pushkeep.protocol.outcome import Explanation
 from pushkeep.protocol.verdict import Verdict
 from tests.store.doubles import FakeClock
@@ -427,8 +427,8 @@ class CheckpointContract:
         failed = SettledMember(
             1, Kind.GONE, "end", 410, Explanation("gone", errno=106), retry_after=None, duration_ms=3.5, attempts=1
         )
-        applied = await store.checkpoint(Checkpoint(leased.shard.lease, [*accepted([0]), failed]))
-        assert applied == frozenset()
+        written = await store.checkpoint(Checkpoint(leased.shard.lease, [*accepted([0]), failed]))
+        assert written == Written()
         account = await account_of(store, project, record)
         assert (dict(account.counts), account.undone) == ({Kind.ACCEPTED: 1, Kind.GONE: 1}, 2)
         assert await state_of(store, project, record) is NotificationState.SENDING
@@ -463,8 +463,8 @@ class CheckpointContract:
             ResultUpdate(two.id, two.version, Action.END, gone),
             ResultUpdate(three.id, three.version + 1, Action.FAIL),
         ]
-        applied = await store.checkpoint(Checkpoint(leased.shard.lease, accepted([0]), updates=updates))
-        assert applied == {one.id, two.id}
+        written = await store.checkpoint(Checkpoint(leased.shard.lease, accepted([0]), updates=updates))
+        assert written.applied == {one.id, two.id}
         found = [await store.find_subscription(project, AnyId(r.public_id, None)) for r in (one, two, three)]
         assert [(r.state, r.last_accepted_at, r.consecutive_failures) for r in found if r is not None] == [
             (State.ACTIVE, clock.now(), 0),
@@ -722,7 +722,10 @@ class PlanContract:
             await store.checkpoint(Checkpoint(plan.shard.lease, ending=Ending.EXPIRE))
         else:
             clock.time = record.deadline
-            assert await store.plan_page(plan.shard.lease) == Planned(0, 0, complete=True)
+            page = await store.plan_page(plan.shard.lease)
+            assert (page.recipients, page.shards, page.complete) == (0, 0, True)
+            assert page.ended is not None
+            assert page.ended.public_id == record.public_id
         assert (await account_of(store, project, record)).targeted == 0
         ended = NotificationState.CANCELLED if how == "cancel" else NotificationState.DONE
         assert await state_of(store, project, record) is ended
@@ -754,7 +757,7 @@ class SweepContract:
         assert await store.renew([working.shard.lease]) == {working.shard.lease.shard_id}
         clock.time = record.deadline
         swept = await store.sweep()
-        assert (swept.expired, swept.set_aside, swept.finished) == (3, 0, 1)
+        assert (swept.expired, swept.set_aside, len(swept.ended)) == (3, 0, 1)
         assert await state_of(store, project, paused) is NotificationState.DONE, "a pause does not stop the deadline"
         assert dict((await account_of(store, project, paused)).counts) == {Kind.EXPIRED: 4}
         assert (await account_of(store, project, record)).undone == 1
@@ -785,7 +788,7 @@ class SweepContract:
         record, _ = await send_to(store, project, some)
         clock.time = record.deadline
         swept = await store.sweep()
-        assert (swept.expired, swept.finished) == (5, 1)
+        assert (swept.expired, len(swept.ended)) == (5, 1)
 
     async def test_an_audience_that_was_never_planned_ends_with_its_deadline(
         self, store: SqliteStore, project: Project, clock: FakeClock

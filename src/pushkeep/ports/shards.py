@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from pushkeep.domain.sending import Control, Priority
+from pushkeep.domain.sending import Control, NotificationState, Priority
 from pushkeep.domain.shard import Kind, LeaseKey
 from pushkeep.domain.subscription import Recipient
 from pushkeep.errors import PushkeepError
@@ -131,6 +131,36 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """A notification for which nothing more will be tried, told once: to who closed its last shard.
+
+    Attributes:
+        public_id: its id.
+        state: done or cancelled.
+        seconds: since it was to be sent.
+        counts: recipients by what became of them; empty for a small one, which is not worth the sums.
+    """
+
+    public_id: str
+    state: NotificationState
+    seconds: float
+    counts: Mapping[Kind, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a checkpoint came to.
+
+    Attributes:
+        applied: ids of subscriptions whose updates were applied.
+        ended: the notification, if this was the end of it.
+    """
+
+    applied: frozenset[int] = frozenset()
+    ended: Ended | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What one page of a plan came to.
 
@@ -138,11 +168,13 @@ class Planned:
         recipients: how many were put into shards.
         shards: into how many.
         complete: whether the audience is planned to its end, and the plan closed.
+        ended: the notification, if there was nobody to tell.
     """
 
     recipients: int
     shards: int
     complete: bool
+    ended: Ended | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +184,12 @@ class Swept:
     Attributes:
         expired: shards closed because their deadline had come.
         set_aside: shards that too many workers lost.
-        finished: notifications that are done now.
+        ended: notifications that ended with it.
     """
 
     expired: int
     set_aside: int
-    finished: int
+    ended: tuple[Ended, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +246,8 @@ class ShardStore(Protocol):
         """
         ...
 
-    async def checkpoint(self, checkpoint: Checkpoint) -> frozenset[int]:
-        """Write down what was done; returns the ids of subscriptions whose updates were applied.
+    async def checkpoint(self, checkpoint: Checkpoint) -> Written:
+        """Write down what was done.
 
         A shard with every bit set is closed, and its notification is done with the last one of them.
 

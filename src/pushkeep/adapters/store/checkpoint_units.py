@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, text, update
 
+from pushkeep.adapters.store.ending_units import ended_cancelled, finish
 from pushkeep.adapters.store.follow_up_units import follow_up
 from pushkeep.adapters.store.result_units import apply_updates
 from pushkeep.adapters.store.tables import notifications, recipient_outcomes, shards
 from pushkeep.adapters.store.writer import SHARDS_READY
 from pushkeep.domain.sending import NotificationState
 from pushkeep.domain.shard import Bitmap, Kind, LeaseKey, ShardKind, ShardState, unpack_ids
-from pushkeep.ports.shards import Checkpoint, Ending, LeaseLost, Move, SettledMember
+from pushkeep.ports.shards import Checkpoint, Ending, LeaseLost, Move, SettledMember, Written
 
 HELD = (
     shards.c.id == bindparam("shard_id"),
@@ -62,14 +63,6 @@ _WRITE_DOWN = (
     )
 )
 _KEEP_OUTCOME = insert(recipient_outcomes).prefix_with("OR REPLACE", dialect="sqlite")
-_FINISH = text(
-    """
-    UPDATE notifications SET state = 'done', finished_at = :now
-    WHERE id = :notification_id AND state = 'sending' AND NOT EXISTS (
-        SELECT 1 FROM shards WHERE shards.notification_id = notifications.id AND shards.state <> 'closed'
-    )
-    """
-)
 _PLANNED = text("UPDATE notifications SET state = 'sending' WHERE id = :notification_id AND state = 'planning'")
 
 
@@ -78,7 +71,7 @@ def lease_lost(lease: LeaseKey) -> LeaseLost:
     return LeaseLost(f"Shard {lease.shard_id} is no longer lent under epoch {lease.epoch}; nothing was written for it.")
 
 
-def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_seconds: float) -> frozenset[int]:
+def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_seconds: float) -> Written:
     """See :meth:`pushkeep.ports.shards.ShardStore.checkpoint`."""
     held = {"shard_id": written.lease.shard_id, "held_epoch": written.lease.epoch}
     shard = connection.execute(_HELD_SHARD, held).one_or_none()
@@ -102,18 +95,14 @@ def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_se
     if values["new_state"] == ShardState.CLOSED.value:
         if shard.kind == ShardKind.PLAN.value:
             planned(connection, shard.notification_id)
-        finish(connection, shard.notification_id, now)
-    return applied
+        end = ended_cancelled if _is_cancelled(shard) else finish
+        return Written(applied, end(connection, shard.notification_id, now))
+    return Written(applied)
 
 
 def planned(connection: Connection, notification_id: int) -> None:
     """Say that nobody will be added to a notification's recipients any more."""
     connection.execute(_PLANNED, {"notification_id": notification_id})
-
-
-def finish(connection: Connection, notification_id: int, now: float) -> bool:
-    """Call a notification done if its last shard is closed; whether it was."""
-    return connection.execute(_FINISH, {"notification_id": notification_id, "now": now}).rowcount == 1
 
 
 def _is_cancelled(shard: Row[tuple[Any, ...]]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from pushkeep.adapters.store.audience_units import Audience, audience_page
-from pushkeep.adapters.store.checkpoint_units import HELD, finish, lease_lost, planned
+from pushkeep.adapters.store.checkpoint_units import HELD, lease_lost, planned
+from pushkeep.adapters.store.ending_units import ended_cancelled, finish
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.shard_rows import JOB_COLUMNS, insert_shards, job_from
 from pushkeep.adapters.store.tables import notifications, projects, shards
@@ -58,7 +59,8 @@ _EXPIRE = text(
     _CUT_OFF.format(
         kind="expired",
         which="""
-            SELECT s.id FROM notifications AS n JOIN shards AS s ON s.notification_id = n.id
+            SELECT s.id FROM notifications AS n INDEXED BY ix_notifications_unfinished
+            CROSS JOIN shards AS s INDEXED BY ix_shards_live ON s.notification_id = n.id
             WHERE n.finished_at IS NULL AND n.deadline <= :now AND s.state <> 'closed'
                 AND (s.state <> 'leased' OR s.lease_expires_at <= :now)
         """,
@@ -68,7 +70,8 @@ _CANCEL = text(
     _CUT_OFF.format(
         kind="cancelled",
         which="""
-            SELECT s.id FROM shards AS s JOIN notifications AS n ON n.id = s.notification_id
+            SELECT s.id FROM shards AS s INDEXED BY ix_shards_leased
+            CROSS JOIN notifications AS n ON n.id = s.notification_id
             WHERE s.state = 'leased' AND s.lease_expires_at <= :now AND n.state = 'cancelled'
         """,
     )
@@ -82,7 +85,7 @@ _SET_ASIDE = text(
 )
 _UNFINISHED = text(
     """
-    SELECT id FROM notifications
+    SELECT id FROM notifications INDEXED BY ix_notifications_unfinished
     WHERE finished_at IS NULL AND state = 'sending' AND NOT EXISTS (
         SELECT 1 FROM shards WHERE shards.notification_id = notifications.id AND shards.state <> 'closed'
     )
@@ -99,8 +102,9 @@ def plan_page(connection: Connection, vault: Vault, lease: LeaseKey, now: float,
     if plan.state != NotificationState.PLANNING.value or plan.deadline <= now:
         connection.execute(_CLOSE, held)  # cancelled, or nobody who is found now could be told in time
         planned(connection, plan.notification_id)
-        finish(connection, plan.notification_id, now)
-        return Planned(0, 0, complete=True)
+        cancelled = plan.state == NotificationState.CANCELLED.value
+        end = ended_cancelled if cancelled else finish
+        return Planned(0, 0, complete=True, ended=end(connection, plan.notification_id, now))
     audience = Audience(plan.project_id, plan.target_kind, plan.high_water, plan.tag_id, plan.retry_of)
     page = audience_page(connection, audience, after=plan.plan_cursor, limit=PLAN_PAGE_MEMBERS)
     last_page = connection.execute(_LAST_PAGE, {"notification_id": plan.notification_id}).scalar_one()
@@ -113,10 +117,9 @@ def plan_page(connection: Connection, vault: Vault, lease: LeaseKey, now: float,
     connection.execute(_MOVE_CURSOR, {"row_id": plan.notification_id, "cursor": page.cursor, "new_state": state.value})
     if page.complete:
         connection.execute(_CLOSE, held)
-        finish(connection, plan.notification_id, now)
-    else:
-        connection.execute(_GO_ON, {**held, "until": now + lease_seconds})
-    return Planned(len(page.members), made, page.complete)
+        return Planned(len(page.members), made, True, finish(connection, plan.notification_id, now))
+    connection.execute(_GO_ON, {**held, "until": now + lease_seconds})
+    return Planned(len(page.members), made, False)
 
 
 def sweep(connection: Connection, now: float) -> tuple[Swept, bool]:
@@ -128,7 +131,7 @@ def sweep(connection: Connection, now: float) -> tuple[Swept, bool]:
         if row.kind == "plan":
             planned(connection, row.notification_id)
     set_aside = connection.execute(_SET_ASIDE, {"now": now, "takeovers_max": TAKEOVERS_MAX}).rowcount
-    ended = connection.execute(_UNFINISHED).scalars().all()
-    finished = sum(finish(connection, notification_id, now) for notification_id in ended)
+    done = [finish(connection, number, now) for number in connection.execute(_UNFINISHED).scalars().all()]
+    cut = [ended_cancelled(connection, number, now) for number in sorted({row.notification_id for row in cancelled})]
     more = SWEEP_SHARDS_MAX in (len(expired), len(cancelled))
-    return Swept(len(expired), set_aside, finished), more
+    return Swept(len(expired), set_aside, tuple(one for one in (*done, *cut) if one is not None)), more

@@ -11,7 +11,7 @@ from pushkeep.adapters.store.base import Ground, StoreBase
 from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.domain.shard import LeaseKey
 from pushkeep.ports.notifications import Leased
-from pushkeep.ports.shards import Checkpoint, ClaimFilter, Loaded, Planned, Swept
+from pushkeep.ports.shards import Checkpoint, ClaimFilter, Loaded, Planned, Swept, Written
 
 
 class ShardMethods(StoreBase):
@@ -49,7 +49,7 @@ class ShardMethods(StoreBase):
 
         return await self._read(load)
 
-    async def checkpoint(self, checkpoint: Checkpoint) -> frozenset[int]:
+    async def checkpoint(self, checkpoint: Checkpoint) -> Written:
         """See the port."""
         return await self._write(
             lambda connection: checkpoint_units.checkpoint(
@@ -67,14 +67,14 @@ class ShardMethods(StoreBase):
 
     async def sweep(self) -> Swept:
         """See the port. It lets others write in between."""
-        total = Swept(0, 0, 0)
+        total = Swept(0, 0)
         more = True
         while more:
             swept, more = await self._write(lambda connection: plan_units.sweep(connection, self._clock.now()))
             total = Swept(
                 total.expired + swept.expired,
                 total.set_aside + swept.set_aside,
-                total.finished + swept.finished,
+                total.ended + swept.ended,
             )
         return total
 

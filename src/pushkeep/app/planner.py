@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from pushkeep.app.bookkeeper import fact_of
 from pushkeep.app.context import Services
 from pushkeep.domain.event import PagePlanned
 from pushkeep.domain.shard import LeaseKey
@@ -75,6 +76,8 @@ async def run_plan(
         services.announcer.announce(
             PagePlanned(plan.leased.job.public_id, page.recipients, page.shards, now - before, page.complete)
         )
+        if page.ended is not None:
+            services.announcer.announce(fact_of(page.ended))
         if page.complete:
             return
         await asyncio.sleep(0)

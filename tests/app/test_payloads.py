@@ -15,6 +15,7 @@ from pushkeep.domain.compiled import Compiled, compile_payload
 from pushkeep.domain.notification import Content
 from pushkeep.domain.receipt import ReceiptTokens, receipt_key
 from pushkeep.domain.sending import NotificationJob, Priority
+from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.request import PushOptions
 
 ID = "01a20069-9469-7f10-87df-063c7022572e"
@@ -42,13 +43,16 @@ def content(**fields: object) -> Compiled:
     return compile_payload(Content.of(**{"title": "Hi", **fields}), notification_id=ID, site_url="https://a.example/")
 
 
-def unpacked(payload: bytes) -> bytes:
-    assert payload.startswith(COMPRESSED_MARKER)
+def unpacked(payload: bytes) -> tuple[str, object]:
+    """Token and JSON of a compressed payload, read as the worker reads it."""
+    text = payload.decode()
+    assert text.startswith(COMPRESSED_MARKER.decode())
+    token, packed = text[1:].split(".")
     reader = zlib.decompressobj(-zlib.MAX_WBITS)
-    text = reader.decompress(payload[len(COMPRESSED_MARKER) :])
+    plain = reader.decompress(b64_decode(packed, field="packed"))
     assert reader.eof
     assert not reader.unused_data
-    return text
+    return token, json.loads(plain)
 
 
 @given(st.integers(min_value=1, max_value=2**62), st.booleans())
@@ -65,7 +69,12 @@ def test_every_recipient_gets_a_token_of_its_own_in_a_payload_as_long_as_any(num
     assert packed is not None
     assert other is not None
     assert len(packed) == len(other)
-    assert (unpacked(packed) if compress else packed) == plain
+    if compress:
+        whole = json.loads(plain)
+        del whole["pushkeep"]["token"]
+        assert unpacked(packed) == (token, whole)
+    else:
+        assert packed == plain
 
 
 def test_compressed_only_for_those_who_can_read_it_and_never_for_apple() -> None:
@@ -93,10 +102,11 @@ def test_what_would_grow_stays_plain() -> None:
 def test_without_a_token_no_key_is_needed(compress: bool) -> None:
     compiled = content(body=LONG, receipts=False)
     maker = PayloadMaker(job(compiled, compress=compress), None)
-    assert maker.plaintext(1, frozenset(), "mozilla") == compiled.payload
+    plain = compiled.payload
+    assert maker.plaintext(1, frozenset(), "mozilla") == plain
     packed = maker.plaintext(1, CAN, "mozilla")
     assert packed is not None
-    assert (unpacked(packed) if compress else packed) == compiled.payload
+    assert (unpacked(packed) if compress else packed) == (("", json.loads(plain)) if compress else plain)
 
 
 def test_a_payload_with_a_token_needs_the_key() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from base64 import urlsafe_b64encode
 from collections.abc import Collection
 
 from pushkeep.domain.ability import DEFLATE
@@ -10,18 +11,18 @@ from pushkeep.domain.receipt import RECEIPT_TOKEN_CHARACTERS, ReceiptTokens
 from pushkeep.domain.sending import NotificationJob
 from pushkeep.protocol.vendors import APPLE
 
-COMPRESSED_MARKER = b"\x00\x01"
-"""How a compressed payload begins: no text and no JSON does. What follows is raw deflate (RFC 1951)."""
+COMPRESSED_MARKER = b"\x01"
+"""How a compressed payload begins: no text and no JSON does. The token and a dot follow, then base64url of raw deflate
+(RFC 1951). Chromium hands payloads to the worker as text: of one that is no UTF-8 it would get nothing."""
 
-_FINAL_STORED_BLOCK = b"\x01"
+_TOKEN_MEMBER = b',"token":"'
 
 
 class PayloadMaker:
     """Makes the payloads of one notification.
 
-    What all recipients have in common is compressed once. The token cannot be compressed anyway: it and the few octets
-    behind it follow as a block that is stored as it is (RFC 1951 section 3.2.4). So a compressed payload costs no more
-    than a plain one, and every recipient's has the same length.
+    What all recipients have in common is compressed once, and the token, which cannot be compressed, stands before it.
+    So a compressed payload costs no more than a plain one, and every recipient's has the same length.
 
     Args:
         job: the notification.
@@ -32,22 +33,21 @@ class PayloadMaker:
     """
 
     def __init__(self, job: NotificationJob, receipt_key: bytes | None) -> None:
-        payload, offset = job.payload or b"", job.token_offset
-        self._payload = job.payload
+        payload, offset = job.payload, job.token_offset
+        self._payload = payload
         self._tokens: ReceiptTokens | None = None
-        end = len(payload)
-        tail = b""
+        self._head, self._tail = payload or b"", b""
         if offset is not None:
             if receipt_key is None:
                 raise ValueError("a payload with a token needs the project's receipt key")
             self._tokens = ReceiptTokens(receipt_key, job.public_id)
-            end, tail = offset, payload[offset + RECEIPT_TOKEN_CHARACTERS :]
-        self._head, self._tail = payload[:end], tail
-        self._packed_head: bytes | None = None
-        if job.compress and job.payload is not None:
-            packed = _packed(self._head, tail, with_token=offset is not None)
-            if len(packed) + (0 if offset is None else RECEIPT_TOKEN_CHARACTERS + len(tail)) < len(payload):
-                self._packed_head = packed
+            self._head, self._tail = self._head[:offset], self._head[offset + RECEIPT_TOKEN_CHARACTERS :]
+        self._packed: bytes | None = None
+        if job.compress and payload:
+            packed = b"." + _packed(self._head.removesuffix(_TOKEN_MEMBER) + self._tail.removeprefix(b'"'))
+            token_characters = 0 if offset is None else RECEIPT_TOKEN_CHARACTERS
+            if len(COMPRESSED_MARKER) + token_characters + len(packed) < len(payload):
+                self._packed = packed
 
     def plaintext(self, member_id: int, abilities: Collection[str], vendor: str) -> bytes | None:
         """The payload of one recipient.
@@ -60,21 +60,13 @@ class PayloadMaker:
         Returns:
             None for a notification that wakes the worker without a payload.
         """
-        head = self._head
+        token = b"" if self._tokens is None else self._tokens.make(member_id)
         # Apple shows only what is plain JSON without the worker.
-        if self._packed_head is not None and DEFLATE in abilities and vendor != APPLE.name:
-            head = self._packed_head
-        if self._tokens is not None:
-            return head + self._tokens.make(member_id) + self._tail
-        return None if self._payload is None else head
+        if self._packed is not None and DEFLATE in abilities and vendor != APPLE.name:
+            return COMPRESSED_MARKER + token + self._packed
+        return None if self._payload is None else self._head + token + self._tail
 
 
-def _packed(head: bytes, tail: bytes, *, with_token: bool) -> bytes:
-    """Everything before the token, compressed: with a token also the header of the stored block that it begins."""
+def _packed(text: bytes) -> bytes:
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    body = COMPRESSED_MARKER + deflate.compress(head)
-    if not with_token:
-        return body + deflate.flush()
-    length = RECEIPT_TOKEN_CHARACTERS + len(tail)
-    header = length.to_bytes(2, "little") + (length ^ 0xFFFF).to_bytes(2, "little")
-    return body + deflate.flush(zlib.Z_SYNC_FLUSH) + _FINAL_STORED_BLOCK + header
+    return urlsafe_b64encode(deflate.compress(text) + deflate.flush()).rstrip(b"=")

@@ -446,5 +446,5 @@
     if (failure) throw failure;
   }
 
-  self.PushkeepCore = { PushError, within, locked, slot, seen, receipts, abilities, keyOf, ensure, forget, report, whole };
+  self.PushkeepCore = { PushError, within, locked, slot, seen, receipts, abilities, bytes, keyOf, ensure, forget, report, whole };
 })();

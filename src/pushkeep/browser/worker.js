@@ -6,7 +6,7 @@
 
 self.PushkeepCore || importScripts('core.js');
 
-const { PushError, within, locked, slot, seen, receipts, abilities, ensure, report, whole } = self.PushkeepCore;
+const { PushError, within, locked, slot, seen, receipts, abilities, bytes, ensure, report, whole } = self.PushkeepCore;
 const SUBSCRIBE_MS_MAX = 20_000;
 // How long a slow disk or icon is waited for: past this a repeat may sound twice.
 const EXTRA_MS_MAX = 1_000;
@@ -14,14 +14,14 @@ const EXTRA_MS_MAX = 1_000;
 const ANSWER_MS_MAX = 400;
 // How long the rest of a message is waited for before its beginning is shown alone.
 const FETCH_MS_MAX = 3_000;
-// How a compressed payload begins: no text does. Raw deflate follows.
-const COMPRESSED = [0, 1];
+// How a compressed payload begins: no text does. The token, a dot and the rest follow.
+const COMPRESSED = '\u0001';
 
 self.addEventListener('install', (event) => event.waitUntil(self.skipWaiting()));
 self.addEventListener('activate', (event) => event.waitUntil(Promise.all([self.clients.claim(), able().catch(() => {})])));
 self.addEventListener('push', (event) => event.waitUntil(received(event)));
 self.addEventListener('notificationclick', (event) => event.waitUntil(clicked(event)));
-self.addEventListener('notificationclose', (event) => event.waitUntil(told('closed', event.notification.data?.pushkeep)));
+self.addEventListener('notificationclose', (event) => event.waitUntil(closed(event.notification)));
 self.addEventListener('pushsubscriptionchange', (event) => event.waitUntil(changed(event)));
 // A page tells the other pages, which it cannot reach itself, that the subscription changed.
 self.addEventListener('message', (event) => {
@@ -100,13 +100,17 @@ const record = (value) => (value !== null && typeof value === 'object' && !Array
 /** @param {unknown} value @returns {string|undefined} */
 const words = (value) => (typeof value === 'string' && value.trim() ? value : undefined);
 
-/** The payload as text. @param {PushMessageData|null} data @returns {Promise<string>} */
-async function textOf(data) {
-  if (!data) return '';
-  const octets = new Uint8Array(data.arrayBuffer());
-  if (COMPRESSED.some((octet, at) => octets[at] !== octet)) return data.text();
-  const stream = new Blob([octets.subarray(COMPRESSED.length)]).stream();
-  return briefly(new Response(stream.pipeThrough(new DecompressionStream('deflate-raw'))).text());
+/**
+ * What was compressed. Chromium hands payloads over as text, so it comes in base64url.
+ * @param {string} text
+ * @returns {Promise<string>}
+ */
+function inflated(text) {
+  const { readable, writable } = new DecompressionStream('deflate-raw');
+  const writer = writable.getWriter();
+  // What is wrong with the octets, the reader is told, too.
+  for (const written of [writer.write(bytes(text)), writer.close()]) written.catch(() => {});
+  return briefly(new Response(readable).text());
 }
 
 /**
@@ -116,14 +120,21 @@ async function textOf(data) {
 async function read(event) {
   let text = '';
   let json = null;
+  let before;
   try {
-    text = await textOf(event.data);
+    text = event.data?.text() ?? '';
+    if (text[0] === COMPRESSED) {
+      const [first, packed] = text.slice(1).split('.');
+      text = '';
+      text = await inflated(packed);
+      before = first;
+    }
     json = record(JSON.parse(text));
   } catch {
     // Not JSON: the text is the message.
   }
-  const { id: name, token: proof, fetch: more, receipts: wanted } = record(json?.pushkeep) ?? {};
-  const [id, token] = [words(name), words(proof)];
+  const { id: name, token: inside, fetch: more, receipts: wanted } = record(json?.pushkeep) ?? {};
+  const [id, token] = [words(name), words(inside ?? before)];
   if (more === true && id && token) {
     const there = site(await briefly(slot()).catch(() => undefined));
     json = (await whole(there, id, token, FETCH_MS_MAX)) ?? json;
@@ -201,6 +212,7 @@ async function tell(message, except) {
 async function clicked(event) {
   const { notification, action } = event;
   notification.close();
+  lastClicked = notification.data?.pushkeep?.id;
   // data may come from another script of the site: checked again before it is opened.
   const known = notification.data?.pushkeep ?? {};
   const reported = told('clicked', known);
@@ -208,6 +220,14 @@ async function clicked(event) {
   await open(url);
   await tell({ type: 'clicked', id: known.id, title: notification.title, action, url });
   await reported;
+}
+
+/** The id of what was clicked last. @type {unknown} */
+let lastClicked;
+
+/** Firefox also tells of a notification that a click closed; that is no dismissal. @param {Notification} notification */
+async function closed({ data }) {
+  if (data?.pushkeep?.id !== lastClicked) await told('closed', data?.pushkeep);
 }
 
 /**

@@ -61,7 +61,7 @@ def compile_payload(content: Content, *, notification_id: str, site_url: str, re
     if not (receipts or content.fetch):
         return Compiled(_declarative(content, notification_id, site_url, known), None)
     payload = _declarative(content, notification_id, site_url, {**known, "token": _NO_TOKEN})
-    # The token is the last member of the last member, so that what comes before it can be compressed once for all.
+    # The token is the last member of the last member, so that its place is known, and it can be left out.
     return Compiled(payload, len(payload) - len('"}}') - RECEIPT_TOKEN_CHARACTERS)
 
 

@@ -3,13 +3,9 @@
 The ten-line test of a sender is run with its guide, in test_testing_page.py.
 """
 
-import asyncio
 import json
 import re
-import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,12 +16,10 @@ from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
-from tests.cli.conftest import COMMAND_SECONDS_MAX
+from tests.docs.running import examples_of, serving, shell
 
 README = Path(__file__).parents[2] / "README.md"
-BIN = Path(sys.executable).parent
-MARKED = re.compile(r"<!-- tested: ([a-z-]+) -->\n```(?:[a-z]*)\n(.*?)```", re.DOTALL)
-EXAMPLES = dict(MARKED.findall(README.read_text()))
+EXAMPLES = examples_of(README)
 
 
 def test_every_example_is_marked_and_run() -> None:
@@ -42,37 +36,6 @@ def test_every_example_is_marked_and_run() -> None:
         "serve",
     ]
     assert README.read_text().count("```python") == 4, "a Python example that no test runs"
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[PushService]:
-    async with PushService() as service:
-        yield service
-
-
-@pytest.fixture
-def environment(tmp_path: Path, service: PushService) -> dict[str, str]:
-    return {
-        "HOME": str(tmp_path),
-        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
-        "LC_ALL": "C.UTF-8",
-        # The examples send to real push services; this is how any program is pointed at the local one.
-        "PUSHKEEP_ORIGIN_MAP": " ".join(service.origin_map_entries()),
-    }
-
-
-async def shell(text: str, cwd: Path, environment: dict[str, str]) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        "bash", "-c", text, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS_MAX):
-            out, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, out.decode()
 
 
 async def python(text: str, cwd: Path, environment: dict[str, str]) -> str:
@@ -117,33 +80,10 @@ async def test_the_local_push_service(tmp_path: Path, environment: dict[str, str
     assert (await python(EXAMPLES["pushservice"], tmp_path, environment)).strip() == said[1]
 
 
-@asynccontextmanager
-async def serving(cwd: Path, environment: dict[str, str]) -> AsyncIterator[str]:
-    """The server of the example, on a free port, and its URL."""
-    process = await asyncio.create_subprocess_exec(
-        "bash",
-        "-c",
-        f"exec {EXAMPLES['serve'].strip()} --port 0",
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(COMMAND_SECONDS_MAX):
-            line = (await process.stdout.readline()).decode()
-        yield line.split()[-1]
-    finally:
-        process.terminate()
-        async with asyncio.timeout(COMMAND_SECONDS_MAX):
-            await process.wait()
-
-
 async def test_the_server_with_curl_and_what_happens_when_a_visitor_leaves(
     service: PushService, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    async with serving(tmp_path, environment) as url:
+    async with serving(EXAMPLES["serve"], tmp_path, environment) as url:
         data_dir = tmp_path / ".local/share/pushkeep"
         async with open_project(load_settings(overrides={"data_dir": data_dir}, environ={})) as (services, project):
             key = await current_signing_key(services, project)

@@ -320,8 +320,12 @@ class World:
         self.check()
 
     def unfinished(self) -> list[int]:
-        """Notifications that have not ended."""
-        return [id for id, row in self.spy.sight.notifications.items() if row.state in ("planning", "sending")]
+        """Notifications that have not ended, or whose last messages are not written down."""
+        found = self.spy.rows(
+            "SELECT id FROM notifications WHERE state IN ('planning', 'sending') "
+            "UNION SELECT notification_id FROM shards WHERE state <> 'closed'"
+        )
+        return [id for (id,) in found]
 
 
 class Died(Exception):

@@ -127,10 +127,12 @@ _TAGGED_END = select(func.count(), func.max(_TAGGED_CONTACTS.c.contact_id))
 # SQLite keeps to the order of a CROSS JOIN: begun from the tag, whatever its statistics say.
 _TAGGED = text(
     """
-    SELECT s.id, s.origin, s.vendor, t.contact_id
-    FROM contact_tags AS t CROSS JOIN subscriptions AS s
-    WHERE t.tag_id = :tag_id AND t.contact_id > :after AND t.contact_id <= :until
-        AND s.contact_id = t.contact_id AND s.state IN ('active', 'superseded') AND s.id <= :high_water
+    SELECT s.id, s.origin, s.vendor, tagged.contact_id
+    FROM (
+        SELECT contact_id FROM contact_tags WHERE tag_id = :tag_id AND contact_id > :after
+        ORDER BY contact_id LIMIT :limit
+    ) AS tagged CROSS JOIN subscriptions AS s
+    WHERE s.contact_id = tagged.contact_id AND s.state IN ('active', 'superseded') AND s.id <= :high_water
         AND (s.state = 'active' OR s.superseded_by > :high_water)
     """
 )
@@ -227,13 +229,12 @@ def _everyone_page(connection: Connection, audience: Audience, after: int, limit
 
 
 def _tagged_page(connection: Connection, audience: Audience, after: int, limit: int) -> AudiencePage:
-    bounds: dict[str, int | None] = {"tag_id": audience.tag_id, "after": after}
-    count, cursor = connection.execute(_TAGGED_END, {**bounds, "limit": limit}).one()
-    if cursor is None:
+    bounds = {"tag_id": audience.tag_id, "after": after, "limit": limit}
+    count, cursor = connection.execute(_TAGGED_END, bounds).one()
+    if not count:
         return AudiencePage((), after, complete=True)
-    bounds.update(until=cursor, high_water=audience.high_water)
-    members = [AudienceMember(*row) for row in connection.execute(_TAGGED, bounds)]
-    return AudiencePage(members, cursor, complete=count < limit)
+    rows = connection.execute(_TAGGED, {**bounds, "high_water": audience.high_water})
+    return AudiencePage([AudienceMember(*row) for row in rows], cursor, complete=count < limit)
 
 
 def _failed_page(connection: Connection, audience: Audience, after: int, limit: int) -> AudiencePage:

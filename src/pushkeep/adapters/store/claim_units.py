@@ -40,7 +40,7 @@ _TURNS_OF_FEW = text(
     f"""
     SELECT s.notification_id, s.origin, s.vendor, s.priority
     FROM shards AS s INDEXED BY ix_shards_ready
-    JOIN notifications AS n ON n.id = s.notification_id
+    CROSS JOIN notifications AS n ON n.id = s.notification_id
     LEFT JOIN origin_rests AS r ON r.origin = s.origin
     WHERE s.state = 'ready' AND s.priority = :priority AND s.not_before <= :now AND {_MAY_BE_LENT}
     GROUP BY s.notification_id, s.origin
@@ -83,8 +83,8 @@ _TURNS_OF_MANY = text(
 _EXPIRED = text(
     f"""
     SELECT s.id, s.origin, s.vendor, s.takeovers, s.priority
-    FROM shards AS s
-    JOIN notifications AS n ON n.id = s.notification_id
+    FROM shards AS s INDEXED BY ix_shards_leased
+    CROSS JOIN notifications AS n ON n.id = s.notification_id
     LEFT JOIN origin_rests AS r ON r.origin = s.origin
     WHERE s.state = 'leased' AND s.lease_expires_at <= :now AND {_MAY_BE_LENT}
     ORDER BY s.lease_expires_at, s.id

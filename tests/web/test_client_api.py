@@ -270,3 +270,19 @@ async def test_behind_a_trusted_proxy_each_visitor_has_a_bucket(site: Site) -> N
         assert answer.status_code == 200
     answer = await site.client.get(f"{site.base}/config", headers={"X-Forwarded-For": "9.9.9.9, 198.51.100.2"})
     assert answer.status_code == 429
+
+
+async def test_a_page_says_what_its_worker_can_do(site: Site) -> None:
+    subscription = subscription_json()
+    receipt = (await site.register(subscription)).json()
+    answer = await site.register(subscription, abilities=["deflate", "something-newer"])
+    assert answer.json() == receipt
+    record = await find_subscription(site.services, site.project, receipt["id"])
+    assert record.abilities == {"deflate"}
+
+
+@pytest.mark.parametrize("abilities", [["a"] * 17, ["a" * 33], [7], "deflate"], ids=["many", "long", "number", "text"])
+async def test_abilities_are_a_few_short_names(site: Site, abilities: object) -> None:
+    answer = await site.register(subscription_json(), abilities=abilities)
+    assert answer.status_code == 422
+    assert answer.json()["field"].startswith("abilities")

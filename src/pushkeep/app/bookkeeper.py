@@ -76,6 +76,15 @@ class Bookkeeper:
             try:
                 if not await self._write_once(run):
                     return
+            except Exception as error:
+                # Whatever is wrong with it, this worker does not come back to it: its lease runs out.
+                _log.error(
+                    "Writing down shard %d failed with an internal error (%s).",
+                    run.lease.shard_id,
+                    type(error).__name__,
+                )
+                self.lose(run)
+                return
             finally:
                 run.writing = False
             if not run.finished:
@@ -160,12 +169,6 @@ class Bookkeeper:
         except Unavailable as error:
             run.put_back(results)
             self.trouble(error)
-            return False
-        except Exception as error:
-            _log.error(
-                "Writing down shard %d failed with an internal error (%s).", run.lease.shard_id, type(error).__name__
-            )
-            self.lose(run)
             return False
         self.answered()
         self._announce(run, results, services.clock.monotonic() - before)

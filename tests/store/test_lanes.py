@@ -122,6 +122,7 @@ async def test_the_backlog_counts_what_is_undone_and_how_long_it_has_been_due(
         _shard(connection, project, sending, 1, settled=4)
         _shard(connection, project, sending, 2, not_before=NOW + 500)
         _shard(connection, project, sending, 3, state=ShardState.LEASED.value, settled=9)
+        _shard(connection, project, sending, 8, state=ShardState.SET_ASIDE.value, settled=3)
         _shard(connection, project, sending, 4, state=ShardState.CLOSED.value, settled=10)
         _shard(connection, project, sending, 5, kind=ShardKind.PLAN.value, priority=Priority.BULK.value, count=0)
         _shard(connection, project, paused, 6, not_before=NOW - 500)
@@ -131,7 +132,7 @@ async def test_the_backlog_counts_what_is_undone_and_how_long_it_has_been_due(
     clock.time = NOW + 20
     assert await store.backlog() == {
         Priority.TRANSACTIONAL: Backlog(recipients=10, shards=1),
-        Priority.NORMAL: Backlog(recipients=6 + 10 + 1 + 10, shards=4, leased=1, oldest_seconds=20.0),
+        Priority.NORMAL: Backlog(recipients=6 + 10 + 1 + 10, shards=4, leased=1, set_aside=7, oldest_seconds=20.0),
         Priority.BULK: Backlog(plans=1, oldest_seconds=20.0),
     }
 
@@ -146,7 +147,7 @@ async def test_what_is_asked_every_second_finds_its_rows_by_an_index(store: Sqli
     await store.rest_origin(FCM, NOW + 60)
     await store.report_worker(REPORT)
     plans = await statements_of(store, lambda connection: lane_units.backlog(connection, now=NOW))
-    assert len(plans) == 2
+    assert len(plans) == 3
     for statement, steps in plans:
         assert any("USING INDEX ix_shards_" in step for step in steps), (statement, steps)
         assert not any(step == "SCAN shards" for step in steps), (statement, steps)

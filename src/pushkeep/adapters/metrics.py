@@ -103,6 +103,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("pushkeep_backlog_shards", "gauge", "Shards they are in.", ("priority",), place="web"),
     Metric("pushkeep_plans_waiting", "gauge", "Audiences that are still to be planned.", ("priority",), place="web"),
     Metric(
+        "pushkeep_set_aside_recipients",
+        "gauge",
+        "Recipients in shards that were set aside, not among the backlog.",
+        ("priority",),
+        place="web",
+    ),
+    Metric(
         "pushkeep_queue_age_seconds",
         "gauge",
         "For how long the shard that is due for longest has been due.",
@@ -244,6 +251,7 @@ class Metrics(Collector):
             "pushkeep_backlog_recipients": {labels: float(one.recipients) for labels, one in backlog.items()},
             "pushkeep_backlog_shards": {labels: float(one.shards) for labels, one in backlog.items()},
             "pushkeep_plans_waiting": {labels: float(one.plans) for labels, one in backlog.items()},
+            "pushkeep_set_aside_recipients": {labels: float(one.set_aside) for labels, one in backlog.items()},
             "pushkeep_queue_age_seconds": {labels: one.oldest_seconds for labels, one in backlog.items()},
             "pushkeep_workers": {labels: float(count) for labels, count in kinds.items()},
             "pushkeep_origins_resting": {(): float(len(state.rests))},

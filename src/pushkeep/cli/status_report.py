@@ -24,6 +24,7 @@ def status_report(found: Overview) -> Mapping[str, object]:
                 "shards": waiting.shards,
                 "leased": waiting.leased,
                 "plans": waiting.plans,
+                "set_aside": waiting.set_aside,
                 "oldest_seconds": round(waiting.oldest_seconds, 3),
             }
             for priority, waiting in found.backlog.items()

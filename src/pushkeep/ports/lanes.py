@@ -59,6 +59,7 @@ class Backlog:
         shards: how many such shards; those that wait for their time, too.
         leased: of these, on loan.
         plans: audiences that wait to be planned further.
+        set_aside: recipients in shards that worker after worker lost; not among the others.
         oldest_seconds: for how long the shard that is due for longest has been due, paused ones aside; 0 for none.
     """
 
@@ -66,6 +67,7 @@ class Backlog:
     shards: int = 0
     leased: int = 0
     plans: int = 0
+    set_aside: int = 0
     oldest_seconds: float = 0.0
 
 

@@ -6,6 +6,7 @@ None of it is about people, and so none of it belongs to a project.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -157,6 +158,13 @@ def backlog(connection: Connection, *, now: float) -> dict[Priority, Backlog]:
     for priority, recipients, sends, plans, oldest in ready:
         age = 0.0 if oldest is None else now - oldest
         found[Priority(priority)] = Backlog(recipients=recipients or 0, shards=sends, plans=plans, oldest_seconds=age)
+    set_aside = connection.execute(
+        select(shards.c.priority, undone)
+        .where(shards.c.state != ShardState.CLOSED.value, shards.c.state == ShardState.SET_ASIDE.value)
+        .group_by(shards.c.priority)
+    )
+    for priority, recipients in set_aside:
+        found[Priority(priority)] = replace(found[Priority(priority)], set_aside=recipients)
     leased = connection.execute(
         select(shards.c.priority, undone, func.count())
         .where(shards.c.state == ShardState.LEASED.value, sending)
@@ -164,11 +172,7 @@ def backlog(connection: Connection, *, now: float) -> dict[Priority, Backlog]:
     )
     for priority, recipients, count in leased:
         before = found[Priority(priority)]
-        found[Priority(priority)] = Backlog(
-            recipients=before.recipients + recipients,
-            shards=before.shards + count,
-            leased=count,
-            plans=before.plans,
-            oldest_seconds=before.oldest_seconds,
+        found[Priority(priority)] = replace(
+            before, recipients=before.recipients + recipients, shards=before.shards + count, leased=count
         )
     return found

@@ -80,7 +80,13 @@ async def test_a_forgotten_firefox_subscribes_again_by_itself(push_service: Push
         outcome = await site.notify_one(str(new["short_id"]), content={"title": "Found again"})
         assert outcome["kind"] == "accepted"
         await visitor.sees("Found again")
-        await _old_is_not_sent_to(site, visitor.short_id)
+        if (await site.subscription(visitor.short_id))["state"] == "superseded":
+            # The same browser: whoever only knows its old name reaches it all the same.
+            by_old_name = await site.notify_one(visitor.short_id, content={"title": "By the old name"})
+            assert (by_old_name["kind"], by_old_name["short_id"]) == ("accepted", new["short_id"])
+            await visitor.sees("By the old name")
+        else:
+            assert await site.has_left(visitor.short_id)
 
 
 async def test_a_permission_that_comes_back_brings_the_subscription_back(visitor: Visitor) -> None:
@@ -108,7 +114,3 @@ async def _only_active(site: Site, *, other_than: str) -> dict[str, object]:
         accept=lambda found: [one["short_id"] != other_than for one in found] == [True],
     )
     return active[0]
-
-
-async def _old_is_not_sent_to(site: Site, short_id: str) -> None:
-    assert await site.has_left(short_id)

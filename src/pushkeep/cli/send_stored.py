@@ -15,6 +15,7 @@ from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.outcome import Outcome, read_answer
 from pushkeep.protocol.request import PushRequest
 from pushkeep.protocol.signing_key import SigningKey
+from pushkeep.protocol.verdict import Verdict
 
 if TYPE_CHECKING:
     from pushkeep.app.context import Services
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from pushkeep.domain.endpoint_policy import EndpointPolicy
     from pushkeep.domain.project import Project
     from pushkeep.ports.notifications import Leased, RecipientOutcome
+
+
+GONE_SECONDS_MAX = 20.0
+"""A young subscription at Google that is called gone is asked about twice more, 12 s in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ async def send_stored(settings: Settings, any_id: str, message: Message) -> Sent
         PushkeepError: the message or the id is wrong, or nothing can be stored.
     """
     from pushkeep.app.accept import Asked, accept
+    from pushkeep.app.progress import wait_done
     from pushkeep.compose import new_owner, open_worker
     from pushkeep.domain.notification import Target
 
@@ -77,6 +83,9 @@ async def send_stored(settings: Settings, any_id: str, message: Message) -> Sent
         ) as worker:
             worker.take(hand.leased)
             await worker.wait_idle()
+            if ear.outcome is not None and ear.outcome.verdict is Verdict.GONE:
+                # Where that is doubted, it is asked again within seconds: the word to end with is the last one.
+                await wait_done(services, project, record.public_id, seconds_max=GONE_SECONDS_MAX)
         return await _look(services, project, record.public_id, any_id, ear)
 
 

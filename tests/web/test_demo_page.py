@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import html
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
+from pushkeep.app.projects import create_api_key, current_signing_key
+from pushkeep.app.subscribe import register
 from pushkeep.compose import create_app
+from pushkeep.pushservice import PushService
 from pushkeep.web.demo_page import DemoPage
-from tests.web.conftest import Site, client_for, settings_for
+from tests.web.conftest import WAIT_SECONDS, Site, client_for, settings_for
+from tests.web.test_real_server import served
 
 
 async def test_the_page_is_wired_to_its_project(site: Site) -> None:
@@ -66,3 +77,49 @@ async def test_without_a_demo_there_is_no_page(tmp_path: Path, path: str) -> Non
     app = create_app(settings_for(tmp_path))
     async with app.lifespan(), client_for(app) as client:
         assert (await client.get(path)).status_code == 404
+
+
+async def test_what_it_tells_to_type_sends_and_shows_what_became_of_it(
+    tmp_path: Path, push_service: PushService
+) -> None:
+    """Twice: once the message arrives, and once the push service says that the visitor has left."""
+    key_file = tmp_path / "it's the key"
+    settings = settings_for(tmp_path, port=0, origin_map=push_service.origin_map_entries())
+    async with served(settings, demo=DemoPage("pushkeep", str(key_file))) as serving:
+        services, project = serving.services, serving.project
+        key_file.write_text(await create_api_key(services, project, "demo"))
+        key = await current_signing_key(services, project)
+        subscriber = await push_service.subscribe(key.public_bytes)
+        registered = await register(
+            services,
+            project,
+            subscription=subscriber.subscription,
+            application_server_key=key.public_b64,
+            replaces=None,
+            identity=None,
+        )
+        async with httpx.AsyncClient(trust_env=False) as client:
+            page = (await client.get(f"http://127.0.0.1:{serving.settings.port}/")).text
+        shown = {name: _shown(page, name, registered.short_id) for name in ("curl", "look", "python")}
+        sent = json.loads(await _run("bash", "-c", shown["curl"].replace("curl ", "curl -s ", 1)))
+        assert (sent["targeted"], sent["unknown"]) == (1, [])
+        assert json.loads((await subscriber.receive(10)).data or b"")["notification"]["body"] == "Sent with curl"
+        await subscriber.unsubscribe()
+        assert '"dropped"' in await _run(sys.executable, "-c", shown["python"])
+        looked = json.loads(await _run("bash", "-c", shown["look"].replace("curl ", "curl -s ", 1)))
+        assert looked["items"][0]["counts"] == {"gone": 1}
+
+
+def _shown(page: str, name: str, short_id: str) -> str:
+    """A command as the visitor copies it."""
+    found = re.search(rf'<code id="code-{name}">(.*?)</code>', page, re.DOTALL)
+    assert found is not None
+    return html.unescape(re.sub(r"<mark data-id>ID</mark>", short_id, found[1]))
+
+
+async def _run(*command: str) -> str:
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
+    async with asyncio.timeout(WAIT_SECONDS):
+        out, _ = await process.communicate()
+    assert process.returncode == 0, out
+    return out.decode()

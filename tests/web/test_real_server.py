@@ -28,14 +28,13 @@ from tests.web.conftest import client_for, settings_for
 from tests.web.subscriptions import subscription_json
 
 WAIT_SECONDS = 30.0
+SOME_PAGE = DemoPage("pushkeep", "/k")
 
 
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[Serving]:
+async def served(settings: Settings, *, demo: DemoPage = SOME_PAGE) -> AsyncIterator[Serving]:
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(
-        serve(settings, demo=DemoPage("pushkeep", "/k"), on_ready=ready.set_result, handle_signals=False)
-    )
+    task = asyncio.create_task(serve(settings, demo=demo, on_ready=ready.set_result, handle_signals=False))
     await asyncio.wait({task, ready}, timeout=WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from pushkeep.adapters.store import SqliteStore, open_store
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import NotificationState
-from pushkeep.domain.shard import LEASE_SECONDS, Kind
+from pushkeep.domain.shard import LEASE_SECONDS, TAKEOVERS_MAX, Kind
 from pushkeep.ports.notifications import Command
 from pushkeep.ports.shards import Checkpoint, Ended, Ending
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
@@ -92,3 +92,16 @@ async def test_what_the_deadline_ended_is_told_by_the_sweep(
     (ended,) = (await store.sweep()).ended
     assert (ended.public_id, ended.state, ended.seconds) == (record.public_id, NotificationState.DONE, 3605.0)
     assert (await store.sweep()).ended == ()
+
+
+async def test_what_a_claim_set_aside_is_told_by_the_next_sweep(
+    store: SqliteStore, project: Project, clock: FakeClock
+) -> None:
+    await send_to(store, project, await browsers(store, project, 2), deadline=clock.now() + 86_400)
+    for _ in range(TAKEOVERS_MAX):
+        assert len(await store.claim(wanted())) == 1
+        assert (await store.sweep()).set_aside == 0
+        clock.time += LEASE_SECONDS
+    assert await store.claim(wanted()) == ()
+    assert (await store.sweep()).set_aside == 1
+    assert (await store.sweep()).set_aside == 0

@@ -163,7 +163,7 @@ class Worker:
                 self._every(CHECKPOINT_SECONDS, self._checkpoint),
                 self._every(lease_renew_seconds(self._services.store.lease_seconds) / 2, self._books.renew),
                 self._every(SWEEP_SECONDS, self._sweep),
-                self._sharing.run(),
+                self._share(),
             )
         ]
         try:
@@ -327,12 +327,16 @@ class Worker:
             self._services.announcer.announce(fact_of(ended))
         if swept.set_aside:
             self._services.announcer.announce(ShardsSetAside(swept.set_aside))
-            _log.error(
-                "%d shards were lost by worker after worker and are set aside; resume the notification to try again.",
-                swept.set_aside,
-            )
         if swept.expired or swept.set_aside:
             self._poke.set()
+
+    async def _share(self) -> None:
+        while True:
+            try:
+                await self._sharing.run()
+            except Exception as error:
+                _log.error("Sharing rests and circuits failed with an internal error (%s).", type(error).__name__)
+                await asyncio.sleep(TROUBLE_SECONDS)
 
     async def _every(self, seconds: float, chore: Callable[[], Coroutine[object, object, None]]) -> None:
         while True:

@@ -183,7 +183,7 @@ class Swept:
 
     Attributes:
         expired: shards closed because their deadline had come.
-        set_aside: shards that too many workers lost.
+        set_aside: shards that too many workers lost, those that claims found since the last sweep among them.
         ended: notifications that ended with it.
     """
 

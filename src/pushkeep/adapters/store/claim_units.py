@@ -18,6 +18,9 @@ from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import ClaimFilter
 from pushkeep.protocol.vendors import VENDORS
 
+SET_ASIDE = "set_aside"
+"""A claim says in ``connection.info[SET_ASIDE]`` how many shards it set aside instead of lending them."""
+
 _FEW_SHARDS = 200
 """So many are looked at one by one, and what waits for its time behind them is not."""
 
@@ -203,6 +206,7 @@ def claim(
     ):
         if ids:
             connection.execute(statement, {**values, "ids": json.dumps(ids)})
+    connection.info[SET_ASIDE] = len(chosen.set_aside)
     return _lent(connection, vault, [*chosen.taken_over, *chosen.due], now)
 
 
@@ -283,6 +287,7 @@ def _lent(connection: Connection, vault: Vault, ids: Sequence[int], now: float) 
     unreadable = [shard_id for shard_id in ids if rows[shard_id].notification_id not in jobs]
     if unreadable:  # a payload that does not open would be lent again and again
         connection.execute(_SET_ASIDE, {"ids": json.dumps(unreadable), "again": 0})
+        connection.info[SET_ASIDE] += len(unreadable)
     return tuple(
         Leased(shard_from(rows[shard_id]), jobs[rows[shard_id].notification_id])
         for shard_id in ids

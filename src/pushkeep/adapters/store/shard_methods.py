@@ -20,6 +20,7 @@ class ShardMethods(StoreBase):
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)
         self.recipient_cache = RecipientCache()
+        self._set_aside = 0  # by claims since the last sweep
 
     async def claim(self, wanted: ClaimFilter) -> tuple[Leased, ...]:
         """See the port. Workers look often: where there is nothing for them, nobody waits for the write lock."""
@@ -27,12 +28,15 @@ class ShardMethods(StoreBase):
         def has_work(connection: Connection) -> bool:
             return claim_units.has_work(connection, wanted, self._clock.now())
 
-        def claim(connection: Connection) -> tuple[Leased, ...]:
-            return claim_units.claim(connection, self._vault, wanted, self._clock.now(), self.lease_seconds)
+        def claim(connection: Connection) -> tuple[tuple[Leased, ...], int]:
+            leased = claim_units.claim(connection, self._vault, wanted, self._clock.now(), self.lease_seconds)
+            return leased, connection.info.pop(claim_units.SET_ASIDE, 0)
 
         if self._reading is not None and not await self._read(has_work):
             return ()
-        return await self._write(claim)
+        leased, set_aside = await self._write(claim)
+        self._set_aside += set_aside
+        return leased
 
     async def renew(self, leases: Sequence[LeaseKey]) -> frozenset[int]:
         """See the port."""
@@ -67,7 +71,8 @@ class ShardMethods(StoreBase):
 
     async def sweep(self) -> Swept:
         """See the port. It lets others write in between."""
-        total = Swept(0, 0)
+        by_claims = self._set_aside
+        total = Swept(0, by_claims)
         more = True
         while more:
             swept, more = await self._write(lambda connection: plan_units.sweep(connection, self._clock.now()))
@@ -76,6 +81,7 @@ class ShardMethods(StoreBase):
                 total.set_aside + swept.set_aside,
                 total.ended + swept.ended,
             )
+        self._set_aside -= by_claims
         return total
 
     async def next_due(self) -> float | None:

@@ -132,3 +132,15 @@ def test_between_two_refusals_of_a_probe_at_most_one_message_goes(steps: list[tu
             assert closed == (
                 verdict is Verdict.ACCEPTED or (not permission.probe and verdict is not Verdict.BAD_TOKEN)
             )
+
+
+def test_circuits_are_taken_over_from_other_processes_as_they_are() -> None:
+    circuits = Circuits()
+    opened = Circuit(CircuitState.OPEN, 2, 500.0)
+    circuits.put("key", "https://push.example.org", opened)
+    assert circuits.get("key", "https://push.example.org") == opened
+    assert circuits.not_closed() == {("key", "https://push.example.org"): opened}
+    assert not circuits.ask("key", "https://push.example.org", 499.0).granted
+    circuits.put("key", "https://push.example.org", Circuit())
+    assert circuits.not_closed() == {}
+    assert len(circuits) == 0

@@ -6,12 +6,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
 from pushkeep.adapters.store import SqliteStore, open_store
+from pushkeep.adapters.store.sealing import SealBroken
+from pushkeep.adapters.store.tables import notifications
+from pushkeep.domain.notification import Target
+from pushkeep.domain.project import Project
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
-from tests.store.notification_contract import NotificationContract, project
+from tests.store.notification_contract import NotificationContract, accept, by_id, claim, project, subscribe
 
 __all__ = ["project"]
+
+SECRET = b"words for one person only"
 
 
 @pytest.fixture
@@ -33,3 +40,31 @@ class TestMemory(NotificationContract):
         store = await open_store(None, MASTER_KEY, clock=clock, entropy=SeededEntropy())
         yield store
         await store.aclose()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
+    store = await open_store(tmp_path / "pushkeep.db", MASTER_KEY, clock=clock, entropy=SeededEntropy())
+    yield store
+    await store.aclose()
+
+
+async def test_what_is_said_stands_in_no_file_as_it_is(store: SqliteStore, project: Project, tmp_path: Path) -> None:
+    (one,) = await subscribe(store, project, 1)
+    for target in (by_id(one), Target.everyone()):
+        await accept(store, project, target, content=SECRET, payload=SECRET)
+    files = [file.read_bytes() for file in tmp_path.iterdir() if file.is_file()]
+    assert any(one.short_id.encode() in content for content in files)  # what is not sealed would be found
+    assert not any(SECRET in content for content in files)
+    assert [leased.job.payload for leased in await claim(store)] == [SECRET] * 2
+
+
+async def test_what_is_said_cannot_be_moved_to_another_notification(store: SqliteStore, project: Project) -> None:
+    (one,) = await subscribe(store, project, 1)
+    first = (await accept(store, project, by_id(one), content=SECRET)).record
+    second = (await accept(store, project, by_id(one))).record
+    stolen = select(notifications.c.content).where(notifications.c.id == first.id).scalar_subquery()
+    moved = update(notifications).where(notifications.c.id == second.id).values(content=stolen)
+    await store.writer.run(lambda connection: connection.execute(moved) and None)
+    with pytest.raises(SealBroken):
+        await store.content_of(project, second.public_id)

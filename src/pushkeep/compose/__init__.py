@@ -14,12 +14,21 @@ In a host application, which runs only its own lifespan, enter the application's
             yield
 
     app = Starlette(routes=[Mount("/push", app=pushkeep)], lifespan=lifespan)
+
+The names below are loaded when first used: a worker, and a command that opens the database for a moment, need not wait
+for a web framework.
 """
 
-from pushkeep.compose.listening import listen
-from pushkeep.compose.server import Serving, create_app, run_server, serve
-from pushkeep.compose.services import ensure_project, open_project, open_project_to_read, open_services
-from pushkeep.compose.workers import new_owner, open_worker, run_worker, work
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pushkeep.compose.listening import listen
+    from pushkeep.compose.server import Serving, create_app, run_server, serve
+    from pushkeep.compose.services import ensure_project, open_project, open_project_to_read, open_services
+    from pushkeep.compose.workers import new_owner, open_worker, run_worker, work
 
 __all__ = [
     "Serving",
@@ -36,3 +45,30 @@ __all__ = [
     "serve",
     "work",
 ]
+
+_HOMES = {
+    "Serving": "pushkeep.compose.server",
+    "create_app": "pushkeep.compose.server",
+    "ensure_project": "pushkeep.compose.services",
+    "listen": "pushkeep.compose.listening",
+    "new_owner": "pushkeep.compose.workers",
+    "open_project": "pushkeep.compose.services",
+    "open_project_to_read": "pushkeep.compose.services",
+    "open_services": "pushkeep.compose.services",
+    "open_worker": "pushkeep.compose.workers",
+    "run_server": "pushkeep.compose.server",
+    "run_worker": "pushkeep.compose.workers",
+    "serve": "pushkeep.compose.server",
+    "work": "pushkeep.compose.workers",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

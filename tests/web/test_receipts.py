@@ -58,7 +58,7 @@ async def post(site: Site, route: str, body: str | bytes, *, key: str | None = N
 
 async def stopped(site: Site) -> None:
     """As a stop does: what waits is written down."""
-    beacon: Any = site.app._direct.handlers["receipts"]
+    beacon: Any = site.app.direct.handlers["receipts"]
     await beacon._buffer.aclose()
 
 

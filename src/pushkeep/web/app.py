@@ -102,7 +102,7 @@ class PushkeepApp:
             exception_handlers={Exception: _raise, HTTPException: _raise},
         )
         edge = Edge(cast("ASGIApp", self.routes), application=self._application, clock=clock, entropy=entropy)
-        self._direct = Direct(edge, body_seconds_max=options.body_seconds_max)
+        self.direct = Direct(edge, body_seconds_max=options.body_seconds_max)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[Running]:
@@ -122,14 +122,14 @@ class PushkeepApp:
             application.worker, application.metrics = running.worker, running.metrics
             application.streams.open()
             projects, buffer = ReceiptProjects(running.services), ReceiptBuffer(running.services)
-            self._direct.handlers = {
+            self.direct.handlers = {
                 "receipts": ReceiptBeacon(projects, buffer),
                 "messages": MessageFetch(projects, FetchedMessages(running.services)),
             }
             try:
                 yield running
             finally:
-                self._direct.handlers = {}
+                self.direct.handlers = {}
                 await buffer.aclose()
                 application.streams.close()
                 application.services = application.project = application.worker = application.metrics = None
@@ -146,7 +146,7 @@ class PushkeepApp:
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
         else:
-            await self._direct(scope, receive, send)
+            await self.direct(scope, receive, send)
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         """The ASGI lifespan protocol."""

@@ -73,6 +73,8 @@ def _operation(operation: Operation) -> dict[str, object]:
         if operation.examples:
             media["examples"] = {name: {"value": value} for name, value in operation.examples.items()}
         described["requestBody"] = {"required": True, "content": {"application/json": media}}
+    if operation.text is not None:
+        described["requestBody"] = {"required": True, "content": {"text/plain": {"schema": dict(operation.text)}}}
     responses: dict[str, object] = {}
     for status, answer in operation.answers.items():
         response: dict[str, object] = {"description": answer.description}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pushkeep.web.openapi_contacts import CONTACT_OPERATIONS
+from pushkeep.web.openapi_direct import DIRECT_OPERATIONS
 from pushkeep.web.openapi_notifications import NOTIFICATION_OPERATIONS
-from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, Answer, Operation, Parameter
+from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, PROJECT_KEY, Answer, Operation, Parameter
 from pushkeep.web.schemas import (
     ClientConfig,
     Health,
@@ -16,12 +17,6 @@ from pushkeep.web.schemas import (
     SubscriptionReport,
 )
 
-_PROJECT_KEY = Parameter(
-    "project_key",
-    "path",
-    "The project's publishable key. It stands in pages and gives no rights over others' data.",
-    {"type": "string", "pattern": "^pk_[A-Za-z0-9_-]{24}$"},
-)
 _SUBSCRIPTION_ID = Parameter(
     "subscription_id", "path", "UUID or short id.", {"type": "string", "examples": ["HMV192av"]}
 )
@@ -81,7 +76,7 @@ OPERATIONS: tuple[Operation, ...] = (
             )
         },
         ("not_found", "rate_limited", "internal", "unavailable"),
-        parameters=(_PROJECT_KEY,),
+        parameters=(PROJECT_KEY,),
     ),
     Operation(
         "POST",
@@ -105,7 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "internal",
             "unavailable",
         ),
-        parameters=(_PROJECT_KEY,),
+        parameters=(PROJECT_KEY,),
         body=Registration,
         examples={
             "first": {"subscription": _SUBSCRIPTION_JSON, "application_server_key": _SERVER_KEY},
@@ -126,10 +121,11 @@ OPERATIONS: tuple[Operation, ...] = (
         {204: Answer("Ended.")},
         ("invalid_token", "unauthorized", "not_found", "rate_limited", "internal", "unavailable"),
         security="sync_token",
-        parameters=(_PROJECT_KEY,),
+        parameters=(PROJECT_KEY,),
     ),
     *NOTIFICATION_OPERATIONS,
     *CONTACT_OPERATIONS,
+    *DIRECT_OPERATIONS,
     Operation(
         "GET",
         "/v1/subscriptions",

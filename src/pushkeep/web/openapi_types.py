@@ -45,7 +45,16 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: type[Struct] | None = None
     examples: Mapping[str, object] = field(default_factory=dict)
+    text: Mapping[str, object] | None = None
+    """The schema of a body that is plain text."""
 
+
+PROJECT_KEY = Parameter(
+    "project_key",
+    "path",
+    "The project's publishable key. It stands in pages and gives no rights over others' data.",
+    {"type": "string", "pattern": "^pk_[A-Za-z0-9_-]{24}$"},
+)
 
 KEY_PROBLEMS = ("unauthorized", "rate_limited", "internal", "unavailable")
 """What every route with an API key may answer."""

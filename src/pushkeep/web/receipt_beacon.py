@@ -15,7 +15,9 @@ _TOKEN = rf"[A-Za-z0-9_-]{{{RECEIPT_TOKEN_CHARACTERS}}}"
 TOKEN_LINE = re.compile(rf"({_UUID}) ({_TOKEN})".encode())
 """A notification's id and a receipt token of it."""
 
-_LINE = re.compile(rf"(displayed|clicked|closed) ({_UUID}) ({_TOKEN})".encode())
+RECEIPT_LINE = re.compile(rf"(displayed|clicked|closed) ({_UUID}) ({_TOKEN})".encode())
+"""What became of it, and these two."""
+
 _KINDS = {kind.value.encode(): kind for kind in ReceiptKind}
 _TAKEN: Answer = (204, (), b"")
 
@@ -36,7 +38,7 @@ class ReceiptBeacon:
 
     async def __call__(self, key: str, body: bytes, _headers: Mapping[bytes, bytes]) -> Answer:
         """Take one."""
-        line = _LINE.fullmatch(body)
+        line = RECEIPT_LINE.fullmatch(body)
         if line is None:
             self._buffer.drop("invalid")
             return _TAKEN

@@ -91,6 +91,7 @@ class Sites:
         app.router.add_post("/v1/client/{project}/receipts", self._receipt)
         app.router.add_post("/v1/client/{project}/messages", self._fetch)
         app.router.add_post("/v1/notifications", self._notify)
+        app.router.add_get("/v1/notifications/n-1/outcomes", self._outcomes)
         app.router.add_delete("/v1/client/{project}/subscriptions", self._delete)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
@@ -146,7 +147,11 @@ class Sites:
     async def _notify(self, request: web.Request) -> web.Response:
         body: JsonObject = await request.json()
         self._site(request).requests.append(("POST", "notifications", body, request.headers.get("Authorization")))
-        return web.json_response({"id": "n-1"})
+        return web.json_response({"id": "n-1"}, status=202)
+
+    async def _outcomes(self, request: web.Request) -> web.Response:
+        assert request.headers.get("Authorization") == self._site(request).requests[-1][3]
+        return web.json_response({"items": [{"kind": "accepted"}], "next": None})
 
     async def _receipt(self, request: web.Request) -> web.StreamResponse:
         site = self._site(request)

@@ -211,6 +211,8 @@ class Laws:
                     self._break(f"{who} after its lease of shard {shard.id} has run out")
                 if now < shard.not_before - _DUST:
                     self._break(f"{who} {shard.not_before - now:.3f} s before shard {shard.id} is due")
+                if shard.origin != posted.origin:
+                    self._break(f"{who} at {posted.origin} in a shard for {shard.origin}")
                 self._owner(who, shard, position, row, now - EPOCH)
                 return
         self._break(f"{who}, which is not lent to it")

@@ -19,10 +19,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from pushkeep.adapters.store.sqlite import SqliteStore
 from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
 from pushkeep.app.control import resume
@@ -37,6 +39,7 @@ from pushkeep.domain.project import Project
 from pushkeep.domain.sending import Account
 from pushkeep.domain.shard import CHECKPOINT_SECONDS, Kind
 from pushkeep.protocol.request import PushOptions
+from tests.engine.crowd import store_like
 from tests.processes.helpers import ROOT, clean_environment, stopped, until
 
 SEED = int(os.environ.get("PUSHKEEP_TEST_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -239,21 +242,15 @@ async def push_service(directory: Path, key: str) -> AsyncIterator[tuple[PushPro
 
 
 async def subscribe_all(services: Services, project: Project, key: str, file: Path) -> None:
-    lines = file.read_text().splitlines()
-    for start in range(0, len(lines), 256):  # as many at once as share commits
-        await asyncio.gather(
-            *(
-                register(
-                    services,
-                    project,
-                    subscription=read_subscription(json.loads(line)),
-                    application_server_key=key,
-                    replaces=None,
-                    identity=None,
-                )
-                for line in lines[start : start + 256]
-            )
+    """Everybody of the push service's crowds, which stand one behind the other in the file."""
+    lines = iter(file.read_text().splitlines())
+    for letter, count in zip("AB", VENDORS.values(), strict=True):
+        first, *others = (read_subscription(json.loads(line)) for line in islice(lines, count))
+        registered = await register(
+            services, project, subscription=first, application_server_key=key, replaces=None, identity=None
         )
+        assert isinstance(services.store, SqliteStore)
+        await store_like(services.store, project, registered.short_id, others, letter=letter)
 
 
 class Run:
@@ -264,6 +261,7 @@ class Run:
         self._service = service
         self._database = database
         self._chance = chance
+        self._began = time.monotonic()
         self.crashes = 0
 
     async def disturb(self, look: Callable[[], Awaitable[object]]) -> None:
@@ -280,8 +278,10 @@ class Run:
             await self._wake(all_of_them=False)
             worker = await self._fleet.at(place)
             if kill or worker.frozen or sum(other.frozen for other in self._fleet.working) == WORKERS - 1:
+                self._note(f"worker {place} is killed")
                 await self._fleet.kill(place)
             else:
+                self._note(f"worker {place} is frozen")
                 await self._freeze(worker)
             self.crashes += 1
         await self._wake(all_of_them=True)
@@ -309,8 +309,13 @@ class Run:
                 await until(taken_over)
             elif not await taken_over():
                 continue
+            self._note("one that was frozen wakes")
             worker.process.send_signal(signal.SIGCONT)
             worker.frozen = False
+
+    def _note(self, what: str) -> None:
+        """For whoever looks at a run that failed."""
+        sys.stdout.write(f"{time.monotonic() - self._began:.1f} s: {what}\n")
 
     async def freeze_last(self) -> Worker:
         """One that holds something, and sleeps until everything is over."""
@@ -322,6 +327,7 @@ class Run:
 
         while True:
             await until(somebody_works)
+            self._note("the last one is frozen")
             await self._freeze(found[0])
             self.crashes += 1
             if found[0].held:

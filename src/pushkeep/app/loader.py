@@ -79,11 +79,12 @@ class Loader:
             assert run.context is not None
             run.maker = PayloadMaker(run.job, run.context.receipt_key)
             self._find_vendor(run, loaded)
-        run.take_in(loaded.members, loaded_at, self._dispatcher.answered)
+        run.take_in(loaded.members, loaded_at, self._services.clock.now(), self._dispatcher.answered)
 
     def _find_vendor(self, run: ShardRun, loaded: Loaded) -> None:
         """The row by which answers are read: one for all, as they are at one push service."""
         for member in loaded.members:
-            if member.recipient is not None and member.recipient.subscription is not None:
-                run.vendor = self._services.policy.vendor_for(member.recipient.subscription.endpoint)
+            found = member.recipient
+            if found is not None and found.subscription is not None and found.record.origin == run.shard.origin:
+                run.vendor = self._services.policy.vendor_for(found.subscription.endpoint)
                 return

@@ -262,20 +262,31 @@ class ShardRun:
             self._options = replace(options, ttl=ttl)
         return self._options
 
-    def take_in(self, members: Sequence[Member], loaded_at: float, told: Callable[[Flight, Answer], None]) -> None:
-        """Members as they were loaded."""
+    def take_in(
+        self, members: Sequence[Member], loaded_at: float, now: float, told: Callable[[Flight, Answer], None]
+    ) -> None:
+        """Members as they were loaded; ``now`` in epoch seconds.
+
+        Whoever was replaced by a subscription at another push service is not sent to from here, past its lane, its
+        rest and its row of quirks, but goes to a follow-up there.
+        """
         self.loading -= len(members)
-        self.progressed_at = max(self.progressed_at, loaded_at)
+        settled, shard = self.unwritten, self.shard
         for member in members:
             recipient = member.recipient
             if recipient is None or recipient.subscription is None:
                 self.settle(SettledMember(member.position, member.skip or Kind.SKIPPED_UNREADABLE))
+            elif recipient.record.origin != shard.origin:
+                record = recipient.record
+                self.move(Move(member.position, now, shard.attempt, shard.history, record.origin, record.vendor))
             elif self.context is None or recipient.record.signing_key_id not in self.context.senders:
                 self.settle(SettledMember(member.position, Kind.SKIPPED_KEY))
             else:
                 self.ready.append(
                     Flight(self, member.position, recipient.record, recipient.subscription, loaded_at, told)
                 )
+        if self.unwritten > settled:  # being loaded is no progress: it can happen for ever
+            self.progressed_at = loaded_at
 
     def not_loaded(self, positions: Sequence[int]) -> None:
         """They could not be loaded, or must not be sent now."""

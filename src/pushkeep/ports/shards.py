@@ -85,12 +85,15 @@ class Move:
         not_before: epoch seconds, rounded up already, so that many members share a follow-up.
         attempt: the number of the attempt that is next.
         history: verdicts of the attempts before, the last few of them.
+        origin, vendor: the push service at which its replacement is; empty for the shard's own.
     """
 
     position: int
     not_before: float
     attempt: int
     history: tuple[Verdict, ...]
+    origin: str = ""
+    vendor: str = ""
 
 
 class Ending(StrEnum):

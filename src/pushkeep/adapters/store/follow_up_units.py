@@ -65,14 +65,15 @@ def follow_up(connection: Connection, source: Row[tuple[Any, ...]], moves: Seque
     if not moves:
         return
     members, owners = unpack_ids(source.members), unpack_ids(source.owners)
-    groups: dict[tuple[int, str, int], list[int]] = {}
+    groups: dict[tuple[str, str, int, str, int], list[int]] = {}
     for move in moves:
-        key = (move.attempt, write_history(move.history), ceil(move.not_before))
+        where = (move.origin, move.vendor) if move.origin else (source.origin, source.vendor)
+        key = (*where, move.attempt, write_history(move.history), ceil(move.not_before))
         groups.setdefault(key, []).append(move.position)
-    for (attempt, history, bucket), positions in groups.items():
+    for (origin, vendor, attempt, history, bucket), positions in groups.items():
         named = {
             "notification_id": source.notification_id,
-            "origin": source.origin,
+            "origin": origin,
             "attempt": attempt,
             "history": history,
             "bucket": bucket,
@@ -80,6 +81,7 @@ def follow_up(connection: Connection, source: Row[tuple[Any, ...]], moves: Seque
         _add(
             connection,
             source,
+            vendor,
             named,
             [members[position] for position in positions],
             [owners[position] for position in positions] if owners else [],
@@ -90,6 +92,7 @@ def follow_up(connection: Connection, source: Row[tuple[Any, ...]], moves: Seque
 def _add(
     connection: Connection,
     source: Row[tuple[Any, ...]],
+    vendor: str,
     named: dict[str, Any],
     members: list[int],
     owners: list[int],
@@ -105,7 +108,12 @@ def _add(
         some = slice(start, start + SHARD_MEMBERS_MAX)
         connection.execute(
             _INSERT,
-            {**_row(source, members[some], owners[some]), **named, "not_before": named["bucket"], "chunk": chunk},
+            {
+                **_row(source, vendor, members[some], owners[some]),
+                **named,
+                "not_before": named["bucket"],
+                "chunk": chunk,
+            },
         )
         chunk += 1
 
@@ -124,12 +132,12 @@ def _append(connection: Connection, latest: Row[tuple[Any, ...]], members: list[
     )
 
 
-def _row(source: Row[tuple[Any, ...]], members: list[int], owners: list[int]) -> dict[str, Any]:
+def _row(source: Row[tuple[Any, ...]], vendor: str, members: list[int], owners: list[int]) -> dict[str, Any]:
     return {
         "project_id": source.project_id,
         "kind": ShardKind.SEND.value,
         "priority": source.priority,
-        "vendor": source.vendor,
+        "vendor": vendor,
         "page": FOLLOW_UP_PAGE,
         "state": ShardState.READY.value,
         "members": pack_ids(members),

@@ -95,7 +95,7 @@ def _each_once(members: Sequence[Member]) -> tuple[Member, ...]:
 
 def _rows(connection: Connection, project_id: int, ids: Iterable[int]) -> dict[int, Row[tuple[Any, ...]]]:
     found = connection.execute(_MEMBERS, {"ids": json.dumps(list(ids)), "project_id": project_id})
-    return {row.id: row for row in found}
+    return {row[0]: row for row in found.all()}  # the number is the first column
 
 
 def _with_successors(connection: Connection, project_id: int, found: _Rows, high_water: int) -> _Rows:

@@ -27,7 +27,7 @@ Answer: TypeAlias = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
 Handler: TypeAlias = Callable[[str, bytes, Mapping[bytes, bytes]], Awaitable[Answer]]
 """Gets the publishable key of the path, the body and the headers; never raises what a browser could have caused."""
 
-_PLACE = re.compile(r"/+v1/+client/+([^/]{1,64})/+([a-z]+)/*")
+_PLACE = re.compile(r"/v1/client/([^/]{1,64})/([a-z]+)/?")
 _NOT_ALLOWED: Answer = (405, ((b"allow", b"POST, OPTIONS"),), b"")
 _TOO_LARGE: Answer = (413, ((b"connection", b"close"),), b"")
 _TOO_SLOW: Answer = (408, ((b"connection", b"close"),), b"")

@@ -150,6 +150,29 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing(
     assert not [event for event in heard if isinstance(event, ReceiptsDropped)]
 
 
+async def test_a_database_that_is_away_is_not_asked_for_every_receipt(
+    collect: Any, keeper: Keeper, world: World
+) -> None:
+    keeper.away = True
+    buffer = collect(flush_max=2, flush_seconds=3600)
+    tries = 0
+    keeper_add = keeper.add_receipts
+
+    async def counted(project: Project, receipts: Sequence[Receipt]) -> Mapping[str, int]:
+        nonlocal tries
+        tries += 1
+        return await keeper_add(project, receipts)
+
+    keeper.add_receipts = counted  # type: ignore[method-assign]
+    for number in range(50):
+        buffer.add(world.project, ID, number, DISPLAYED)
+        await asyncio.sleep(0)
+    assert tries == 1
+    keeper.away = False
+    await buffer.aclose()
+    assert sum(len(insert) for insert in keeper.inserts) == 50
+
+
 async def test_a_database_that_stays_away_does_not_keep_a_stop_waiting(
     collect: Any, keeper: Keeper, heard: list[Event], world: World
 ) -> None:

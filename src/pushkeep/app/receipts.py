@@ -142,6 +142,7 @@ class ReceiptBuffer:
         self._dropped: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._refused = False  # the last insert: the next one waits its second, however many come
         self._closed = False
 
     def add(self, project: Project, notification: str, subscription_id: int, kind: ReceiptKind) -> None:
@@ -157,7 +158,7 @@ class ReceiptBuffer:
             return  # so that the holder of one token cannot fill the buffer
         waiting[1][place] = Receipt(notification, subscription_id, kind, self._services.clock.now())
         self._size += 1
-        if self._size >= self._flush_max:
+        if self._size >= self._flush_max and not self._refused:
             self._flush_now()
         else:
             self._flush_later()
@@ -216,7 +217,9 @@ class ReceiptBuffer:
         try:
             counts = await services.store.add_receipts(project, tuple(some.values()))
         except Unavailable:
+            self._refused = True
             return False
+        self._refused = False
         for place in some:  # only now: what could not be written goes on waiting
             del receipts[place]
         self._size -= len(some)

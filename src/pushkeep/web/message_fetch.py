@@ -13,6 +13,7 @@ from pushkeep.web.direct import Answer
 from pushkeep.web.receipt_beacon import TOKEN_LINE
 
 _NO_STORE = (b"cache-control", b"no-store")
+_JSON = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
 
 
 class MessageFetch:
@@ -44,7 +45,7 @@ class MessageFetch:
         readable = _readable(found, headers)
         if whole is None:
             return (404, (_NO_STORE, *readable), b"")
-        return (200, (_NO_STORE, (b"content-type", b"application/json"), *readable), whole)
+        return (200, (_NO_STORE, *_JSON, *readable), whole)
 
 
 def _readable(found: ReceiptProject, headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:

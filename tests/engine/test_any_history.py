@@ -227,7 +227,7 @@ class History(RuleBasedStateMachine):
     @rule(which=whole)
     def end_orderly(self, which: int) -> None:
         if node := self._up(which):
-            node.worker.stop()
+            node.leave()
 
     @rule()
     def power_off(self) -> None:

@@ -35,6 +35,7 @@ from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import Priority
+from pushkeep.errors import Conflict
 from pushkeep.ports.notifications import Accepted
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.token_cache import TokenCache
@@ -70,7 +71,8 @@ class Node:
         services: its ports.
         worker: running.
         everything: whether it takes every kind of work.
-        ended: whether its worker has ended in order.
+        leaving: whether its worker was told to end.
+        ended: whether it has done so.
     """
 
     process: Process
@@ -79,7 +81,13 @@ class Node:
     services: Services
     worker: Any
     everything: bool
+    leaving: bool = False
     ended: bool = False
+
+    def leave(self) -> None:
+        """Tell it to stop in order, as by SIGTERM."""
+        self.leaving = True
+        self.worker.stop()
 
     @property
     def running(self) -> bool:
@@ -305,11 +313,12 @@ class World:
         for node in self.nodes:
             node.process.go_on()
             node.mortal.doom = None
-        if not any(node.running and node.everything for node in self.nodes):
+        if not any(node.running and node.everything and not node.leaving for node in self.nodes):
             self.start_worker(kind)
         for row in list(self.spy.sight.notifications.values()):
             if row.paused_at is not None and row.state in ("planning", "sending"):
-                self.resume(row.public_id)
+                with contextlib.suppress(Conflict):  # its deadline has just come
+                    self.resume(row.public_id)
         until = self.loop.time() + END_SECONDS
         while self.loop.time() < until and self.unfinished():
             self.advance(5.0)

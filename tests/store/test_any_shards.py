@@ -145,6 +145,7 @@ class History:
         self.ids: list[tuple[int, str]] = []
         self.leases: dict[str, list[Leased]] = {worker: [] for worker in WORKERS}
         self.lent_until: dict[int, float] = {}
+        self.epochs: dict[int, int] = {}
         self.settled: Counter[tuple[int, int]] = Counter()
         self.ended_before: dict[int, str] = {}
 
@@ -175,7 +176,7 @@ class History:
                     {"origin": f"https://{HOSTS[event.host]}", "until": self.now + event.seconds},
                 )
             case Sweep():
-                plan_units.sweep(self.connection, self.now)
+                self.sweep()
             case Renew():
                 leases = [leased.shard.lease for held in self.leases.values() for leased in held]
                 for shard_id in claim_units.renew(self.connection, leases, self.now + LEASE_SECONDS):
@@ -213,6 +214,9 @@ class History:
         for leased in claimed:
             shard_id = leased.shard.lease.shard_id
             assert self.lent_until.get(shard_id, 0) <= self.now, "a shard is lent to one worker at a time"
+            epoch = leased.shard.lease.epoch
+            assert epoch > self.epochs.get(shard_id, 0), "every claim has a number of its own"
+            self.epochs[shard_id] = epoch
             self.lent_until[shard_id] = self.now + LEASE_SECONDS
             self.leases[event.worker].append(leased)
 
@@ -266,6 +270,12 @@ class History:
                 settled.append(SettledMember(position, Kind(fate), attempts=leased.shard.attempt))
         return Checkpoint(leased.shard.lease, settled, moves, (), event.ending, self.now + event.wait)
 
+    def sweep(self) -> None:
+        plan_units.sweep(self.connection, self.now)
+        lent = self.connection.execute(text("SELECT id FROM shards WHERE state = 'leased'")).scalars().all()
+        working = {shard_id for shard_id, until in self.lent_until.items() if until > self.now}
+        assert working <= set(lent), "what is lent is left to its worker"
+
     def tell(self, event: Tell) -> None:
         _, public_id = self.ids[event.which % len(self.ids)]
         try:
@@ -293,12 +303,18 @@ class History:
                 {"id": notification_id},
             ).scalar_one()
             assert (record.state is NotificationState.DONE) <= (live == 0)
+            if record.state is NotificationState.CANCELLED:
+                assert self.at_loan(notification_id) == live, "nothing of it waits for a worker"
             if record.state is NotificationState.SENDING:
                 assert live > 0, "the last one that closes ends it"
             if notification_id in self.ended_before:
                 assert record.state.value == self.ended_before[notification_id], "an end is final"
             elif record.finished_at is not None:
                 self.ended_before[notification_id] = record.state.value
+
+    def at_loan(self, notification_id: int) -> int:
+        statement = text("SELECT count(*) FROM shards WHERE notification_id = :id AND state = 'leased'")
+        return int(self.connection.execute(statement, {"id": notification_id}).scalar_one())
 
     def places(self, notification_id: int) -> Counter[int]:
         """How often each recipient waits in a live shard, was cut off in a closed one, or was settled."""
@@ -331,7 +347,7 @@ def engine() -> Iterator[Engine]:
     engine.dispose()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(happenings, min_size=5, max_size=40))
 def test_any_sequence(engine: Engine, events: list[Happening]) -> None:
     vault = Vault(Sealer(MASTER_KEY, SeededEntropy().token_bytes), b"l" * 32)
@@ -339,6 +355,6 @@ def test_any_sequence(engine: Engine, events: list[Happening]) -> None:
         project = project_units.ensure_project(connection, vault, new_project())
         connection.execute(text("UPDATE signing_keys SET id = 1"))
         history = History(connection, vault, project)
-        for event in events:
+        for event in (Send((0, 1, 3), None, 0), Claim("ann", 1), *events):
             history.apply(event)
         transaction.rollback()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from pushkeep.adapters.store import SqliteStore, open_store
+from pushkeep.adapters.store import SqliteStore, audience_units, open_store
 from pushkeep.adapters.store.sealing import SealBroken
 from pushkeep.adapters.store.tables import notifications
 from pushkeep.domain.notification import Target
@@ -68,3 +68,15 @@ async def test_what_is_said_cannot_be_moved_to_another_notification(store: Sqlit
     await store.writer.run(lambda connection: connection.execute(moved) and None)
     with pytest.raises(SealBroken):
         await store.content_of(project, second.public_id)
+
+
+async def test_an_audience_is_counted_in_pieces(
+    store: SqliteStore, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience_units, "IDS_COUNTED_AT_ONCE", 2)
+    for number in range(5):
+        await subscribe(store, project, 2, owner=f"u{number}", name=f"{number}-")
+        await store.put_contact(project, f"u{number}", ["few"] if number < 3 else [])
+    for target, expected in ((Target.everyone(), 10), (Target.to_tag("few"), 6)):
+        counted = await store.count_audience(project, target)
+        assert list(counted.by_origin.values()) == [expected]

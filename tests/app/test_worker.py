@@ -496,3 +496,46 @@ async def test_nobody_is_done_at_once(world: World) -> None:
     record = await world.store.find_notification(world.project, sent.public_id)
     assert record is not None
     assert record.state is NotificationState.DONE
+
+
+async def test_a_fault_after_the_answer_repeats_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("one", "two"):
+        await world.register(name)
+    world.services.statistics.record = broken  # type: ignore[method-assign]
+    sent = await world.send()
+    assert sent.kinds == [Kind.ACCEPTED, Kind.ACCEPTED]
+    assert len(world.transport.sent) == 2
+    assert len([line for line in caplog.messages if "internal error (ZeroDivisionError)" in line]) == 1, "told once"
+
+
+async def test_a_fault_before_every_start_is_given_up_in_the_end(world: World) -> None:
+    await world.register("one")
+    world.services.statistics.held_seconds = broken  # type: ignore[method-assign]
+    sent = await world.send()
+    assert (sent.only.kind, world.transport.sent) == (Kind.TRANSIENT, [])
+    assert sent.only.attempts > 3
+
+
+def broken(*_given: object, **_named: object) -> float:
+    return 1 / 0
+
+
+async def test_a_transport_that_is_closed_loses_nobody(world: World) -> None:
+    await world.register("one")
+    accepted = await world.accept()
+    start = world.transport.start
+
+    def closed(_request: PushRequest, _done: Callable[[Answer], None]) -> Cancellable:
+        raise RuntimeError("The client is closed.")
+
+    world.transport.start = closed  # type: ignore[method-assign]
+    worker = world.worker()
+    async with asyncio.timeout(20):
+        running = asyncio.create_task(worker.run())
+        await until(lambda: worker.figures()["leased"] == 1)
+        await asyncio.sleep(0.1)  # so that the start is tried; however long, nothing more may come of it
+        worker.stop()
+        await running
+    assert (await world.sent(accepted)).account.undone == 1
+    world.transport.start = start  # type: ignore[method-assign]
+    assert (await world.finish(accepted)).kinds == [Kind.ACCEPTED]

@@ -19,7 +19,7 @@ from pushkeep.app.judge import Judge
 from pushkeep.app.lanes import Lanes
 from pushkeep.app.probes import Probes
 from pushkeep.app.shard_run import Flight, ShardRun
-from pushkeep.app.traffic import BATCH_MEMBERS_MIN, PRIORITIES, Traffic
+from pushkeep.app.traffic import BATCH_MEMBERS_MIN, BLOCKED_LOOKED_AT, PRIORITIES, Traffic
 from pushkeep.app.turn import Turn
 from pushkeep.domain.event import AttemptEnded
 from pushkeep.domain.sending import Priority
@@ -27,7 +27,6 @@ from pushkeep.domain.shard import CHECKPOINT_SECONDS, SUB_BATCH_MEMBERS_MAX, Kin
 from pushkeep.errors import PayloadTooLarge, PushkeepError
 from pushkeep.ports.shards import Ending, SettledMember
 from pushkeep.protocol.answer import Answer
-from pushkeep.protocol.request import PushRequest
 from pushkeep.protocol.verdict import classify
 
 RUN_STARTS = 16
@@ -36,9 +35,6 @@ RUN_STARTS = 16
 
 REST_WAITED_SECONDS = 1.0
 """A shorter rest is waited for; for a longer one shards are given back until it is over."""
-
-BLOCKED_LOOKED_AT = 4
-"""Push services that are looked at when a message of another one ended, where the whole worker was full."""
 
 
 _log = logging.getLogger("pushkeep.app")
@@ -71,7 +67,7 @@ class Dispatcher:
         probes: finds out whether this worker may send a circuit's probe.
 
     Attributes:
-        started, accepted: messages, since it was made.
+        started: messages, since it was made.
         loads_paused_until: monotonic seconds before which nothing is loaded, because the store did not answer.
         stopping: whether nothing starts any more.
     """
@@ -90,7 +86,6 @@ class Dispatcher:
         self._full: deque[Traffic] = deque()  # those that wait for room in the whole worker; some are not full any more
         self._pump_due: asyncio.Handle | None = None
         self.started = 0
-        self.accepted = 0
         self.loads_paused_until = -math.inf
         self.stopping = False
 
@@ -163,7 +158,7 @@ class Dispatcher:
             elif self._judge.judge(flight, answer, verdict, now):
                 self._repeat(flight)
         except Exception as error:
-            self._judge.fault(flight, error)
+            self._judge.fault(flight, error, verdict)
         if flight.probe:
             flight.probe = False
             self._probes.ended(flight.key_id, run.shard.origin)
@@ -176,7 +171,9 @@ class Dispatcher:
         self._activate(traffic)
         self._let_go(traffic)
         for _ in range(min(len(self._full), BLOCKED_LOOKED_AT)):
-            self._activate(self._full.popleft())
+            blocked = self._full.popleft()
+            blocked.blocked = False
+            self._activate(blocked)
 
     def wake(self) -> None:
         """There may be something to start. Many changes of one moment make one turn."""
@@ -265,7 +262,13 @@ class Dispatcher:
                 if wait > 0.0:
                     self._wait(traffic, wait)
                     return False
-                if self._start(traffic, run, run.ready.popleft(), now):
+                flight = run.ready.popleft()
+                try:
+                    started = self._start(traffic, run, flight, now)
+                except Exception as error:
+                    self._judge.fault(flight, error)
+                    started = False
+                if started:
                     run.served += 1
                     if run.served % RUN_STARTS == 0:
                         runs.rotate(-1)
@@ -279,7 +282,8 @@ class Dispatcher:
     def _wait(self, traffic: Traffic, seconds: float) -> None:
         """Nothing may start there now: ask again when something ended, or in so many seconds."""
         if math.isinf(seconds):
-            if not self._lanes.has_room(traffic.lane, Priority.NORMAL):
+            if not traffic.blocked and not self._lanes.has_room(traffic.lane, Priority.NORMAL):
+                traffic.blocked = True
                 self._full.append(traffic)
             return
         if traffic.timer is None:
@@ -316,31 +320,24 @@ class Dispatcher:
             if not permission.granted:
                 run.held.append(flight)
                 return False
-        request = self._request(run, flight, left)
-        return request is not None and self._post(traffic, run, flight, request, now)
+        return self._begin(traffic, run, flight, left, now)
 
-    def _request(self, run: ShardRun, flight: Flight, left: float) -> PushRequest | None:
-        """Encrypt and sign; None if that cannot be done, which is this recipient's trouble alone."""
+    def _begin(self, traffic: Traffic, run: ShardRun, flight: Flight, left: float, now: float) -> bool:
+        """Encrypt, sign and post; False if that cannot be done, which is this recipient's trouble alone."""
         try:
-            return flight.build(left)
+            request = flight.build(left)
         except PayloadTooLarge:
             run.settle(SettledMember(flight.position, Kind.TOO_LARGE))
+            return False
         except PushkeepError:
             run.settle(SettledMember(flight.position, Kind.SKIPPED_UNREADABLE))
-        except Exception as error:
-            self._judge.fault(flight, error)
-        return None
-
-    def _post(self, traffic: Traffic, run: ShardRun, flight: Flight, request: PushRequest, now: float) -> bool:
+            return False
         flight.begun_at = now
         try:
             self._services.transport.start(request, flight.answered)
         except RuntimeError:  # it is closed: this process ends, and another one goes on
             run.pending.appendleft(flight.position)
             self.stopping = True
-            return False
-        except Exception as error:
-            self._judge.fault(flight, error)
             return False
         traffic.lane.started(run.job.priority, now, run.job.project_id)
         run.in_flight += 1
@@ -369,9 +366,7 @@ class Dispatcher:
             traffic = self._of(run)
             if taken and not run.lost and run.ending is None and now < run.lease_ends - self._margin:
                 flight.probe = True
-                left = run.job.deadline - self._services.clock.now()
-                request = self._request(run, flight, left) if left > 0 else None
-                if request is not None and self._post(traffic, run, flight, request, now):
+                if self._post_probe(traffic, run, flight, now):
                     return
                 flight.probe = False
                 self._judge.learn(flight, None, now)
@@ -382,6 +377,14 @@ class Dispatcher:
             self.tend(run)
 
         self._probes.ask(flight.key_id, run.shard.origin, told)
+
+    def _post_probe(self, traffic: Traffic, run: ShardRun, flight: Flight, now: float) -> bool:
+        left = run.job.deadline - self._services.clock.now()
+        try:
+            return left > 0 and self._begin(traffic, run, flight, left, now)
+        except Exception as error:
+            self._judge.fault(flight, error)
+            return False
 
     def _after_probe(self, traffic: Traffic) -> None:
         """Who was held back because of a probe may be started, or is told to wait on."""

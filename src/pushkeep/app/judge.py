@@ -30,8 +30,8 @@ from pushkeep.protocol.remedy import is_of_use
 from pushkeep.protocol.vendors import UNKNOWN, VENDORS
 from pushkeep.protocol.verdict import Verdict
 
-ALERTS_REMEMBERED_MAX = 10_000
-"""Alerts told of late; after so many others one may be told once more."""
+TOLD_REMEMBERED_MAX = 10_000
+"""Alerts and faults told of late; after so many others one may be told once more."""
 
 _FAILURES = frozenset({Action.FAIL, Action.NEEDS_RENEWAL, Action.QUARANTINE})
 """What is written down as a failure of the subscription."""
@@ -53,7 +53,7 @@ class Judge:
     def __init__(self, services: Services, sharing: Sharing) -> None:
         self._services = services
         self._sharing = sharing
-        self._alerted: OrderedDict[tuple[int, Alert, str], None] = OrderedDict()
+        self._told: OrderedDict[tuple[int, str, str], None] = OrderedDict()
 
     def judge(self, flight: Flight, answer: Answer, verdict: Verdict, now: float) -> bool:
         """Take in an answer.
@@ -101,17 +101,32 @@ class Judge:
         if flight.probe or not blameless:
             self._sharing.tell(key_id, origin, verdict, now, probe=flight.probe)
 
-    def fault(self, flight: Flight, error: Exception) -> None:
-        """Something of ours is wrong with this one message: tried again later, never lost, told by its type."""
-        _log.error("A message to %s failed with an internal error (%s).", flight.record.short_id, type(error).__name__)
+    def fault(self, flight: Flight, error: Exception, verdict: Verdict | None = None) -> None:
+        """Something of ours is wrong with this one message: tried again later, never lost.
+
+        It is told by its type, once for a notification and push service.
+
+        Args:
+            flight: the message.
+            error: what was raised.
+            verdict: what its push service answered; None where it was not asked. What was taken is not sent again.
+        """
+        run = flight.run
+        if self._is_news(run, type(error).__name__):
+            _log.error(
+                "A message to %s failed with an internal error (%s).", flight.record.short_id, type(error).__name__
+            )
+        if verdict is Verdict.ACCEPTED:
+            run.settle(ACCEPTED_AT[flight.position])
+            return
         again = flight.again or Again()
         again.before = (*again.before, Verdict.TRANSIENT)
-        attempts = flight.run.shard.attempt - 1 + len(again.before)
+        attempts = run.shard.attempt - 1 + len(again.before)
         if attempts < FOLLOW_UP_RETRIES.attempts_max:
             wait = min(FOLLOW_UP_RETRIES.base_seconds * 2.0**attempts, FOLLOW_UP_RETRIES.wait_seconds_max)
             if self._moves(flight, again, wait):
                 return
-        flight.run.settle(SettledMember(flight.position, Kind.TRANSIENT, attempts=attempts))
+        run.settle(SettledMember(flight.position, Kind.TRANSIENT, attempts=attempts))
 
     def held_back(self, flight: Flight, seconds: float) -> None:
         """This endpoint rests: its message goes to a follow-up with the attempt that it has."""
@@ -258,12 +273,18 @@ class Judge:
 
     def _alert(self, run: ShardRun, alert: Alert) -> None:
         """Tell the operator, once for a notification and push service."""
-        what = (run.job.id, alert, run.shard.origin)
-        if what not in self._alerted:
-            self._alerted[what] = None
-            if len(self._alerted) > ALERTS_REMEMBERED_MAX:
-                self._alerted.popitem(last=False)
+        if self._is_news(run, alert.value):
             _log.warning("%s: %s", run.shard.origin, ALERT_WORDS[alert])
+
+    def _is_news(self, run: ShardRun, what: str) -> bool:
+        """Whether this was not told yet for the notification and the push service."""
+        told = (run.job.id, what, run.shard.origin)
+        if told in self._told:
+            return False
+        self._told[told] = None
+        if len(self._told) > TOLD_REMEMBERED_MAX:
+            self._told.popitem(last=False)
+        return True
 
 
 def _given_up(verdict: Verdict) -> Action:

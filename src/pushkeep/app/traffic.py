@@ -13,6 +13,9 @@ from pushkeep.domain.shard import SUB_BATCH_MEMBERS_MAX
 BATCH_MEMBERS_MIN = 4
 """Where a push service takes so few that most go stale before their turn, no more are loaded at a time."""
 
+BLOCKED_LOOKED_AT = 4
+"""Push services that are looked at when a message of another one ended, where the whole worker was full."""
+
 FULL_WINDOWS = 4
 FULL_MEMBERS_MIN = 16
 """A lane has enough in hand with so many windows' worth of messages, or so many messages."""
@@ -29,10 +32,11 @@ class Traffic:
         startable: those with loaded messages, by priority.
         batch: members loaded at a time.
         listed: whether it stands among those that may start something.
+        blocked: whether it waits for room in the whole worker.
         timer: when it is looked at again by itself.
     """
 
-    __slots__ = ("batch", "lane", "listed", "runs", "startable", "timer")
+    __slots__ = ("batch", "blocked", "lane", "listed", "runs", "startable", "timer")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -40,6 +44,7 @@ class Traffic:
         self.startable: tuple[deque[ShardRun], ...] = tuple(deque() for _ in PRIORITIES)
         self.batch = 2 * BATCH_MEMBERS_MIN if lane.stranger else SUB_BATCH_MEMBERS_MAX
         self.listed = False
+        self.blocked = False
         self.timer: asyncio.TimerHandle | None = None
 
     def waiting(self, least: Priority = Priority.NORMAL) -> int:

@@ -16,10 +16,13 @@ from pushkeep.config import Settings
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.project import Project
 from pushkeep.errors import ConfigurationError
-from pushkeep.ports import Store
+from pushkeep.ports import Store, Transport
 from pushkeep.protocol.token_cache import TokenCache
 
 MASTER_KEY_FILE_NAME = "master.key"
+
+CLOSE_SECONDS_MAX = 0.5
+"""For a last answer that is on its way already."""
 
 
 @asynccontextmanager
@@ -37,17 +40,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings.database, master_key, clock=clock, entropy=entropy, lease_seconds=settings.lease_seconds
         )
         stack.push_async_callback(store.aclose)
-        transport = await stack.enter_async_context(
-            CurlTransport(
-                origin_map=settings.origin_map,
-                limits=TransportLimits(
-                    connect_seconds_max=settings.push_connect_seconds_max,
-                    total_seconds_max=settings.push_answer_seconds_max,
-                    in_flight_max=settings.in_flight_max,
-                ),
-                proxy=settings.push_proxy,
-            )
+        transport = CurlTransport(
+            origin_map=settings.origin_map,
+            limits=TransportLimits(
+                connect_seconds_max=settings.push_connect_seconds_max,
+                total_seconds_max=settings.push_answer_seconds_max,
+                in_flight_max=settings.in_flight_max,
+            ),
+            proxy=settings.push_proxy,
         )
+        stack.push_async_callback(_close, transport)
         yield Services(
             store=store,
             transport=transport,
@@ -57,6 +59,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             tokens=TokenCache(),
             policy=EndpointPolicy(settings.origin_map, settings.allowed_origins),
         )
+
+
+async def _close(transport: Transport) -> None:
+    """Close it; whoever sent what is in flight still has waited for it as long as it may, and has given it up."""
+    closing = asyncio.create_task(transport.aclose())
+    await asyncio.wait({closing}, timeout=CLOSE_SECONDS_MAX)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
 
 
 async def ensure_project(services: Services, settings: Settings) -> Project:

@@ -116,6 +116,9 @@ async def test_the_server_with_curl_and_what_happens_when_a_visitor_leaves(
             (registered.short_id, "accepted")
         ]
         assert b"Your parcel has arrived" in ((await subscriber.receive(10)).data or b"")
+        status, out = await shell(EXAMPLES["notify"], tmp_path, environment)
+        assert (status, out.splitlines()[-1]) == (0, "Accepted 1 of 1."), out
+        assert b"We have moved" in ((await subscriber.receive(10)).data or b"")
 
         await subscriber.unsubscribe()
         status, out = await shell(EXAMPLES["cli-list"].replace("HMV192av", registered.short_id), tmp_path, environment)

@@ -174,7 +174,7 @@ class World:
     async def work(self, **given: Any) -> Worker:
         """Let a worker do all there is to do at this moment, and stop it."""
         worker = self.worker(**given)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             running = asyncio.create_task(worker.run())
             await worker.wait_idle()
             worker.stop()

@@ -17,8 +17,10 @@ from hypothesis.stateful import (
     rule,
 )
 
+from pushkeep.app.worker import WorkerLimits
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
+from pushkeep.domain.pacing import LaneLimits
 from pushkeep.errors import Conflict, Unavailable
 from tests.engine.push_services import KNOWN, STRANGERS, Manner
 from tests.engine.virtual_time import EPOCH
@@ -30,6 +32,9 @@ SUBSCRIPTIONS_MAX = 30
 ORIGINS = (*KNOWN, *STRANGERS[:2])
 OWNERS = (None, "ann", "bob", "eve")
 TAGS = ("news", "sport")
+NARROW = WorkerLimits(lanes=LaneLimits(window_start=1, window_max=2, stranger_in_flight_max=1))
+"""Every second process has so little room that what it has loaded grows stale while it waits."""
+
 whole = st.integers(0, 10_000)
 """Chooses one of whatever there is."""
 
@@ -62,9 +67,9 @@ class History(RuleBasedStateMachine):
         for contact in ("ann", "bob"):
             self.world.tag(contact, TAGS[:1])
         for _ in range(workers):
-            self.world.start_worker()
+            self.start(False)
         if web:
-            self.world.start_worker(web=True)
+            self.start(True)
         self.world.accept(Target.everyone(), ttl=300)
         self.world.advance(then)
 
@@ -216,7 +221,8 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: sum(node.running for node in self.world.nodes) < PROCESSES_MAX)
     @rule(web=st.booleans())
     def start(self, web: bool) -> None:
-        self.world.start_worker(web=web)
+        narrow = len(self.world.nodes) % 2 == 0
+        self.world.start_worker(web=web, limits=NARROW if narrow else WorkerLimits())
 
     @rule(down=st.booleans())
     def database(self, down: bool) -> None:

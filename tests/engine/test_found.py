@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pushkeep.domain.notification import Target
+from tests.engine.history import NARROW
 from tests.engine.push_services import FCM, MOZILLA, STRANGERS, Manner
 from tests.engine.world import simulated
 
@@ -38,4 +39,21 @@ def test_who_moved_on_while_waiting_for_another_attempt_is_sent_to_there(tmp_pat
         assert world.counts(sent) == {"accepted": 1}
         (first, second) = world.push.record
         assert (first.name, second.name) == ("old", "new")
+        world.finish()
+
+
+def test_what_was_loaded_and_waited_for_room_is_looked_at_again(tmp_path: Path) -> None:
+    """Answers take three seconds and one message goes at a time: what was loaded with the first is stale by then."""
+    with simulated(3, tmp_path) as world:
+        for number in range(12):
+            world.subscribe(f"b{number}", FCM)
+        world.push.manners[FCM] = Manner(seconds=(3.0, 3.0))
+        world.start_worker(limits=NARROW)
+        sent = world.accept(Target.everyone(), ttl=600)
+        world.advance(1.0)
+        for number in range(2, 8):
+            world.unsubscribe(f"b{number}")
+        world.advance(60)
+        world.check()
+        assert world.counts(sent) == {"accepted": 6, "skipped_ended": 6}
         world.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import httpx
 from pushkeep.app.projects import create_api_key, current_signing_key
 from pushkeep.compose import Serving
 from pushkeep.domain.moment import write_moment
-from pushkeep.web.streams import Streams
+from pushkeep.web.streams import STREAMS_MAX, Streams
 from tests.web.conftest import WAIT_SECONDS, Site, settings_for
 from tests.web.subscriptions import subscription_json
 from tests.web.test_real_server import served
@@ -29,7 +29,7 @@ class Waiting:
     client: httpx.AsyncClient
     path: str
 
-    async def watched(self) -> AsyncIterator[tuple[str, Any]]:
+    async def watched(self) -> AsyncGenerator[tuple[str, Any], None]:
         """The stream's events: name and data, as they arrive."""
         async with self.client.stream("GET", f"{self.path}/progress") as answer:
             assert answer.status_code == 200
@@ -49,7 +49,9 @@ async def waiting(tmp_path: Path) -> AsyncIterator[Waiting]:
         services, project = serving.services, serving.project
         headers = {"Authorization": f"Bearer {await create_api_key(services, project, 'tests')}"}
         base = f"http://127.0.0.1:{serving.settings.port}"
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=WAIT_SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=base, headers=headers, timeout=WAIT_SECONDS, trust_env=False, limits=httpx.Limits()
+        ) as client:
             key = await current_signing_key(services, project)
             body: dict[str, object] = {
                 "subscription": subscription_json(),
@@ -112,3 +114,22 @@ async def test_streams_are_counted_and_let_go(site: Site) -> None:
         refused = await site.client.get(path, headers=site.auth)
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
     assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_streams_that_begin_together_are_all_counted(tmp_path: Path) -> None:
+    async with waiting(tmp_path) as there:
+        everybody = asyncio.Barrier(2 * STREAMS_MAX)
+
+        async def begun() -> int:
+            async with there.client.stream("GET", f"{there.path}/progress") as answer:
+                lines = answer.aiter_lines()
+                first = await anext(lines)
+                assert first == "event: progress" or json.loads(first)["code"] == "unavailable"
+                await everybody.wait()
+                return answer.status_code
+
+        answers = await asyncio.gather(*(begun() for _ in range(2 * STREAMS_MAX)))
+        assert sorted(answers) == [200] * STREAMS_MAX + [503] * STREAMS_MAX
+        again = there.watched()  # who has gone has let go of the place
+        assert (await anext(again))[1]["status"] == "scheduled"
+        await again.aclose()

@@ -49,19 +49,21 @@ async def test_a_stop_ends_streams_and_waits_at_once() -> None:
     assert await asyncio.wait_for(rest, 10) == "over"
     assert await asyncio.wait_for(waiting, 10) is None
     assert await streams.wait(_result(asyncio.Event())) is None
-    with pytest.raises(Unavailable, match="stopping"):
-        streams.check_room()
+    with pytest.raises(Unavailable, match="stopping"), streams.taken():
+        pass
     streams.open()
-    streams.check_room()
+    with streams.taken():
+        pass
 
 
 async def test_no_more_streams_than_allowed() -> None:
     streams = Streams(streams_max=1)
     with streams.taken():
-        with pytest.raises(Unavailable) as refused:
-            streams.check_room()
+        with pytest.raises(Unavailable) as refused, streams.taken():
+            pass
         assert refused.value.retry_after_seconds
-    streams.check_room()
+    with streams.taken():
+        pass
 
 
 async def test_who_comes_on_top_of_too_many_waiting_is_answered_at_once() -> None:

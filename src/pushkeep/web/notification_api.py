@@ -116,10 +116,9 @@ async def stream_progress(request: HttpRequest, notification_id: FromPath[str]) 
     await progress(services, project, notification_id)  # an unknown one is refused before the stream begins
     if exchange_of(request).head:
         return Response(b"", media_type="text/event-stream", headers=_STREAM_HEADERS)
-    streams.check_room()
-    return Stream(
-        _events(services, project, notification_id, streams), media_type="text/event-stream", headers=_STREAM_HEADERS
-    )
+    events = _events(services, project, notification_id, streams)
+    first = await anext(events, b"")  # by then it has its place, or is refused while that can still be said
+    return Stream(_with_first(first, events), media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
 @post("/v1/notifications/{notification_id:str}/pause", status_code=200)
@@ -219,6 +218,13 @@ async def _events(
                 # The answer has begun: all that is left is to say why it ends.
                 problem = {"code": error.code, "detail": error.message}
                 yield b"event: problem\ndata: " + msgspec.json.encode(problem) + b"\n\n"
+
+
+async def _with_first(first: bytes, others: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(others):
+        yield first
+        async for event in others:
+            yield event
 
 
 NOTIFICATION_HANDLERS: list[ControllerRouterHandler] = [

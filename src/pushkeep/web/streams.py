@@ -46,8 +46,9 @@ class Streams:
         """End every stream and every wait now, and begin none: the server is stopping."""
         self._stopping.set()
 
-    def check_room(self) -> None:
-        """Refuse a stream before its answer begins.
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Count one stream while it lasts.
 
         Raises:
             Unavailable: there are too many, or the server is stopping.
@@ -60,15 +61,6 @@ class Streams:
                 "notification with ?wait= instead.",
                 retry_after_seconds=RETRY_SECONDS,
             )
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Count one stream while it lasts.
-
-        Raises:
-            Unavailable: there are too many by now, or the server is stopping.
-        """
-        self.check_room()
         self._streams += 1
         try:
             yield

@@ -279,12 +279,12 @@ async def test_what_is_fetched_is_not_a_receipt(site: Site, open_page: OpenPage,
     await nothing_more(worker, site)
 
 
-@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize(("status", "text"), [(404, "no"), (500, "no"), (200, "<h1>Log in</h1>"), (200, "[1]")])
 async def test_shows_the_beginning_where_the_rest_is_not_to_be_had(
-    status: int, site: Site, open_page: OpenPage, start_worker: StartWorker
+    status: int, text: str, site: Site, open_page: OpenPage, start_worker: StartWorker
 ) -> None:
     async def refuse(line: str) -> web.StreamResponse:
-        return web.Response(status=status, text="no")
+        return web.Response(status=status, text=text)
 
     site.on_fetch = refuse
     worker = await start_worker(await open_page())

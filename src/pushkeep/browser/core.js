@@ -237,7 +237,9 @@
         referrerPolicy: 'no-referrer',
         signal: AbortSignal.timeout(ms),
       });
-      return response.ok ? parse(await response.text()) : null;
+      const answer = response.ok ? parse(await response.text()) : {};
+      // A network that wants a log-in first, and a site without the route, answer 200 with a page of their own.
+      return answer.notification ? answer : null;
     } catch {
       return null;
     }

@@ -89,8 +89,9 @@ class Worker:
 class Fleet:
     """The workers, each in its place. One that is started takes some seconds, in which the others go on."""
 
-    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+    def __init__(self, data_dir: Path, environment: dict[str, str], database: Database) -> None:
         self._data_dir = data_dir
+        self._database = database
         self._environment = environment
         self._places: list[asyncio.Task[Worker]] = []
 
@@ -117,14 +118,13 @@ class Fleet:
         with (self._data_dir / "workers.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "pushkeep", "worker", "--data-dir", str(self._data_dir)),
+                "--until-stdin-closes",  # so that none outlives this process, however it ends
                 env=self._environment,
-                stdout=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.PIPE,
                 stderr=log,
             )
-        assert process.stdout is not None
-        async with asyncio.timeout(STEP_SECONDS_MAX):
-            line = (await process.stdout.readline()).decode()
-        return Worker(process, line.removeprefix("Worker ").removesuffix(" delivers.\n"))
+        await until(lambda: self._database.owner_of(process.pid), seconds=STEP_SECONDS_MAX)
+        return Worker(process, self._database.owner_of(process.pid))
 
     async def end(self) -> list[int]:
         """SIGTERM to all; their exit statuses."""
@@ -195,6 +195,11 @@ class Database:
                 return True
 
         return await asyncio.to_thread(write)
+
+    def owner_of(self, pid: int) -> str:
+        """The name of the worker in a process, once it has said it; empty before."""
+        rows = self._connection.execute("SELECT owner FROM workers WHERE pid = ?", (pid,)).fetchall()
+        return str(rows[0][0]) if rows else ""
 
     def shards_of(self, owner: str) -> tuple[int, ...]:
         rows = self._connection.execute("SELECT id FROM shards WHERE state = 'leased' AND lease_owner = ?", (owner,))
@@ -363,7 +368,7 @@ async def test_nothing_is_lost_and_little_repeated(tmp_path: Path) -> None:
         services, project, service, settings = await stack.enter_async_context(server(tmp_path / "server"))
         database = Database(settings.database)
         stack.callback(database.close)
-        fleet = Fleet(settings.data_dir, clean_environment(tmp_path))
+        fleet = Fleet(settings.data_dir, clean_environment(tmp_path), database)
         stack.push_async_callback(fleet.close)
         fleet.start()
 
@@ -380,7 +385,12 @@ async def test_nothing_is_lost_and_little_repeated(tmp_path: Path) -> None:
         run = Run(fleet, service, database, random.Random(SEED))
         await run.disturb(look)
         sleeper = await run.freeze_last()
-        await until(lambda: database.over, seconds=RUN_SECONDS_MAX)
+
+        async def over() -> bool:
+            await look()
+            return database.over
+
+        await until(over, seconds=RUN_SECONDS_MAX)
 
         got = await service.report(tmp_path / "report.json")
         check_record(got, run.crashes)

@@ -105,6 +105,14 @@ def test_what_is_fetched_has_a_limit_that_is_checked_at_once() -> None:
     assert caught.value.field == "data"
 
 
+@pytest.mark.parametrize("field", ["url", "icon", "image", "badge"])
+def test_a_url_with_a_user_name_is_refused_since_workers_do_not_open_it(field: str) -> None:
+    with pytest.raises(InvalidInput, match="user name") as refused:
+        compiled(**dict[str, Any]({field: "https://user:secret@shop.example/"}))
+    assert refused.value.field == field
+    assert "secret" not in str(refused.value)
+
+
 def test_a_url_that_leads_nowhere_safe_is_refused_also_where_only_the_fetched_part_has_it() -> None:
     with pytest.raises(InvalidInput, match="image must lead to https"):
         compiled(fetch=True, image="ftp://example.com/i.png")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from pushkeep.domain.notification import Content
 from pushkeep.domain.receipt import RECEIPT_TOKEN_CHARACTERS
@@ -130,4 +130,10 @@ def _absolute(base: str, url: str | None, name: str) -> str:
     except ValueError:
         raise InvalidInput(f"{name} is not a URL.", field=name) from None
     check_url(name, whole)
+    if "@" in urlsplit(whole).netloc:
+        raise InvalidInput(
+            f"{name} must not have a user name or password: whoever is notified could read them, and the worker opens "
+            f"no such address.",
+            field=name,
+        )
     return whole

@@ -19,7 +19,7 @@ from pushkeep.errors import Conflict, Forbidden, InvalidInput, InvalidToken, Not
 from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.protocol.signing_key import SigningKey
 from tests.app.conftest import World
-from tests.store.samples import OTHER_BROWSER_KEY, subscription
+from tests.store.samples import OTHER_BROWSER_KEY, sendable, subscription
 
 
 async def identity_of(world: World, name: str, lifetime: float = 60) -> str:
@@ -215,7 +215,7 @@ async def test_a_page_behind_nothing(world: World) -> None:
 
 async def test_no_secret_is_shown_by_what_is_handed_out(world: World) -> None:
     registered = await world.register(subscription("capability"))
-    (recipient,) = await world.services.store.recipients_of_all(world.project, limit=1, after=0)
+    (recipient,) = await sendable(world.services.store, world.project)
     secrets = await world.services.store.project_secrets(world.project)
     for shown in (repr(recipient), repr(await world.records()), repr(secrets)):
         assert "capability" not in shown

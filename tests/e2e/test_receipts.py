@@ -68,7 +68,8 @@ async def recipient(visitor: Visitor) -> Recipient:
     """The visitor as the store knows them."""
     serving = visitor.site.serving
     named = AnyId.parse(visitor.short_id)
-    (found,) = await serving.services.store.recipients_by_id(serving.project, [named])
+    found = await serving.services.store.find_recipient(serving.project, named)
+    assert found is not None
     return found
 
 

@@ -11,7 +11,7 @@ from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import KeyState, Project
 from pushkeep.domain.registration import SEEN_WRITE_SECONDS
-from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, EndReason, Event, State
+from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, EndReason, Event, Recipient, State
 from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports import ResultUpdate, Store
 from pushkeep.protocol.signing_key import SigningKey
@@ -21,6 +21,7 @@ from tests.store.samples import (
     foreign,
     new_project,
     registration,
+    sendable,
     subscription,
 )
 
@@ -131,7 +132,8 @@ class RegistrationContract:
         for said in (can, None):
             again = (await store.register(project, registration(subscription(), abilities=said))).record
             assert again == second
-        assert (await store.recipients_by_id(project, [AnyId(second.public_id, None)]))[0].record == second
+        (recipient,) = await sendable(store, project)
+        assert recipient.record == second
         fresh = (await store.register(project, registration(subscription("two"), abilities=can))).record
         assert fresh.abilities == can
 
@@ -142,7 +144,7 @@ class RegistrationContract:
         with pytest.raises(Conflict):
             await store.register(project, registration(subscription(auth=b"b" * 16)))
         assert await store.find_subscription(project, AnyId(first.public_id, None)) == first
-        (recipient,) = await store.recipients_of_all(project, limit=10, after=0)
+        (recipient,) = await sendable(store, project)
         assert recipient.subscription == subscription()
 
     async def test_its_own_token_lets_a_browser_change_its_keys(self, store: Store, project: Project) -> None:
@@ -152,7 +154,7 @@ class RegistrationContract:
         assert not stored.created
         assert (stored.record.id, stored.record.version) == (first.id, first.version + 1)
         assert stored.record.superseded_by is None
-        (recipient,) = await store.recipients_of_all(project, limit=10, after=0)
+        (recipient,) = await sendable(store, project)
         assert recipient.subscription == changed
 
     async def test_a_token_of_another_row_does_not(self, store: Store, project: Project) -> None:
@@ -173,7 +175,7 @@ class RegistrationContract:
         assert (ended.state, ended.superseded_by) == (State.SUPERSEDED, new.record.id)
         assert ended.end_reason == EndReason(Event.REPLACED, NOW + 5)
         assert ended.version == old.version + 1
-        recipients = await store.recipients_of_all(project, limit=10, after=0)
+        recipients = await sendable(store, project)
         assert [recipient.record.id for recipient in recipients] == [new.record.id]
 
     async def test_replacing_again_changes_nothing(self, store: Store, project: Project) -> None:
@@ -261,9 +263,7 @@ class RegistrationContract:
         named = AnyId(mine.public_id, None)
         assert await store.find_subscription(other, named) is None
         assert await store.list_subscriptions(other, state=None, limit=10, after=0) == ()
-        assert await store.recipients_of_all(other, limit=10, after=0) == ()
-        assert await store.recipients_by_contact(other, ["ann"], limit=10) == ()
-        assert await store.recipients_by_id(other, [named]) == ()
+        assert await store.find_recipient(other, named) is None
         assert await store.end_subscription(other, named, EndReason(Event.REMOVED, NOW)) is None
         applied = await store.apply_results(other, [ResultUpdate(mine.id, mine.version, Action.FAIL)], now=NOW)
         assert applied == frozenset()
@@ -305,44 +305,20 @@ class LookupContract:
         given = [subscription(f"s{number}") for number in range(4)]
         records = [(await store.register(project, registration(item))).record for item in given]
         await store.end_subscription(project, AnyId(records[0].public_id, None), EndReason(Event.LEFT, NOW))
-        first = await store.recipients_of_all(project, limit=2, after=0)
-        rest = await store.recipients_of_all(project, limit=9, after=first[-1].record.id)
-        assert [item.subscription for item in (*first, *rest)] == given[1:]
-        assert [item.record for item in (*first, *rest)] == records[1:]
+        found = await sendable(store, project)
+        assert [item.subscription for item in found] == given[1:]
+        assert [item.record for item in found] == records[1:]
 
-    async def test_recipients_by_contact(self, store: Store, project: Project) -> None:
-        for name, owner in (("a1", "ann"), ("b1", "bob"), ("a2", "ann"), ("c1", "cid"), ("x", None)):
-            await store.register(project, registration(subscription(name), owner=owner))
-        found = await store.recipients_by_contact(project, ["ann", "cid", "nobody"], limit=10)
-        assert [item.record.contact_external_id for item in found] == ["ann", "ann", "cid"]
-        assert len(await store.recipients_by_contact(project, ["ann", "cid"], limit=2)) == 2
-
-    async def test_recipients_by_very_many_contacts(self, store: Store, project: Project) -> None:
-        await store.register(project, registration(subscription("first"), owner="0"))
-        await store.register(project, registration(subscription("last"), owner="9999"))
-        found = await store.recipients_by_contact(project, [str(n) for n in range(10_000)], limit=10)
-        assert [item.record.contact_external_id for item in found] == ["0", "9999"]
-
-    async def test_recipients_by_id_in_any_state(self, store: Store, project: Project) -> None:
+    async def test_a_recipient_by_either_id_in_any_state(self, store: Store, project: Project) -> None:
         one = (await store.register(project, registration(subscription("one")))).record
         two = (await store.register(project, registration(subscription("two")))).record
         await store.end_subscription(project, AnyId(one.public_id, None), EndReason(Event.LEFT, NOW))
-        wanted = [
-            AnyId(None, two.short_id),
-            AnyId(two.public_id, None),
-            AnyId(one.public_id, None),
-            AnyId(None, "ZZZZZZZZ"),
-        ]
-        found = {item.record.id: item for item in await store.recipients_by_id(project, wanted)}
-        assert set(found) == {one.id, two.id}
-        assert found[two.id].subscription == subscription("two")
-        assert found[one.id].subscription is None, "what has ended cannot be sent to"
-
-    async def test_recipients_by_very_many_ids(self, store: Store, project: Project) -> None:
-        record = (await store.register(project, registration(subscription()))).record
-        unknown = [AnyId(f"00000000-0000-7000-8000-{n:012d}", None) for n in range(1999)]
-        found = await store.recipients_by_id(project, [*unknown, AnyId(None, record.short_id)])
-        assert [item.record.id for item in found] == [record.id]
+        for named in (AnyId(None, two.short_id), AnyId(two.public_id, None)):
+            assert await store.find_recipient(project, named) == Recipient(two, subscription("two"))
+        ended = await store.find_recipient(project, AnyId(one.public_id, None))
+        assert ended is not None
+        assert (ended.record.id, ended.subscription) == (one.id, None), "what has ended cannot be sent to"
+        assert await store.find_recipient(project, AnyId(None, "ZZZZZZZZ")) is None
 
 
 class ResultContract:

@@ -6,11 +6,13 @@ import dataclasses
 import itertools
 import uuid
 
-from pushkeep.domain.ids import SHORT_ID_ALPHABET
+from pushkeep.domain.ids import SHORT_ID_ALPHABET, AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import NewProject, Project
 from pushkeep.domain.registration import Registration
 from pushkeep.domain.sending import NewNotification, Priority
+from pushkeep.domain.subscription import Recipient, State
+from pushkeep.ports import Store
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
@@ -103,3 +105,10 @@ def new_notification(target: Target, **changes: object) -> NewNotification:
 def foreign(project: Project) -> Project:
     """A project that the store does not have."""
     return dataclasses.replace(project, id=project.id + 1000)
+
+
+async def sendable(store: Store, project: Project) -> list[Recipient]:
+    """Whom a message to everybody is for, in the order of their ids."""
+    records = await store.list_subscriptions(project, state=State.ACTIVE, limit=1000, after=0)
+    found = [await store.find_recipient(project, AnyId(record.public_id, None)) for record in records]
+    return [recipient for recipient in found if recipient is not None]

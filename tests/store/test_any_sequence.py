@@ -145,10 +145,13 @@ class History:
             assert (record.end_reason is None) == (record.state is State.ACTIVE)
             assert record.superseded_by is None or record.state is not State.ACTIVE
         active = {public_id for public_id, record in records.items() if record.state is State.ACTIVE}
-        sendable = subscription_units.recipients_of_all(self.connection, self.vault, self.project, limit=100, after=0)
-        assert {recipient.record.public_id for recipient in sendable} == active
+        sendable = [
+            subscription_units.find_recipient(self.connection, self.vault, self.project, AnyId(public_id, None))
+            for public_id in active
+        ]
         by_id = {public_id: browser for browser, public_id in self.public_ids.items()}
         for recipient in sendable:
+            assert recipient is not None
             assert recipient.subscription == self.confirmed[by_id[recipient.record.public_id]]
         kept = self.connection.execute(text("SELECT count(*) FROM subscriptions WHERE sealed IS NOT NULL"))
         assert kept.scalar_one() == len(active), "what has ended is erased"

@@ -67,9 +67,7 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
         "find": lambda c: subscription_units.find(c, project, AnyId(None, first.short_id)),
         "page": lambda c: subscription_units.page(c, project, state=None, limit=10, after=5),
         "page of a state": lambda c: subscription_units.page(c, project, state=State.GONE, limit=10, after=5),
-        "all": lambda c: subscription_units.recipients_of_all(c, vault, project, limit=10, after=5),
-        "contacts": lambda c: subscription_units.recipients_by_contact(c, vault, project, ["u1", "u2"], limit=10),
-        "ids": lambda c: subscription_units.recipients_by_id(c, vault, project, [named, AnyId(None, "AAAAAAAA")]),
+        "recipient": lambda c: subscription_units.find_recipient(c, vault, project, named),
         "end": lambda c: subscription_units.end(c, project, AnyId(None, first.short_id), gone),
         "results": lambda c: result_units.apply_results(
             c,

@@ -19,7 +19,7 @@ from pushkeep.domain.ids import AnyId
 from pushkeep.domain.subscription import EndReason, Event
 from pushkeep.errors import ConfigurationError, Unavailable
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
-from tests.store.samples import BROWSER_KEY, NOW, new_project, registration, subscription
+from tests.store.samples import BROWSER_KEY, NOW, new_project, registration, sendable, subscription
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +92,7 @@ async def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
     async with opened(path, seed=2) as store:
         assert await store.ensure_project(new_project()) == project
         assert [key.key.to_pem() for key in await store.signing_keys(project)] == [key.key.to_pem() for key in keys]
-        (recipient,) = await store.recipients_of_all(project, limit=1, after=0)
+        (recipient,) = await sendable(store, project)
         assert (recipient.record, recipient.subscription) == (record, subscription())
         assert not (await store.register(project, registration(subscription()))).created
 
@@ -162,7 +162,7 @@ async def test_one_damaged_row_does_not_hide_the_others(tmp_path: Path) -> None:
             )
 
         await store.writer.run(swap)
-        first, second = await store.recipients_of_all(project, limit=9, after=0)
+        first, second = await sendable(store, project)
         assert first.subscription is None, "a blob moved to another row does not open"
         assert second.subscription == subscription("two")
 

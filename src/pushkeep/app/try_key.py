@@ -64,10 +64,10 @@ async def try_key(
         PayloadTooLarge: the payload does not fit into one message.
     """
     wanted = AnyId.parse(any_id, field="subscription")
-    found = await services.store.recipients_by_id(project, [wanted])
-    if not found:
+    found = await services.store.find_recipient(project, wanted)
+    if found is None:
         raise NotFound(f"The project has no subscription {wanted}.", field="subscription")
-    record, subscription = found[0].record, found[0].subscription
+    record, subscription = found.record, found.subscription
     if record.state is not State.ACTIVE or subscription is None:
         return Tried(record, None)
     vendor = services.policy.vendor_for(subscription.endpoint)

@@ -68,18 +68,8 @@ class SubscriptionStore(Protocol):
         """Records with an internal id above ``after``, in the order of their ids."""
         ...
 
-    async def recipients_of_all(self, project: Project, *, limit: int, after: int) -> tuple[Recipient, ...]:
-        """Active subscriptions with an internal id above ``after``, in the order of their ids."""
-        ...
-
-    async def recipients_by_contact(
-        self, project: Project, external_ids: Sequence[str], *, limit: int
-    ) -> tuple[Recipient, ...]:
-        """Active subscriptions of these contacts, in the order of their ids, at most ``limit``."""
-        ...
-
-    async def recipients_by_id(self, project: Project, ids: Sequence[AnyId]) -> tuple[Recipient, ...]:
-        """The subscriptions of these ids in any state; unknown ids are left out."""
+    async def find_recipient(self, project: Project, any_id: AnyId) -> Recipient | None:
+        """The subscription of an id in any state, with what is needed to send to it; None for an unknown id."""
         ...
 
     async def end_subscription(self, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:

@@ -45,36 +45,10 @@ class SubscriptionMethods(StoreBase):
             partial(subscription_units.page, project=project, state=state, limit=limit, after=after)
         )
 
-    async def recipients_of_all(self, project: Project, *, limit: int, after: int) -> tuple[Recipient, ...]:
+    async def find_recipient(self, project: Project, any_id: AnyId) -> Recipient | None:
         """See the port."""
         return await self._read(
-            partial(
-                subscription_units.recipients_of_all,
-                vault=self._vault,
-                project=project,
-                limit=limit,
-                after=after,
-            )
-        )
-
-    async def recipients_by_contact(
-        self, project: Project, external_ids: Sequence[str], *, limit: int
-    ) -> tuple[Recipient, ...]:
-        """See the port."""
-        return await self._read(
-            partial(
-                subscription_units.recipients_by_contact,
-                vault=self._vault,
-                project=project,
-                external_ids=external_ids,
-                limit=limit,
-            )
-        )
-
-    async def recipients_by_id(self, project: Project, ids: Sequence[AnyId]) -> tuple[Recipient, ...]:
-        """See the port."""
-        return await self._read(
-            partial(subscription_units.recipients_by_id, vault=self._vault, project=project, ids=ids)
+            partial(subscription_units.find_recipient, vault=self._vault, project=project, any_id=any_id)
         )
 
     async def end_subscription(self, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:

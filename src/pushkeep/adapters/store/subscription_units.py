@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pushkeep.adapters.store.contact_units import contact_id_of
 from pushkeep.adapters.store.result_units import end_version
 from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_days
 from pushkeep.adapters.store.sealing import SealBroken, Vault
-from pushkeep.adapters.store.tables import contacts, push_services, subscriptions
+from pushkeep.adapters.store.tables import push_services, subscriptions
 from pushkeep.domain.ability import write_abilities
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -19,10 +19,6 @@ from pushkeep.domain.registration import Plan, Registration, Write, check_owner_
 from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord, move
 from pushkeep.errors import Unavailable
 from pushkeep.ports import StoredRegistration
-
-_IDS_PER_STATEMENT = 400
-"""Each id is two parameters; SQLite before 3.32 takes 999, and a statement of this size is still planned fast."""
-
 
 # A statement costs more to build than to run: those of the registration path are built once.
 _BY_ENDPOINT = select_records().where(
@@ -37,6 +33,7 @@ _BY_PUBLIC_ID = select_records().where(
 _BY_SHORT_ID = select_records().where(
     subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id == bindparam("short_id")
 )
+_SEALED = select(subscriptions.c.endpoint_hash, subscriptions.c.sealed).where(subscriptions.c.id == bindparam("row_id"))
 _ACTIVE_OF_CONTACT = (
     select(func.count())
     .select_from(subscriptions)
@@ -223,14 +220,18 @@ def find(connection: Connection, project: Project, any_id: AnyId) -> Subscriptio
     return None if row is None else record_from(row)
 
 
-def _named(ids: Iterable[AnyId]) -> ColumnElement[bool]:
-    ids = list(ids)
-    by_public = [uuid_of(any_id.public_id) for any_id in ids if any_id.public_id is not None]
-    by_short = [any_id.short_id for any_id in ids if any_id.short_id is not None]
-    return or_(
-        *([subscriptions.c.public_id.in_(by_public)] if by_public else []),
-        *([subscriptions.c.short_id.in_(by_short)] if by_short else []),
-    )
+def find_recipient(connection: Connection, vault: Vault, project: Project, any_id: AnyId) -> Recipient | None:
+    """See :meth:`pushkeep.ports.SubscriptionStore.find_recipient`."""
+    record = find(connection, project, any_id)
+    if record is None:
+        return None
+    row = connection.execute(_SEALED, {"row_id": record.id}).one()
+    if row.sealed is None:
+        return Recipient(record, None)
+    try:
+        return Recipient(record, vault.open_subscription(project.public_id, row.endpoint_hash, row.sealed))
+    except SealBroken:  # a damaged row is told as one that cannot be sent to, here as in a broadcast
+        return Recipient(record, None)
 
 
 def page(
@@ -256,65 +257,6 @@ def active_by_signing_key(connection: Connection, project: Project) -> Mapping[i
         .group_by(subscriptions.c.signing_key_id)
     )
     return {row[0]: row[1] for row in rows}
-
-
-def recipients_of_all(
-    connection: Connection, vault: Vault, project: Project, *, limit: int, after: int
-) -> tuple[Recipient, ...]:
-    """See :meth:`pushkeep.ports.SubscriptionStore.recipients_of_all`."""
-    active = subscriptions.c.state == State.ACTIVE.value
-    return _recipients(connection, vault, project, active, subscriptions.c.id > after, limit=limit, ordered=True)
-
-
-def recipients_by_contact(
-    connection: Connection, vault: Vault, project: Project, external_ids: Sequence[str], *, limit: int
-) -> tuple[Recipient, ...]:
-    """See :meth:`pushkeep.ports.SubscriptionStore.recipients_by_contact`."""
-    found: list[Recipient] = []
-    for start in range(0, len(external_ids), _IDS_PER_STATEMENT):
-        named = contacts.c.external_id.in_(external_ids[start : start + _IDS_PER_STATEMENT])
-        active = subscriptions.c.state == State.ACTIVE.value
-        found += _recipients(
-            connection, vault, project, contacts.c.project_id == project.id, named, active, limit=limit
-        )
-    return tuple(sorted(found, key=lambda recipient: recipient.record.id)[:limit])
-
-
-def recipients_by_id(
-    connection: Connection, vault: Vault, project: Project, ids: Sequence[AnyId]
-) -> tuple[Recipient, ...]:
-    """See :meth:`pushkeep.ports.SubscriptionStore.recipients_by_id`."""
-    found: dict[int, Recipient] = {}
-    for start in range(0, len(ids), _IDS_PER_STATEMENT):
-        some = ids[start : start + _IDS_PER_STATEMENT]
-        for recipient in _recipients(connection, vault, project, _named(some), limit=len(some)):
-            found[recipient.record.id] = recipient  # one row may have been named by both of its ids
-    return tuple(found.values())
-
-
-def _recipients(
-    connection: Connection,
-    vault: Vault,
-    project: Project,
-    *conditions: ColumnElement[bool],
-    limit: int,
-    ordered: bool = False,
-) -> tuple[Recipient, ...]:
-    query = select_records(with_sealed=True).where(subscriptions.c.project_id == project.id, *conditions)
-    if ordered:
-        # Only where an index gives this order: SQLite otherwise reads the whole table to be spared the sorting.
-        query = query.order_by(subscriptions.c.id)
-    rows = connection.execute(query.limit(limit)).all()
-    recipients = []
-    for row in rows:
-        subscription = None
-        if row.sealed is not None:
-            try:
-                subscription = vault.open_subscription(project.public_id, row.endpoint_hash, row.sealed)
-            except SealBroken:
-                subscription = None  # one damaged row must not keep the others from their message
-        recipients.append(Recipient(record_from(row), subscription))
-    return tuple(recipients)
 
 
 def end(connection: Connection, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:

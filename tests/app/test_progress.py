@@ -67,6 +67,10 @@ async def test_a_cancelled_one_is_over_for_everybody_whose_turn_had_not_come(wor
     assert facts == [NotificationFinished(public_id, NotificationState.CANCELLED, 7.0, {Kind.CANCELLED: 1})]
     assert (await cancel(world.services, world.project, public_id)).ended
     assert len(facts) == 1
+    again = await send(world)
+    facts.clear()
+    await asyncio.gather(*(cancel(world.services, world.project, again) for _ in range(5)))
+    assert [type(fact) for fact in facts] == [NotificationFinished]
     for control in (pause, resume):
         with pytest.raises(Conflict):
             await control(world.services, world.project, public_id)

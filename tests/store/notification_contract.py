@@ -288,6 +288,7 @@ class AcceptContract:
         elsewhere = foreign(project)
         public_id = accepted.record.public_id
         assert await store.find_notification(elsewhere, public_id) is None
+        assert await store.standing(elsewhere, public_id) is None
         assert await store.content_of(elsewhere, public_id) is None
         assert await store.control(elsewhere, public_id, Command.CANCEL) is None
         assert await store.list_notifications(elsewhere, limit=10, before=None) == ()
@@ -421,6 +422,10 @@ class LookupContract:
             "fcm": {Kind.ACCEPTED: 1},
         }
         assert all(item.balances for item in by_vendor.values())
+        together = await store.standing(project, accepted.record.public_id)
+        assert together is not None
+        assert (together.record, together.account, together.by_vendor) == (accepted.record, account, by_vendor)
+        assert not any(together.receipts.values())
 
     async def test_counting_an_audience_changes_nothing(self, store: Store, project: Project) -> None:
         ann = await subscribe(store, project, 2, owner="ann", name="a")
@@ -449,12 +454,12 @@ class ControlContract:
         for _ in range(2):
             paused = await store.control(project, public_id, Command.PAUSE)
             assert paused is not None
-            assert (paused.state, paused.paused_at) == (NotificationState.SENDING, NOW)
+            assert (paused.record.state, paused.record.paused_at) == (NotificationState.SENDING, NOW)
             assert await claim(store) == ()
         for _ in range(2):
             resumed = await store.control(project, public_id, Command.RESUME)
             assert resumed is not None
-            assert resumed.paused_at is None
+            assert resumed.record.paused_at is None
         assert len(await claim(store)) == 1
 
     async def test_a_pause_keeps_the_moment_it_began(self, store: Store, project: Project, clock: FakeClock) -> None:
@@ -471,13 +476,15 @@ class ControlContract:
         await settle(store, released, Kind.ACCEPTED)
         cancelled = await store.control(project, accepted.record.public_id, Command.CANCEL)
         assert cancelled is not None
-        assert (cancelled.state, cancelled.finished_at) == (NotificationState.CANCELLED, NOW)
+        assert (cancelled.record.state, cancelled.record.finished_at) == (NotificationState.CANCELLED, NOW)
+        assert not cancelled.ended  # the worker that has the other shard ends it
         account = await account_of(store, project, accepted)
         left = len(released.shard.members) - 1
         assert account.counts == {Kind.ACCEPTED: 1, Kind.CANCELLED: left}
         assert account.undone == len(lent.shard.members)
         assert await store.control(project, accepted.record.public_id, Command.CANCEL) == cancelled
-        await store.checkpoint(Checkpoint(lent.shard.lease, ending=Ending.CANCEL))
+        written = await store.checkpoint(Checkpoint(lent.shard.lease, ending=Ending.CANCEL))
+        assert written.ended is not None
         account = await account_of(store, project, accepted)
         assert (account.undone, account.counts[Kind.CANCELLED]) == (0, 4)
 
@@ -490,6 +497,14 @@ class ControlContract:
         clock.time += 60
         assert await claim(store) == ()
         assert (await account_of(store, project, accepted)).targeted == 0
+
+    async def test_a_cancellation_ends_it_once_where_nothing_is_lent(self, store: Store, project: Project) -> None:
+        public_id = (await accept(store, project, by_id(*await subscribe(store, project, 1)))).record.public_id
+        ended = []
+        for command in (Command.PAUSE, Command.RESUME, Command.CANCEL, Command.CANCEL):
+            controlled = await store.control(project, public_id, command)
+            ended.append(controlled is not None and controlled.ended)
+        assert ended == [False, False, True, False]
 
     @pytest.mark.parametrize("end", [Command.CANCEL, None])
     async def test_what_has_ended_is_not_controlled(self, store: Store, project: Project, end: Command | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pushkeep.app.accept import DEFAULT_RULES, AcceptRules, Asked, Taker, compile_asked, kept_content, store_new
 from pushkeep.app.context import Services
-from pushkeep.app.progress import Progress, find_record, no_such_notification, progress
+from pushkeep.app.progress import Progress, find_record, no_such_notification, notification_id_of, progress
 from pushkeep.domain.event import NotificationFinished
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
@@ -39,14 +39,7 @@ async def cancel(services: Services, project: Project, public_id: str) -> Progre
     Raises:
         InvalidInput, NotFound, Conflict: as for :func:`pause`.
     """
-    before = await find_record(services, project, public_id)
-    after = await _control(services, project, public_id, Command.CANCEL)
-    if after.ended and before.state is not NotificationState.CANCELLED:  # else the last of its workers announces it
-        seconds = max(0.0, services.clock.now() - after.record.send_at)
-        services.announcer.announce(
-            NotificationFinished(after.record.public_id, after.record.state, seconds, after.account.counts)
-        )
-    return after
+    return await _control(services, project, public_id, Command.CANCEL)
 
 
 async def retry_failed(
@@ -93,7 +86,13 @@ async def retry_failed(
 
 
 async def _control(services: Services, project: Project, public_id: str, command: Command) -> Progress:
-    record = await find_record(services, project, public_id)
-    if await services.store.control(project, record.public_id, command) is None:
-        raise no_such_notification(record.public_id)
-    return await progress(services, project, record.public_id)
+    wanted = notification_id_of(public_id)
+    controlled = await services.store.control(project, wanted, command)
+    if controlled is None:
+        raise no_such_notification(wanted)
+    after = await progress(services, project, wanted)
+    if controlled.ended:  # else the last of its workers announces it
+        record = controlled.record
+        seconds = max(0.0, services.clock.now() - record.send_at)
+        services.announcer.announce(NotificationFinished(record.public_id, record.state, seconds, after.account.counts))
+    return after

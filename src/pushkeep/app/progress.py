@@ -30,7 +30,6 @@ _FIRST_LOOK_SECONDS = 0.02
 _LOOK_SECONDS_MAX = 0.5
 """Who waits looks soon at first, for a small notification takes a twentieth of a second, and then ever less often."""
 
-_NOBODY_YET = Account(targeted=0, counts={}, moved=0, followed_up=0, undone=0)
 _ENDED = frozenset({NotificationState.DONE, NotificationState.CANCELLED})
 
 
@@ -108,11 +107,20 @@ async def find_record(services: Services, project: Project, public_id: str) -> N
         InvalidInput: no id of a notification.
         NotFound: the project has no such notification.
     """
-    wanted = check_uuid(public_id, what="a notification's UUID")
+    wanted = notification_id_of(public_id)
     record = await services.store.find_notification(project, wanted)
     if record is None:
         raise no_such_notification(wanted)
     return record
+
+
+def notification_id_of(text: str, *, field: str = "id") -> str:
+    """Check the id of a notification.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    return check_uuid(text, field=field, what="a notification's UUID")
 
 
 def no_such_notification(public_id: str, *, field: str = "id") -> NotFound:
@@ -127,11 +135,12 @@ async def progress(services: Services, project: Project, public_id: str) -> Prog
         InvalidInput: no id of a notification.
         NotFound: the project has no such notification.
     """
-    record = await find_record(services, project, public_id)
-    accounts = await services.store.accounts(project, [record.id])
-    by_vendor = await services.store.accounts_by_vendor(project, record.id)
-    receipts = await services.store.receipt_counts(project, record.id)
-    return Progress(record, status_of(record, services.clock.now()), _of(accounts, record), by_vendor, receipts)
+    wanted = notification_id_of(public_id)
+    found = await services.store.standing(project, wanted)
+    if found is None:
+        raise no_such_notification(wanted)
+    status = status_of(found.record, services.clock.now())
+    return Progress(found.record, status, found.account, found.by_vendor, found.receipts)
 
 
 async def wait_done(services: Services, project: Project, public_id: str, *, seconds_max: float) -> Progress:
@@ -194,14 +203,14 @@ async def list_progress(
     if isinstance(limit, bool) or not 1 <= limit <= PAGE_NOTIFICATIONS_MAX:
         raise InvalidInput(f"limit must be 1 to {PAGE_NOTIFICATIONS_MAX}.", field="limit")
     if before is not None:
-        before = check_uuid(before, field="before", what="a notification's UUID")
+        before = notification_id_of(before, field="before")
         if await services.store.find_notification(project, before) is None:
             raise no_such_notification(before, field="before")
     found = await services.store.list_notifications(project, limit=limit + 1, before=before)
     records = found[:limit]
     accounts = await services.store.accounts(project, [record.id for record in records])
     now = services.clock.now()
-    items = tuple(Progress(record, status_of(record, now), _of(accounts, record), {}, {}) for record in records)
+    items = tuple(Progress(record, status_of(record, now), accounts[record.id], {}, {}) for record in records)
     return NotificationPage(items, records[-1].public_id if len(found) > limit else None)
 
 
@@ -256,10 +265,6 @@ def parse_kinds(text: str) -> frozenset[Kind]:
     if not kinds or not kinds <= set(FINAL_KINDS):
         raise InvalidInput(f"kind must be some of {', '.join(FINAL_KINDS)}, with commas between them.", field="kind")
     return kinds
-
-
-def _of(accounts: Mapping[int, Account], record: NotificationRecord) -> Account:
-    return accounts.get(record.id, _NOBODY_YET)
 
 
 def status_of(record: NotificationRecord, now: float) -> Status:

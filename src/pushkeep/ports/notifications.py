@@ -48,6 +48,37 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """All there is to say about a notification on its way, of one moment.
+
+    Attributes:
+        record: what is stored of it.
+        account: where its recipients are.
+        by_vendor: the same for each vendor of push services.
+        receipts: what browsers said they did with it, by the receipt's kind.
+    """
+
+    record: NotificationRecord
+    account: Account
+    by_vendor: Mapping[str, Account]
+    receipts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """What a command came to.
+
+    Attributes:
+        record: what is stored from now on.
+        ended: whether this command was the end: it cancelled, and nothing is on loan. Where something is, the worker
+            that closes the last of it is told.
+    """
+
+    record: NotificationRecord
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AudienceCount:
     """Whom a target would reach.
 
@@ -151,6 +182,10 @@ class NotificationStore(Protocol):
         """The record of an id."""
         ...
 
+    async def standing(self, project: Project, public_id: str) -> Standing | None:
+        """How far the notification of an id is, all of it read in one transaction."""
+        ...
+
     async def list_notifications(
         self, project: Project, *, limit: int, before: str | None
     ) -> tuple[NotificationRecord, ...]:
@@ -158,14 +193,14 @@ class NotificationStore(Protocol):
         ...
 
     async def accounts(self, project: Project, ids: Sequence[int]) -> Mapping[int, Account]:
-        """Where the recipients of these notifications are, by internal number."""
+        """Where the recipients of each of these notifications are, by internal number."""
         ...
 
     async def accounts_by_vendor(self, project: Project, id: int) -> Mapping[str, Account]:
         """The account of one notification, push service vendor by vendor."""
         ...
 
-    async def control(self, project: Project, public_id: str, command: Command) -> NotificationRecord | None:
+    async def control(self, project: Project, public_id: str, command: Command) -> Controlled | None:
         """Pause, resume or cancel; again is no error. None for an unknown id.
 
         Cancelling closes every shard that is not on loan; those on loan are closed by their workers within one

@@ -13,7 +13,7 @@ from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import Account, NewNotification, NotificationRecord
 from pushkeep.domain.shard import Kind
-from pushkeep.ports.notifications import Accepted, AudienceCount, Command, RecipientOutcome
+from pushkeep.ports.notifications import Accepted, AudienceCount, Command, Controlled, RecipientOutcome, Standing
 
 
 class NotificationMethods(StoreBase):
@@ -60,6 +60,10 @@ class NotificationMethods(StoreBase):
         """See the port."""
         return await self._read(partial(notification_units.find, project=project, public_id=public_id))
 
+    async def standing(self, project: Project, public_id: str) -> Standing | None:
+        """See the port."""
+        return await self._read(partial(notification_units.standing, project=project, public_id=public_id))
+
     async def list_notifications(
         self, project: Project, *, limit: int, before: str | None
     ) -> tuple[NotificationRecord, ...]:
@@ -74,10 +78,10 @@ class NotificationMethods(StoreBase):
         """See the port."""
         return await self._read(partial(notification_units.accounts_by_vendor, project=project, id=id))
 
-    async def control(self, project: Project, public_id: str, command: Command) -> NotificationRecord | None:
+    async def control(self, project: Project, public_id: str, command: Command) -> Controlled | None:
         """See the port."""
 
-        def unit(connection: Connection) -> NotificationRecord | None:
+        def unit(connection: Connection) -> Controlled | None:
             return notification_units.control(connection, project, public_id, command, now=self._clock.now())
 
         return await self._write(unit)

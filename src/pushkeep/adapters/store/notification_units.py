@@ -15,6 +15,8 @@ from sqlalchemy import (
     update,
 )
 
+from pushkeep.adapters.store import receipt_units
+from pushkeep.adapters.store.ending_units import ended_cancelled
 from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import notifications, shards
@@ -35,7 +37,7 @@ from pushkeep.domain.shard import (
     ShardState,
 )
 from pushkeep.errors import Conflict
-from pushkeep.ports.notifications import Command
+from pushkeep.ports.notifications import Command, Controlled, Standing
 from pushkeep.protocol.request import PushOptions, Urgency
 
 _ORIGINAL = notifications.alias("original")
@@ -146,6 +148,19 @@ def find(connection: Connection, project: Project, public_id: str) -> Notificati
     return None if row is None else record_from(row)
 
 
+def standing(connection: Connection, project: Project, public_id: str) -> Standing | None:
+    """See :meth:`pushkeep.ports.notifications.NotificationStore.standing`."""
+    record = find(connection, project, public_id)
+    if record is None:
+        return None
+    return Standing(
+        record,
+        accounts(connection, project, [record.id])[record.id],
+        accounts_by_vendor(connection, project, record.id),
+        receipt_units.counts(connection, project, record.id),
+    )
+
+
 def page(connection: Connection, project: Project, *, limit: int, before: str | None) -> tuple[NotificationRecord, ...]:
     """See :meth:`pushkeep.ports.notifications.NotificationStore.list_notifications`."""
     bounds: dict[str, object] = {"project_id": project.id, "limit": limit}
@@ -193,14 +208,14 @@ def _account(row: AnyRow) -> Account:
 
 def control(
     connection: Connection, project: Project, public_id: str, command: Command, *, now: float
-) -> NotificationRecord | None:
+) -> Controlled | None:
     """See :meth:`pushkeep.ports.notifications.NotificationStore.control`."""
     row = row_of(connection, project, public_id)
     if row is None:
         return None
     record = record_from(row)
     if command is Command.CANCEL and record.state is NotificationState.CANCELLED:
-        return record
+        return Controlled(record)
     if record.state in ENDED_STATES:
         raise Conflict(f"The notification has ended ({record.state.value}): it can no longer be {_DONE_TO[command]}.")
     change: dict[str, object] = {}
@@ -215,7 +230,9 @@ def control(
         connection.execute(_CUT_IDLE, {"notification_id_": record.id})
     if change:
         connection.execute(update(notifications).where(notifications.c.id == record.id).values(**change))
-    return find(connection, project, public_id)
+    ended = command is Command.CANCEL and ended_cancelled(connection, record.id, now) is not None
+    after = find(connection, project, public_id)
+    return None if after is None else Controlled(after, ended)
 
 
 _DONE_TO = {Command.PAUSE: "paused", Command.RESUME: "resumed", Command.CANCEL: "cancelled"}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from sqlalchemy import Connection, text
 
-from pushkeep.adapters.store import SqliteStore
+from pushkeep.adapters.store import SqliteStore, plan_units
 from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
@@ -26,7 +26,7 @@ from pushkeep.domain.shard import (
 from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.notifications import Command, Leased
-from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ending, LeaseLost, Move, Planned, SettledMember, Written
+from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ending, LeaseLost, Move, Planned, SettledMember
 from pushkeep.protocol.outcome import Explanation
 from pushkeep.protocol.verdict import Verdict
 from tests.store.doubles import FakeClock
@@ -78,6 +78,16 @@ async def browsers(
         asked = registration(subscription(f"{name}{number}", host=host), owner=owner)
         records.append((await store.register(project, dataclasses.replace(asked, vendor=vendor))).record)
     return records
+
+
+async def replace(
+    store: SqliteStore, project: Project, name: str, *replaced: SubscriptionRecord, now: float = NOW
+) -> SubscriptionRecord:
+    """One browser says of these subscriptions that another one stands for them."""
+    for record in replaced:
+        asked = registration(subscription(name), replaces=record.public_id, now=now)
+        stored = await store.register(project, asked)
+    return stored.record
 
 
 async def send_to(
@@ -378,16 +388,74 @@ class LoadContract:
         await store.end_subscription(project, AnyId(newest.public_id, None), EndReason(Event.LEFT, NOW))
         assert (await store.load(leased, [0])).members[0].skip is Kind.SKIPPED_ENDED
 
-    async def test_two_that_were_replaced_by_one_get_one_message(self, store: SqliteStore, project: Project) -> None:
+    @pytest.mark.parametrize("loads", [[[0, 1]], [[1], [0]]], ids=["together", "one after the other"])
+    async def test_two_that_were_replaced_by_one_get_one_message(
+        self, store: SqliteStore, project: Project, loads: list[list[int]]
+    ) -> None:
         one, two = await browsers(store, project, 2)
         await send_to(store, project, [one, two])
         (leased,) = await store.claim(wanted())
-        for replaced in (one, two):
-            new = (await store.register(project, registration(subscription("new"), replaces=replaced.public_id))).record
-        loaded = await store.load(leased, [0, 1])
-        assert [member.skip for member in loaded.members] == [None, Kind.SKIPPED_REPLACED]
-        assert loaded.members[0].recipient is not None
-        assert loaded.members[0].recipient.record.id == new.id
+        new = await replace(store, project, "new", two, one)
+        members = [member for some in loads for member in (await store.load(leased, some)).members]
+        assert {member.position: member.skip for member in members} == {0: None, 1: Kind.SKIPPED_REPLACED}
+        assert [member.recipient.record.id for member in members if member.recipient is not None] == [new.id]
+
+    async def test_who_is_no_recipient_or_was_not_reached_takes_nobodys_message(
+        self, store: SqliteStore, project: Project
+    ) -> None:
+        unasked, lost, told = await browsers(store, project, 3)
+        await send_to(store, project, [lost, told])
+        (leased,) = await store.claim(wanted())
+        gone = SettledMember(0, Kind.GONE, "end", 410, attempts=1)
+        await store.checkpoint(Checkpoint(leased.shard.lease, [gone]))
+        new = await replace(store, project, "new", unasked, lost, told)
+        (member,) = (await store.load(leased, [1])).members
+        assert member.recipient is not None
+        assert member.recipient.record.id == new.id
+
+    async def test_an_older_successor_that_is_no_recipient_is_sent_to(
+        self, store: SqliteStore, project: Project
+    ) -> None:
+        """A browser that came back to a subscription it had before."""
+        old, asked = await browsers(store, project, 2)
+        await send_to(store, project, [asked])
+        (leased,) = await store.claim(wanted())
+        await send_to(store, project, [asked, old])
+        (to_both,) = await store.claim(wanted())
+        await replace(store, project, "b0", asked)
+        (member,) = (await store.load(leased, [0])).members
+        assert member.recipient is not None
+        assert member.recipient.record.id == old.id
+        skips = [member.skip for member in (await store.load(to_both, [0, 1])).members]
+        assert skips == [None, Kind.SKIPPED_REPLACED], "one that is a recipient itself gets it once"
+
+    async def test_whoever_was_there_before_it_was_accepted_is_no_recipient(
+        self, store: SqliteStore, project: Project, clock: FakeClock
+    ) -> None:
+        first, asked = await browsers(store, project, 2)
+        await replace(store, project, "b1", first)
+        clock.time += 3600
+        await send_to(store, project, [asked], accepted_at=clock.time)
+        (leased,) = await store.claim(wanted())
+        new = await replace(store, project, "new", asked, now=clock.time)
+        (member,) = (await store.load(leased, [0])).members
+        assert member.recipient is not None
+        assert member.recipient.record.id == new.id
+
+    async def test_while_an_audience_is_planned_who_will_be_in_it_waits_for_its_turn(
+        self, store: SqliteStore, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan_units, "PLAN_PAGE_MEMBERS", 2)
+        first, *_ = await browsers(store, project, 4)
+        soon = new_notification(Target.everyone(), send_at=NOW + 0.5)
+        await store.accept(project, soon, backlog_max=BACKLOG_MAX, lease_owner=None)
+        await store.writer.run(lambda connection: connection.execute(text("UPDATE shards SET not_before = 0")) and None)
+        (plan,) = await store.claim(wanted())
+        await store.plan_page(plan.shard.lease)
+        await store.writer.run(lambda connection: connection.execute(text("UPDATE shards SET not_before = 0")) and None)
+        (leased,) = await store.claim(wanted())
+        await replace(store, project, "b3", first)
+        assert [m.skip for m in (await store.load(leased, [0, 1])).members] == [Kind.SKIPPED_REPLACED, None]
 
     async def test_another_owner_by_now_gets_nothing(self, store: SqliteStore, project: Project) -> None:
         await browsers(store, project, 2, owner="ann")
@@ -427,8 +495,8 @@ class CheckpointContract:
         failed = SettledMember(
             1, Kind.GONE, "end", 410, Explanation("gone", errno=106), retry_after=None, duration_ms=3.5, attempts=1
         )
-        written = await store.checkpoint(Checkpoint(leased.shard.lease, [*accepted([0]), failed]))
-        assert written == Written()
+        ended = await store.checkpoint(Checkpoint(leased.shard.lease, [*accepted([0]), failed]))
+        assert ended is None
         account = await account_of(store, project, record)
         assert (dict(account.counts), account.undone) == ({Kind.ACCEPTED: 1, Kind.GONE: 1}, 2)
         assert await state_of(store, project, record) is NotificationState.SENDING
@@ -463,8 +531,7 @@ class CheckpointContract:
             ResultUpdate(two.id, two.version, Action.END, gone),
             ResultUpdate(three.id, three.version + 1, Action.FAIL),
         ]
-        written = await store.checkpoint(Checkpoint(leased.shard.lease, accepted([0]), updates=updates))
-        assert written.applied == {one.id, two.id}
+        await store.checkpoint(Checkpoint(leased.shard.lease, accepted([0]), updates=updates))
         found = [await store.find_subscription(project, AnyId(r.public_id, None)) for r in (one, two, three)]
         assert [(r.state, r.last_accepted_at, r.consecutive_failures) for r in found if r is not None] == [
             (State.ACTIVE, clock.now(), 0),

@@ -34,6 +34,7 @@ from tests.store.shard_contract import (
     browsers,
     later,
     project,
+    replace,
     send_to,
     wanted,
 )
@@ -122,12 +123,29 @@ async def test_no_statement_of_a_worker_scans_a_table(store: SqliteStore, projec
 _NOT_TABLES = (
     "VIRTUAL TABLE",
     "first",
+    "SCAN leads",
     "subquery",
     "SCAN origin_rests",
     "INDEX ix_shards_leased",
     "INDEX ix_notifications_unfinished",
 )
 """What scans lists, results of searches, a table of a few rows, and indexes of only what is at work now."""
+
+
+async def test_who_gets_the_message_in_anothers_place_is_found_by_index(
+    store: SqliteStore, project: Project, busy: Leased
+) -> None:
+    records = await store.list_subscriptions(project, state=None, limit=2, after=0)
+    await replace(store, project, "new", *records)
+    plans = await statements_of(
+        store, lambda c: load_units.load(c, store._vault, store.recipient_cache, busy, range(5), NOW)
+    )
+    steps = [step for _, steps in plans for step in steps]
+    assert any("ix_subscriptions_successor (superseded_by=?)" in step for step in steps)
+    assert any(
+        "recipient_outcomes USING PRIMARY KEY (notification_id=? AND subscription_id=?)" in step for step in steps
+    )
+    assert not [step for step in steps if step.startswith("SCAN") and not any(word in step for word in _NOT_TABLES)]
 
 
 async def test_a_plans_page_is_found_by_index(store: SqliteStore, project: Project) -> None:

@@ -160,7 +160,7 @@ KIND_WORDS: Mapping[Kind, str] = MappingProxyType(
         Kind.TRANSIENT: "faults that pass did not, until the deadline or the last attempt",
         Kind.REFUSED_ENDPOINT: "the endpoint leads to an address that is not dialled",
         Kind.SKIPPED_ENDED: "no longer subscribed",
-        Kind.SKIPPED_REPLACED: "replaced by a subscription that is a recipient itself",
+        Kind.SKIPPED_REPLACED: "replaced by a subscription that gets the message already",
         Kind.SKIPPED_OWNER: "belongs to another contact by now",
         Kind.SKIPPED_KEY: "its signing key is retired",
         Kind.SKIPPED_UNREADABLE: "what is stored of it is damaged; remove it, and its browser brings it again",

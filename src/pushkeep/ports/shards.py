@@ -29,8 +29,8 @@ class Member:
 
     Attributes:
         position: in the shard.
-        recipient: who is sent to: the member, or the one that replaced it and is newer than the notification's
-            high-water mark. None if nobody is.
+        recipient: who is sent to: the member, or the one that replaced it. None if nobody is, and if the one that
+            replaced it gets the message by another member.
         skip: why nobody is; None with a recipient.
     """
 
@@ -151,19 +151,6 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What a checkpoint came to.
-
-    Attributes:
-        applied: ids of subscriptions whose updates were applied.
-        ended: the notification, if this was the end of it.
-    """
-
-    applied: frozenset[int] = frozenset()
-    ended: Ended | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Planned:
     """What one page of a plan came to.
 
@@ -249,8 +236,8 @@ class ShardStore(Protocol):
         """
         ...
 
-    async def checkpoint(self, checkpoint: Checkpoint) -> Written:
-        """Write down what was done.
+    async def checkpoint(self, checkpoint: Checkpoint) -> Ended | None:
+        """Write down what was done; returns the notification if this was the end of it.
 
         A shard with every bit set is closed, and its notification is done with the last one of them.
 

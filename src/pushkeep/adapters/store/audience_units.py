@@ -21,6 +21,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from pushkeep.adapters.store.membership_units import SUCCESSORS_MAX
 from pushkeep.adapters.store.outcome_units import failed_page
 from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.shard_rows import AudienceMember
@@ -35,9 +36,6 @@ from pushkeep.ports.notifications import AudienceCount
 
 IDS_COUNTED_AT_ONCE = 50_000
 """SQLite sorts what it groups, and in memory: 4 MB for so many, 80 MB for a million."""
-
-SUCCESSORS_MAX = 10
-"""A browser that replaced its subscription more often than this between two messages is in a loop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, literal_column, select
 
+from pushkeep.adapters.store.membership_units import SUCCESSORS_MAX, Followed, Plan, told_by_another
 from pushkeep.adapters.store.recipient_cache import RecipientCache
-from pushkeep.adapters.store.rows import json_values, record_from, select_records
+from pushkeep.adapters.store.rows import AnyRow, json_values, record_from, select_records
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import notifications, origin_rests, projects, shards, subscriptions
 from pushkeep.domain.sending import Control, NotificationState
@@ -19,16 +20,16 @@ from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import LeaseLost, Loaded, Member
 from pushkeep.protocol.subscription import Subscription
 
-SUCCESSORS_MAX = 10
-"""A browser that replaced its subscription more often than this since the message was accepted is in a loop."""
-
 _STANDING = (
     select(
         shards.c.epoch,
         shards.c.state.label("shard_state"),
         notifications.c.state,
         notifications.c.paused_at,
+        notifications.c.target_kind,
+        notifications.c.accepted_at,
         notifications.c.high_water,
+        notifications.c.plan_cursor,
         projects.c.public_id.label("project_public_id"),
         origin_rests.c.until,
     )
@@ -74,23 +75,41 @@ def load(
     if len(positions) > SUB_BATCH_MEMBERS_MAX:
         raise ValueError(f"At most {SUB_BATCH_MEMBERS_MAX} members are loaded at a time.")
     found = _rows(connection, shard.project_id, {shard.members[position] for position in positions})
-    rows = _with_successors(connection, shard.project_id, found, standing.high_water)
+    rows = _with_successors(connection, shard.project_id, found)
+    told = _told_by_another(connection, leased, standing, positions, rows)
     small = shard.done.count <= SUB_BATCH_MEMBERS_MAX
     opening = _Opening(vault, str(standing.project_public_id), cache, use_cache=small)
-    members = [_member(shard, position, rows, standing.high_water, opening) for position in positions]
-    return Loaded(Control.SEND, _each_once(members), rests_until)
+    members = [
+        Member(position, None, Kind.SKIPPED_REPLACED)
+        if shard.members[position] in told
+        else _member(shard, position, rows, opening)
+        for position in positions
+    ]
+    return Loaded(Control.SEND, tuple(members), rests_until)
 
 
-def _each_once(members: Sequence[Member]) -> tuple[Member, ...]:
-    """One message for a browser that has replaced two of the members by one subscription."""
-    met: set[int] = set()
-    once = []
-    for member in members:
-        row_id = 0 if member.recipient is None else member.recipient.record.id
-        once.append(Member(member.position, None, Kind.SKIPPED_REPLACED) if row_id in met else member)
-        if row_id:
-            met.add(row_id)
-    return tuple(once)
+def _told_by_another(
+    connection: Connection,
+    leased: Leased,
+    standing: AnyRow,
+    positions: Sequence[int],
+    rows: _Rows,
+) -> frozenset[int]:
+    followed = []
+    for position in positions:
+        member = leased.shard.members[position]
+        row = _standing_for(member, rows)
+        if row is not None and row.id != member and row.state == _ACTIVE:
+            followed.append(Followed(member, row.id, row.contact_id or 0))
+    plan = Plan(
+        leased.job.id,
+        standing.state,
+        standing.target_kind,
+        standing.accepted_at,
+        standing.high_water,
+        standing.plan_cursor,
+    )
+    return told_by_another(connection, plan, followed)
 
 
 def _rows(connection: Connection, project_id: int, ids: Iterable[int]) -> dict[int, Row[tuple[Any, ...]]]:
@@ -98,26 +117,32 @@ def _rows(connection: Connection, project_id: int, ids: Iterable[int]) -> dict[i
     return {row[0]: row for row in found.all()}  # the number is the first column
 
 
-def _with_successors(connection: Connection, project_id: int, found: _Rows, high_water: int) -> _Rows:
+def _with_successors(connection: Connection, project_id: int, found: _Rows) -> _Rows:
     rows = dict(found)
     for _ in range(SUCCESSORS_MAX):
-        wanted = {row.superseded_by for row in rows.values() if _is_followed(row, high_water)} - rows.keys()
+        wanted = {row.superseded_by for row in rows.values() if _is_followed(row)} - rows.keys()
         if not wanted:
             break
         rows |= _rows(connection, project_id, wanted)
     return rows
 
 
-def _is_followed(row: Row[tuple[Any, ...]], high_water: int) -> bool:
-    return row.state != _ACTIVE and row.superseded_by is not None and row.superseded_by > high_water
+def _is_followed(row: Row[tuple[Any, ...]]) -> bool:
+    return row.state != _ACTIVE and row.superseded_by is not None
 
 
-def _member(shard: Shard, position: int, rows: _Rows, high_water: int, opening: _Opening) -> Member:
-    row = rows.get(shard.members[position])
+def _standing_for(member: int, rows: _Rows) -> Row[tuple[Any, ...]] | None:
+    """The member's own row, or that of the last one which replaced it."""
+    row = rows.get(member)
     for _ in range(SUCCESSORS_MAX):
-        if row is None or not _is_followed(row, high_water):
+        if row is None or not _is_followed(row):
             break
         row = rows.get(row.superseded_by)
+    return row
+
+
+def _member(shard: Shard, position: int, rows: _Rows, opening: _Opening) -> Member:
+    row = _standing_for(shard.members[position], rows)
     if row is None:
         return Member(position, None, Kind.SKIPPED_ENDED)
     if row.state != _ACTIVE:

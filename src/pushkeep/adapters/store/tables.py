@@ -139,6 +139,7 @@ subscriptions = Table(
     Index("ix_subscriptions_project", "project_id", "id"),
     Index("ix_subscriptions_state", "project_id", "state", "id"),
     Index("ix_subscriptions_contact", "contact_id", "state"),
+    Index("ix_subscriptions_successor", "superseded_by", sqlite_where=text("superseded_by IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

@@ -45,6 +45,13 @@ def upgrade() -> None:
     _create_results()
     _create_shared()
     op.add_column("subscriptions", sa.Column("abilities", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.create_index(
+        "ix_subscriptions_successor",
+        "subscriptions",
+        ["superseded_by"],
+        unique=False,
+        sqlite_where=sa.text("superseded_by IS NOT NULL"),
+    )
     op.execute(
         "INSERT INTO push_services (project_id, origin, vendor) "
         "SELECT project_id, origin, max(vendor) FROM subscriptions GROUP BY project_id, origin"
@@ -289,6 +296,11 @@ def _create_shared() -> None:
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_index(
+        "ix_subscriptions_successor",
+        table_name="subscriptions",
+        sqlite_where=sa.text("superseded_by IS NOT NULL"),
+    )
     op.drop_column("subscriptions", "abilities")
     op.drop_index("ix_shards_ready", table_name="shards", sqlite_where=sa.text("state = 'ready'"))
     op.drop_index("ix_shards_turns", table_name="shards", sqlite_where=sa.text("state = 'ready'"))

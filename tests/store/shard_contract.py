@@ -756,6 +756,50 @@ class PlanContract:
         assert late[0].id not in members, "who came after the message was accepted is not in question"
         assert (await account_of(store, project, record)).targeted == 10
 
+    async def test_a_browser_that_changes_hands_meanwhile_is_in_an_audience_once(
+        self, store: SqliteStore, project: Project, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan_units, "PLAN_PAGE_MEMBERS", 1)
+        shared, *_ = await browsers(store, project, 2, owner="ann")
+        await browsers(store, project, 1, owner="bob", name="bobs")
+        for name in ("ann", "bob"):
+            await store.put_contact(project, name, ["news"])
+        new = new_notification(Target.to_tag("news"), send_at=NOW + 1)
+        record = (await store.accept(project, new, backlog_max=BACKLOG_MAX, lease_owner=None)).record
+        clock.time += 2
+        (plan,) = await store.claim(wanted())
+        assert await store.plan_page(plan.shard.lease) == Planned(2, 1, complete=False)
+        await store.register(project, registration(subscription("b0"), owner="bob", now=clock.time))
+        assert await store.plan_page(plan.shard.lease) == Planned(1, 1, complete=False)
+        leased = [one for one in await store.claim(wanted()) if one.job.id == record.id]
+        members = [member for one in leased for member in one.shard.members]
+        assert len(members) == len(set(members)) == 3
+        assert shared.id in members
+
+    async def test_a_browser_whose_two_subscriptions_failed_is_told_again_once(
+        self, store: SqliteStore, project: Project, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan_units, "PLAN_PAGE_MEMBERS", 1)
+        one, two, three = await browsers(store, project, 3)
+        original, (leased,) = await send_to(store, project, [one, two, three], lease_owner="w")
+        failed = [SettledMember(position, Kind.TRANSIENT, attempts=1) for position in range(3)]
+        await store.checkpoint(Checkpoint(leased.shard.lease, failed))
+        both = await replace(store, project, "both", one, two)
+        retry = new_notification(Target.to_failed(), retry_of=original.public_id, send_at=NOW + 1)
+        record = (await store.accept(project, retry, backlog_max=BACKLOG_MAX, lease_owner=None)).record
+        new = await replace(store, project, "new", three)
+        clock.time += 2
+        (plan,) = await store.claim(wanted())
+        while not (await store.plan_page(plan.shard.lease)).complete:
+            pass
+        assert (await account_of(store, project, record)).targeted == 2
+        told = []
+        for leased in await store.claim(wanted()):
+            (member,) = (await store.load(leased, [0])).members
+            assert member.recipient is not None
+            told.append(member.recipient.record.id)
+        assert sorted(told) == [both.id, new.id], "who was replaced before it was planned, too"
+
     async def test_an_audience_of_nobody_is_done_at_once(
         self, store: SqliteStore, project: Project, clock: FakeClock
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Audience:
         high_water: the highest subscription id that is in question.
         tag_id: for ``tag``.
         retry_of: for ``retry``: the notification whose failures are told again.
+        accepted_at: epoch seconds; when the audience began to be looked at.
     """
 
     project_id: int
@@ -55,6 +57,7 @@ class Audience:
     high_water: int
     tag_id: int | None = None
     retry_of: int | None = None
+    accepted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,14 @@ class AudiencePage:
         members: no one twice; a page may have none and not be the last one.
         cursor: what is given as ``after`` for the next page; what it counts depends on the kind of audience.
         complete: whether this is the last page.
+        doubtful: numbers of members who may be on an earlier page, too: they changed hands since, or two stand for
+            one.
     """
 
     members: Sequence[AudienceMember]
     cursor: int
     complete: bool
+    doubtful: frozenset[int] = frozenset()
 
 
 Groups = Mapping[tuple[str, str, int], int]
@@ -130,7 +136,7 @@ _TAGGED_END = select(func.count(), func.max(_TAGGED_CONTACTS.c.contact_id))
 # taking the range over to the other table and going through that for each contact.
 _TAGGED = text(
     """
-    SELECT s.id, s.origin, s.vendor, tagged.contact_id
+    SELECT s.id, s.origin, s.vendor, tagged.contact_id, s.last_seen_at >= :accepted_at AS came_back
     FROM (
         SELECT contact_id FROM contact_tags WHERE tag_id = :tag_id AND contact_id > :after
         ORDER BY contact_id LIMIT :limit
@@ -243,19 +249,26 @@ def _tagged_page(connection: Connection, audience: Audience, after: int, limit: 
     count, cursor = connection.execute(_TAGGED_END, bounds).one()
     if not count:
         return AudiencePage((), after, complete=True)
-    rows = connection.execute(_TAGGED, {**bounds, "high_water": audience.high_water})
-    return AudiencePage([AudienceMember(*row) for row in rows], cursor, complete=count < limit)
+    named = {**bounds, "high_water": audience.high_water, "accepted_at": audience.accepted_at}
+    rows = connection.execute(_TAGGED, named).all()
+    # Whose browser was another contact's on an earlier page has come back since to say so.
+    doubtful = frozenset(row[0] for row in rows if row.came_back) if after else frozenset()
+    return AudiencePage([AudienceMember(*row[:4]) for row in rows], cursor, count < limit, doubtful)
 
 
 def _failed_page(connection: Connection, audience: Audience, after: int, limit: int) -> AudiencePage:
+    mark = audience.high_water
     failed, cursor, complete = failed_page(connection, audience.retry_of or 0, after=after, limit=limit)
-    standing = _followed(connection, audience.project_id, _by_row_ids(connection, audience.project_id, failed))
+    rows = _by_row_ids(connection, audience.project_id, failed)
+    standing = _followed(connection, audience.project_id, rows, high_water=mark)
     members: dict[int, AudienceMember] = {}
     for failed_id, owner in failed.items():
         row = standing.get(failed_id)
-        if row is not None and row.state == _ACTIVE and row.id <= audience.high_water:
+        # Replaced since the retry was accepted, as in every audience: followed when it is sent to.
+        if row is not None and (row.state == _ACTIVE or _is_replaced(row)):
             members[row.id] = AudienceMember(row.id, row.origin, row.vendor, owner)
-    return AudiencePage(tuple(members.values()), cursor, complete)
+    doubtful = frozenset(members) if after else frozenset()
+    return AudiencePage(tuple(members.values()), cursor, complete, doubtful)
 
 
 def listed(connection: Connection, project: Project, target: Target) -> Listed:
@@ -301,20 +314,26 @@ def _listed_subscriptions(connection: Connection, project: Project, ids: Sequenc
     return Listed(members, tuple(unknown), _groups(reached.values()), ended)
 
 
-def _followed(connection: Connection, project_id: int, rows: Sequence[AnyRow]) -> dict[int, AnyRow]:
-    """The row that stands for each of these by now, by the number of the one that was named."""
+def _followed(
+    connection: Connection, project_id: int, rows: Sequence[AnyRow], *, high_water: float = math.inf
+) -> dict[int, AnyRow]:
+    """The row that stands for each of these by now, or stood at a mark, by the number of the one that was named."""
     standing = {row.id: row for row in rows}
     for _ in range(SUCCESSORS_MAX):
         replaced = {
             named: row.superseded_by
             for named, row in standing.items()
-            if row.state == State.SUPERSEDED.value and row.superseded_by is not None
+            if _is_replaced(row) and row.superseded_by <= high_water
         }
         if not replaced:
             break
         successors = {row.id: row for row in _by_row_ids(connection, project_id, set(replaced.values()))}
         standing.update({named: successors[by] for named, by in replaced.items() if by in successors})
     return standing
+
+
+def _is_replaced(row: AnyRow) -> bool:
+    return row.state == State.SUPERSEDED.value and row.superseded_by is not None
 
 
 def _by_row_ids(connection: Connection, project_id: int, ids: Iterable[int]) -> Sequence[AnyRow]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from pushkeep.adapters.store.membership_units import members_among
 from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.tables import contacts, notifications, recipient_outcomes, shards, subscriptions
 from pushkeep.domain.project import Project
@@ -85,11 +86,6 @@ _CUT_SHARDS = select(
 )
 _CUT_MEMBERS = select(shards.c.count.label("size"), shards.c.cancelled, shards.c.done, shards.c.members).where(
     shards.c.id == bindparam("shard_id")
-)
-_OWNED = select(shards.c.members, shards.c.owners).where(
-    shards.c.notification_id == bindparam("notification_id"),
-    shards.c.page >= 0,  # every recipient's first shard
-    func.length(shards.c.owners) > 0,
 )
 _ENDED_AT = select(func.coalesce(notifications.c.finished_at, notifications.c.deadline)).where(
     notifications.c.id == bindparam("notification_id")
@@ -208,15 +204,6 @@ def failed_page(
         for item in cut_off(connection, notification_id, kinds=RETRIED_KINDS, after=after, limit=limit)
     )
     failed = dict.fromkeys(heapq.nsmallest(limit, ids), 0)
-    if failed:
-        failed.update(_owners(connection, notification_id, failed))
+    # Whose messages these were: a retry reaches nobody whom the original was not for.
+    failed.update(members_among(connection, notification_id, failed, owned=True))
     return failed, max(failed, default=after), len(failed) < limit
-
-
-def _owners(connection: Connection, notification_id: int, wanted: Collection[int]) -> Mapping[int, int]:
-    """Whose messages these were: a retry reaches nobody whom the original was not for."""
-    found: dict[int, int] = {}
-    for row in connection.execute(_OWNED, {"notification_id": notification_id}):
-        owned = zip(unpack_ids(row.members), unpack_ids(row.owners), strict=True)
-        found.update((member, owner) for member, owner in owned if member in wanted)
-    return found

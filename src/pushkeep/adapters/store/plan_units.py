@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, func, select, text, update
 from pushkeep.adapters.store.audience_units import Audience, audience_page
 from pushkeep.adapters.store.checkpoint_units import HELD, lease_lost, planned
 from pushkeep.adapters.store.ending_units import ended_cancelled, finish
+from pushkeep.adapters.store.membership_units import members_among
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.shard_rows import JOB_COLUMNS, insert_shards, job_from
 from pushkeep.adapters.store.tables import notifications, projects, shards
@@ -30,6 +31,7 @@ _HELD_PLAN = (
         notifications.c.retry_of,
         notifications.c.high_water,
         notifications.c.plan_cursor,
+        notifications.c.accepted_at,
         notifications.c.send_at,
     )
     .select_from(
@@ -105,21 +107,25 @@ def plan_page(connection: Connection, vault: Vault, lease: LeaseKey, now: float,
         cancelled = plan.state == NotificationState.CANCELLED.value
         end = ended_cancelled if cancelled else finish
         return Planned(0, 0, complete=True, ended=end(connection, plan.notification_id, now))
-    audience = Audience(plan.project_id, plan.target_kind, plan.high_water, plan.tag_id, plan.retry_of)
+    audience = Audience(
+        plan.project_id, plan.target_kind, plan.high_water, plan.tag_id, plan.retry_of, plan.accepted_at
+    )
     page = audience_page(connection, audience, after=plan.plan_cursor, limit=PLAN_PAGE_MEMBERS)
     last_page = connection.execute(_LAST_PAGE, {"notification_id": plan.notification_id}).scalar_one()
+    there = members_among(connection, plan.notification_id, page.doubtful)
+    members = [member for member in page.members if member.subscription_id not in there]
     made = 0
-    if page.members:
+    if members:
         job = job_from(vault, plan)
-        made = insert_shards(connection, job, page.members, page=last_page + 1, not_before=plan.send_at)
+        made = insert_shards(connection, job, members, page=last_page + 1, not_before=plan.send_at)
         connection.info[SHARDS_READY] = True
     state = NotificationState.SENDING if page.complete else NotificationState.PLANNING
     connection.execute(_MOVE_CURSOR, {"row_id": plan.notification_id, "cursor": page.cursor, "new_state": state.value})
     if page.complete:
         connection.execute(_CLOSE, held)
-        return Planned(len(page.members), made, True, finish(connection, plan.notification_id, now))
+        return Planned(len(members), made, True, finish(connection, plan.notification_id, now))
     connection.execute(_GO_ON, {**held, "until": now + lease_seconds})
-    return Planned(len(page.members), made, False)
+    return Planned(len(members), made, False)
 
 
 def sweep(connection: Connection, now: float) -> tuple[Swept, bool]:

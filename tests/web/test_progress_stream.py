@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,27 @@ async def test_a_stop_ends_streams_and_waits_at_once(tmp_path: Path) -> None:
         assert [event async for event in events] == []
         answer = await asked
         assert (answer.status_code, answer.json()["status"]) == (200, "scheduled")
+
+
+async def test_who_has_gone_waits_no_longer(site: Site) -> None:
+    tomorrow = write_moment(site.services.clock.now() + 86_400)
+    path = f"/v1/notifications/{(await site.notify(to={'all': True}, payload='', send_at=tomorrow)).json()['id']}"
+    authorization = (b"authorization", site.auth["Authorization"].encode())
+    scope: dict[str, object] = {"type": "http", "method": "GET", "scheme": "http", "root_path": "", "client": None}
+    scope |= {"path": path, "raw_path": path.encode(), "query_string": b"wait=30", "headers": [authorization]}
+    received: Iterator[dict[str, object]] = iter(
+        [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+    )
+    sent: list[object] = []
+
+    async def receive() -> dict[str, object]:
+        return next(received)
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(site.app(scope, receive, send), WAIT_SECONDS / 4)
+    assert sent
 
 
 async def test_only_the_headers_of_a_stream_are_no_stream(tmp_path: Path) -> None:

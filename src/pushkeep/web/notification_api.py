@@ -189,14 +189,21 @@ def _wait_seconds(given: dict[str, str]) -> int:
 
 
 async def _waited(request: HttpRequest, project: Project, notification_id: str, seconds: int) -> Progress:
-    """How far it is once it has ended, or after ``seconds``, or when the server stops or has too many waiting."""
+    """How far it is once it has ended, or after ``seconds``; sooner if the server stops, who asked left, or too many
+    wait."""
     services = services_of(request)
     if seconds:
         work = wait_done(services, project, notification_id, seconds_max=seconds)
-        found = await application_of(request).streams.wait(work)
+        found = await application_of(request).streams.wait(work, until=_gone(request))
         if found is not None:
             return found
     return await progress(services, project, notification_id)
+
+
+async def _gone(request: HttpRequest) -> None:
+    """Return when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass  # a body, in which nobody is interested
 
 
 async def _events(

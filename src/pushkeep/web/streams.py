@@ -12,8 +12,9 @@ from pushkeep.errors import Unavailable
 STREAMS_MAX = 64
 """Each looks at the database once a second. A dashboard needs one for each notification that somebody looks at."""
 
-WAITING_MAX = 512
-"""Requests that may wait at a time; who comes on top of these is answered at once."""
+WAITING_MAX = 256
+"""Requests that may wait at a time; who comes on top of these is answered at once. Each looks at the database twice a
+second, and all of them take a fifth of a core."""
 
 RETRY_SECONDS = 10
 """After which a refused stream may be asked for again: a small notification has ended by then."""
@@ -67,18 +68,22 @@ class Streams:
         finally:
             self._streams -= 1
 
-    async def wait(self, work: Coroutine[object, object, T]) -> T | None:
-        """The result of ``work``; None if the server stops first, or if too many are waiting already."""
+    async def wait(
+        self, work: Coroutine[object, object, T], *, until: Coroutine[object, object, None] | None = None
+    ) -> T | None:
+        """The result of ``work``; None if ``until`` or the server ends first, or if too many are waiting already."""
         if self._stopping.is_set() or self._waiting >= self._waiting_max:
-            work.close()
+            for coroutine in filter(None, (work, until)):
+                coroutine.close()
             return None
         self._waiting += 1
         task = asyncio.ensure_future(work)
+        over = [] if until is None else [asyncio.ensure_future(until)]
         try:
-            return task.result() if await self._first(task, None) else None
+            return task.result() if await self._first(task, None, *over) else None
         finally:
             self._waiting -= 1
-            await _cancelled(task)
+            await _cancelled(task, *over)
 
     async def events(self, source: AsyncIterator[T]) -> AsyncGenerator[T | None, None]:
         """What ``source`` gives, until it, the server or the stream's time ends; None is a sign of life between."""
@@ -99,19 +104,21 @@ class Streams:
                 return
             yield item
 
-    async def _first(self, task: asyncio.Future[T], seconds_max: float | None) -> bool:
-        """Whether the task is done before the server stops and before time is up."""
+    async def _first(self, task: asyncio.Future[T], seconds_max: float | None, *others: asyncio.Future[None]) -> bool:
+        """Whether the task is done before the server stops, one of the others is done, or time is up."""
         stop = asyncio.ensure_future(self._stopping.wait())
-        either: set[asyncio.Future[T] | asyncio.Future[Literal[True]]] = {task, stop}
+        any_of: set[asyncio.Future[T] | asyncio.Future[Literal[True]] | asyncio.Future[None]] = {task, stop, *others}
         try:
-            await asyncio.wait(either, timeout=seconds_max, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(any_of, timeout=seconds_max, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.cancel()
         return task.done()
 
 
-async def _cancelled(task: asyncio.Future[T]) -> None:
+async def _cancelled(*tasks: asyncio.Future[T] | asyncio.Future[None]) -> None:
     """Cancel what is still running, and wait for it to let go; nobody wants its result any more."""
-    if not task.done():
+    running = [task for task in tasks if not task.done()]
+    for task in running:
         task.cancel()
-        await asyncio.wait({task})
+    if running:
+        await asyncio.wait(running)

@@ -483,8 +483,8 @@ class ControlContract:
         assert account.counts == {Kind.ACCEPTED: 1, Kind.CANCELLED: left}
         assert account.undone == len(lent.shard.members)
         assert await store.control(project, accepted.record.public_id, Command.CANCEL) == cancelled
-        written = await store.checkpoint(Checkpoint(lent.shard.lease, ending=Ending.CANCEL))
-        assert written.ended is not None
+        ended = await store.checkpoint(Checkpoint(lent.shard.lease, ending=Ending.CANCEL))
+        assert ended is not None
         account = await account_of(store, project, accepted)
         assert (account.undone, account.counts[Kind.CANCELLED]) == (0, 4)
 

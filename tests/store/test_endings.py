@@ -46,10 +46,10 @@ async def test_the_last_checkpoint_of_several_shards_tells(
     record, _ = await send_to(store, project, await at_two_services(store, project))  # type: ignore[arg-type]
     one, other = await store.claim(wanted())
     clock.time += 7
-    assert (await store.checkpoint(Checkpoint(one.shard.lease, accepted([0, 1])))).ended is None
-    assert (await store.checkpoint(Checkpoint(other.shard.lease, accepted([0])))).ended is None
-    written = await store.checkpoint(Checkpoint(other.shard.lease, accepted([1])))
-    assert written.ended == Ended(record.public_id, NotificationState.DONE, 7.0, {}), "a small one is not summed up"
+    assert await store.checkpoint(Checkpoint(one.shard.lease, accepted([0, 1]))) is None
+    assert await store.checkpoint(Checkpoint(other.shard.lease, accepted([0]))) is None
+    ended = await store.checkpoint(Checkpoint(other.shard.lease, accepted([1])))
+    assert ended == Ended(record.public_id, NotificationState.DONE, 7.0, {}), "a small one is not summed up"
 
 
 async def test_a_large_one_is_told_with_its_counts(store: SqliteStore, project: Project) -> None:
@@ -57,19 +57,19 @@ async def test_a_large_one_is_told_with_its_counts(store: SqliteStore, project: 
     await store.writer.run(lambda c: c.execute(text("UPDATE notifications SET keeps_outcomes = 0")) and None)
     one, other = await store.claim(wanted())
     await store.checkpoint(Checkpoint(one.shard.lease, accepted([0, 1])))
-    written = await store.checkpoint(Checkpoint(other.shard.lease, accepted([0]), ending=Ending.EXPIRE))
-    assert written.ended is not None
-    assert written.ended.counts == {Kind.ACCEPTED: 3, Kind.EXPIRED: 1}
+    ended = await store.checkpoint(Checkpoint(other.shard.lease, accepted([0]), ending=Ending.EXPIRE))
+    assert ended is not None
+    assert ended.counts == {Kind.ACCEPTED: 3, Kind.EXPIRED: 1}
 
 
 async def test_a_cancelled_one_is_told_by_the_last_of_its_workers(store: SqliteStore, project: Project) -> None:
     record, _ = await send_to(store, project, await at_two_services(store, project))  # type: ignore[arg-type]
     one, other = await store.claim(wanted())
     await store.control(project, record.public_id, Command.CANCEL)
-    assert (await store.checkpoint(Checkpoint(one.shard.lease, ending=Ending.CANCEL))).ended is None
-    written = await store.checkpoint(Checkpoint(other.shard.lease, accepted([0]), ending=Ending.CANCEL))
-    assert written.ended is not None
-    assert (written.ended.public_id, written.ended.state) == (record.public_id, NotificationState.CANCELLED)
+    assert await store.checkpoint(Checkpoint(one.shard.lease, ending=Ending.CANCEL)) is None
+    ended = await store.checkpoint(Checkpoint(other.shard.lease, accepted([0]), ending=Ending.CANCEL))
+    assert ended is not None
+    assert (ended.public_id, ended.state) == (record.public_id, NotificationState.CANCELLED)
 
 
 async def test_what_a_dead_worker_held_of_a_cancelled_one_is_told_by_the_sweep(

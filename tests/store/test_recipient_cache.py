@@ -63,7 +63,7 @@ async def test_a_large_shard_does_not_drive_out_the_active_ones() -> None:
     (leased,) = await store.claim(wanted())
     assert len((await store.load(leased, range(10))).members) == 10
     assert len(store.recipient_cache) == 0
-    assert store.recipient_cache.hit_rate == 0.0
+    assert (store.recipient_cache.hits, store.recipient_cache.misses) == (0, 0)
     await store.aclose()
 
 
@@ -86,7 +86,7 @@ async def test_most_look_ups_of_a_days_messages_hit() -> None:
         if chance.random() < 10 / 200:
             await renew_keys(store, project, chance.choice(some))
     assert store.recipient_cache.hits + store.recipient_cache.misses == sent
-    assert store.recipient_cache.hit_rate > 0.8
+    assert store.recipient_cache.hits > 0.8 * sent
     await store.aclose()
 
 
@@ -109,4 +109,4 @@ def test_the_one_unused_for_longest_goes_first() -> None:
     cache.forget(1)
     cache.forget(1)
     assert len(cache) == 0
-    assert cache.hit_rate == 0.5
+    assert (cache.hits, cache.misses) == (2, 2)

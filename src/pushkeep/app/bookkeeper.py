@@ -172,8 +172,8 @@ class Bookkeeper:
             return False
         self.answered()
         self._announce(run, results, services.clock.monotonic() - before)
-        if written.ended is not None:
-            services.announcer.announce(fact_of(written.ended))
+        if ended is not None:
+            services.announcer.announce(fact_of(ended))
         run.lease_ends = before + self._lease_seconds
         if final:
             run.lost = True  # it is not ours any more

@@ -230,11 +230,6 @@ class Lanes:
         """How many further push services that nobody knows can have a lane now; idle lanes give way."""
         return self.limits.stranger_lanes_max - sum(lane.in_flight > 0 for lane in self._seats.values())
 
-    @property
-    def stranger_lanes(self) -> int:
-        """How many push services that nobody knows have a lane."""
-        return len(self._seats)
-
     def rest(self, origin: str, moment: float) -> None:
         """Let a push service rest, whether it has a lane now or later; see :meth:`Lane.rest_until`."""
         found = self._alive.get(origin)

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 from pushkeep.errors import Undecryptable
 
-TEXT_CHARACTERS_SHOWN_MAX = 80
-
 
 class Payload:
     """Something with ``data``: octets, or None for a push without payload."""

@@ -16,7 +16,7 @@ from pushkeep.adapters.store.tables import notifications, recipient_outcomes, sh
 from pushkeep.adapters.store.writer import SHARDS_READY
 from pushkeep.domain.sending import NotificationState
 from pushkeep.domain.shard import Bitmap, Kind, LeaseKey, ShardKind, ShardState, unpack_ids
-from pushkeep.ports.shards import Checkpoint, Ending, LeaseLost, Move, SettledMember, Written
+from pushkeep.ports.shards import Checkpoint, Ended, Ending, LeaseLost, Move, SettledMember
 
 HELD = (
     shards.c.id == bindparam("shard_id"),
@@ -71,7 +71,7 @@ def lease_lost(lease: LeaseKey) -> LeaseLost:
     return LeaseLost(f"Shard {lease.shard_id} is no longer lent under epoch {lease.epoch}; nothing was written for it.")
 
 
-def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_seconds: float) -> Written:
+def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_seconds: float) -> Ended | None:
     """See :meth:`pushkeep.ports.shards.ShardStore.checkpoint`."""
     held = {"shard_id": written.lease.shard_id, "held_epoch": written.lease.epoch}
     shard = connection.execute(_HELD_SHARD, held).one_or_none()
@@ -83,9 +83,8 @@ def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_se
     counts[Kind.MOVED] += len(moves)
     _keep_outcomes(connection, shard, settled, now)
     follow_up(connection, shard, moves)
-    applied: frozenset[int] = frozenset()
     if written.updates:
-        applied = apply_updates(connection, shard.project_id, written.updates, now=now)
+        apply_updates(connection, shard.project_id, written.updates, now=now)
     values = _ending(shard, done, counts, written, now + lease_seconds)
     changed = connection.execute(_WRITE_DOWN, {**held, **values, "new_done": done.pack(), **_more(counts)})
     if changed.rowcount != 1:
@@ -96,8 +95,8 @@ def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_se
         if shard.kind == ShardKind.PLAN.value:
             planned(connection, shard.notification_id)
         end = ended_cancelled if _is_cancelled(shard) else finish
-        return Written(applied, end(connection, shard.notification_id, now))
-    return Written(applied)
+        return end(connection, shard.notification_id, now)
+    return None
 
 
 def planned(connection: Connection, notification_id: int) -> None:

@@ -35,12 +35,6 @@ class RecipientCache:
     def __len__(self) -> int:
         return len(self._opened)
 
-    @property
-    def hit_rate(self) -> float:
-        """The share of look-ups that hit, from 0 to 1; 0 before the first."""
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
-
     def find(self, row_id: int, version: int) -> Subscription | None:
         """What was opened of this version of the row; an older version is forgotten."""
         with self._lock:

@@ -11,7 +11,7 @@ from pushkeep.adapters.store.base import Ground, StoreBase
 from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.domain.shard import LeaseKey
 from pushkeep.ports.notifications import Leased
-from pushkeep.ports.shards import Checkpoint, ClaimFilter, Loaded, Planned, Swept, Written
+from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ended, Loaded, Planned, Swept
 
 
 class ShardMethods(StoreBase):
@@ -53,7 +53,7 @@ class ShardMethods(StoreBase):
 
         return await self._read(load)
 
-    async def checkpoint(self, checkpoint: Checkpoint) -> Written:
+    async def checkpoint(self, checkpoint: Checkpoint) -> Ended | None:
         """See the port."""
         return await self._write(
             lambda connection: checkpoint_units.checkpoint(

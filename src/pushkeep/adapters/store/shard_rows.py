@@ -29,7 +29,6 @@ FIRST_EPOCH = 1
 
 # Written out and not bound: SQLite takes a partial index only where the statement itself shows its condition.
 IS_READY = text("shards.state = 'ready'")
-IS_LEASED = text("shards.state = 'leased'")
 IS_LIVE = text("shards.state <> 'closed'")
 
 SHARD_COLUMNS = (

@@ -161,7 +161,7 @@ class Bookkeeper:
         results = run.take_results()
         self._judge.believe(run, results, before)
         try:
-            written = await services.store.checkpoint(run.checkpoint(results, final=final))
+            ended = await services.store.checkpoint(run.checkpoint(results, final=final))
         except LeaseLost:
             run.put_back(results)  # to be counted
             self.lose(run)

@@ -75,8 +75,11 @@ def load(
     if len(positions) > SUB_BATCH_MEMBERS_MAX:
         raise ValueError(f"At most {SUB_BATCH_MEMBERS_MAX} members are loaded at a time.")
     found = _rows(connection, shard.project_id, {shard.members[position] for position in positions})
-    rows = _with_successors(connection, shard.project_id, found)
-    told = _told_by_another(connection, leased, standing, positions, rows)
+    rows: _Rows = found
+    told: frozenset[int] = frozenset()
+    if any(_is_followed(row) for row in found.values()):  # hardly ever: the rest is spared both looks
+        rows = _with_successors(connection, shard.project_id, found)
+        told = _told_by_another(connection, leased, standing, positions, rows)
     small = shard.done.count <= SUB_BATCH_MEMBERS_MAX
     opening = _Opening(vault, str(standing.project_public_id), cache, use_cache=small)
     members = [
@@ -134,10 +137,14 @@ def _is_followed(row: Row[tuple[Any, ...]]) -> bool:
 def _standing_for(member: int, rows: _Rows) -> Row[tuple[Any, ...]] | None:
     """The member's own row, or that of the last one which replaced it."""
     row = rows.get(member)
+    if row is None or row.state == _ACTIVE:
+        return row
     for _ in range(SUCCESSORS_MAX):
-        if row is None or not _is_followed(row):
+        if not _is_followed(row):
             break
         row = rows.get(row.superseded_by)
+        if row is None:
+            break
     return row
 
 

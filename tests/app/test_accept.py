@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -143,6 +144,8 @@ async def test_a_scheduled_request_is_known_again_when_its_time_is_over(world: W
         ({"send_at": "2027-01-31T08:00:00"}, "send_at"),
         ({"send_at": "2027-02-31T08:00:00Z"}, "send_at"),
         ({"send_at": True}, "send_at"),
+        ({"send_at": math.nan}, "send_at"),
+        ({"deadline": math.inf}, "deadline"),
         ({"deadline": "2027-01-31"}, "deadline"),
         ({"send_at": 2000.0, "deadline": 2000.0}, "deadline"),
         ({"send_at": 2000.0, "deadline": 2001.0 + DEADLINE_SECONDS_MAX}, "deadline"),

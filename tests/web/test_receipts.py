@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import sqlite3
 from typing import Any
 
 import httpx
@@ -203,6 +205,17 @@ async def test_a_payload_of_the_sites_own_making_is_not_fetched(site: Site) -> N
     key = receipt_key((await site.services.store.project_secrets(site.project)).sync)
     told = Told(site, accepted.record.public_id, accepted.record.id, key)
     assert (await post(site, "messages", f"{told.id} {told.token()}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE notifications SET content = x'00'", "UPDATE projects SET sync_secret = x'00'"]
+)
+async def test_what_is_damaged_is_answered_like_what_is_away(site: Site, damage: str) -> None:
+    told = await tell(site, **LONG)
+    with contextlib.closing(sqlite3.connect(site.settings.database)) as database, database:
+        database.execute(damage)
+    assert (await post(site, "messages", f"{told.id} {told.token()}")).status_code == 503
+    assert (await told.report()).status_code == 204
 
 
 async def test_before_the_lifespan_the_routes_say_so(tmp_path: Any) -> None:

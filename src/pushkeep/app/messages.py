@@ -49,11 +49,12 @@ class FetchedMessages:
     async def _read(self, project: Project, notification: str) -> bytes | None:
         until = self._services.clock.monotonic() + REMEMBERED_SECONDS
         stored = await self._services.store.content_of(project, notification)
-        content = None if stored is None else kept_content(stored, tag=notification)
         whole = None
-        if isinstance(content, Content):
-            # What was compiled once may not be any more: the site has moved to an address that is not secure.
-            with suppress(InvalidInput):
+        # What was compiled once may not be any more: the site has moved to an address that is not secure, or a later
+        # version has another rule.
+        with suppress(InvalidInput):
+            content = None if stored is None else kept_content(stored, tag=notification)
+            if isinstance(content, Content):
                 whole = compile_fetched(content, notification_id=notification, site_url=project.site_url)
         self._kept[project.id, notification] = (until, whole)
         self._kept.move_to_end((project.id, notification))

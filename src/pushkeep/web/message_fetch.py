@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pushkeep.app.messages import FetchedMessages
 from pushkeep.app.receipts import ReceiptProject, ReceiptProjects
 from pushkeep.domain.site_url import SiteUrl
-from pushkeep.errors import Unavailable
+from pushkeep.errors import PushkeepError
 from pushkeep.web.cors import answer_headers
 from pushkeep.web.direct import Answer
 from pushkeep.web.receipt_beacon import TOKEN_LINE
@@ -40,7 +40,7 @@ class MessageFetch:
             notification = line[1].decode("ascii")
             known = self._projects.subscription_of(found, notification, line[2]) is not None
             whole = await self._messages.get(found.project, notification) if known else None
-        except Unavailable:
+        except PushkeepError:  # the database is away or damaged: the beginning of the message is shown
             return (503, (_NO_STORE, (b"retry-after", b"1")), b"")
         readable = _readable(found, headers)
         if whole is None:

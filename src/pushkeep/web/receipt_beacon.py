@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pushkeep.app.receipts import ReceiptBuffer, ReceiptProjects
 from pushkeep.domain.receipt import RECEIPT_TOKEN_CHARACTERS, ReceiptKind
-from pushkeep.errors import Unavailable
+from pushkeep.errors import PushkeepError
 from pushkeep.web.direct import Answer
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -46,7 +46,7 @@ class ReceiptBeacon:
         if found is None:
             try:
                 found = await self._projects.find(key)
-            except Unavailable:
+            except PushkeepError:  # the database is away or damaged
                 self._buffer.drop("unavailable")
                 return _TAKEN
         kind, uuid, token = line.groups()

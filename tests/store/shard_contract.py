@@ -1,4 +1,4 @@
-"""What every adapter of the ShardStore port must do; test modules subclass it and give ``store`` and ``clock``."""
+"""What every adapter of the ShardStore port must do; test modules subclass it and say on which stores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from sqlalchemy import Connection, text
 
-from pushkeep.adapters.store import SqliteStore, plan_units
+from pushkeep.adapters.store import SqliteStore, ending_units, notification_units, plan_units
 from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
@@ -30,7 +30,7 @@ from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ending, LeaseLost, Mo
 from pushkeep.protocol.outcome import Explanation
 from pushkeep.protocol.verdict import Verdict
 from tests.store.doubles import FakeClock
-from tests.store.samples import NOW, new_notification, new_project, registration, subscription
+from tests.store.samples import NOW, new_notification, registration, subscription
 
 MOZILLA = "https://updates.push.services.mozilla.com"
 FCM = "https://fcm.googleapis.com"
@@ -116,11 +116,6 @@ async def state_of(store: SqliteStore, project: Project, record: NotificationRec
     found = await store.find_notification(project, record.public_id)
     assert found is not None
     return found.state
-
-
-@pytest.fixture
-async def project(store: SqliteStore) -> Project:
-    return await store.ensure_project(new_project())
 
 
 class ClaimContract:
@@ -892,14 +887,70 @@ class SweepContract:
     async def test_a_large_sweep_goes_on_to_the_end(
         self, store: SqliteStore, project: Project, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pushkeep.adapters.store.plan_units.SWEEP_SHARDS_MAX", 2)
-        some = []
-        for number in range(5):
-            some += await browsers(store, project, 1, host=f"up{number}.example.net", vendor="unknown")
-        record, _ = await send_to(store, project, some)
+        _cut_two_at_a_time(monkeypatch)
+        record, _ = await send_to(store, project, await _at_five_services(store, project))
         clock.time = record.deadline
         swept = await store.sweep()
         assert (swept.expired, len(swept.ended)) == (5, 1)
+
+    async def test_a_large_cancellation_goes_on_to_the_end(
+        self, store: SqliteStore, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _cut_two_at_a_time(monkeypatch)
+        record, _ = await send_to(store, project, await _at_five_services(store, project))
+        controlled = await store.control(project, record.public_id, Command.CANCEL)
+        assert controlled is not None
+        assert (controlled.record.finished_at, controlled.ended) == (NOW, True)
+        assert (await account_of(store, project, record)).counts == {Kind.CANCELLED: 5}
+        assert (await store.sweep()).ended == (), "it is told once"
+
+    async def test_a_cancellation_that_was_killed_half_way_is_brought_to_its_end(
+        self, store: SqliteStore, project: Project, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _cut_two_at_a_time(monkeypatch)
+        record, _ = await send_to(store, project, await _at_five_services(store, project))
+        await store.writer.run(
+            lambda connection: notification_units.control(
+                connection, project, record.public_id, Command.CANCEL, now=clock.now()
+            )
+        )
+        assert await state_of(store, project, record) is NotificationState.CANCELLED
+        assert (await account_of(store, project, record)).undone == 3
+        assert await store.claim(wanted()) == ()
+        clock.time = record.deadline  # what is cancelled does not expire
+        assert [ended.state for ended in (await store.sweep()).ended] == [NotificationState.CANCELLED]
+        account = await account_of(store, project, record)
+        assert (dict(account.counts), account.undone) == ({Kind.CANCELLED: 5}, 0)
+        assert (await store.sweep()).ended == ()
+
+    async def test_nothing_of_a_cancelled_notification_is_set_aside(
+        self, store: SqliteStore, project: Project, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _cut_two_at_a_time(monkeypatch)
+        record, _ = await send_to(store, project, await _at_five_services(store, project))
+        for _ in range(TAKEOVERS_MAX):
+            assert len(await store.claim(wanted())) == 5
+            clock.time += LEASE_SECONDS
+        await store.control(project, record.public_id, Command.CANCEL)
+        assert (await store.sweep()).set_aside == 0
+        account = await account_of(store, project, record)
+        assert (dict(account.counts), account.undone) == ({Kind.CANCELLED: 5}, 0)
+
+    async def test_a_clock_that_is_put_back_makes_no_lease_longer(
+        self, store: SqliteStore, project: Project, clock: FakeClock
+    ) -> None:
+        both = await browsers(store, project, 2)
+        await send_to(store, project, both[:1])
+        await send_to(store, project, both[1:])
+        lives, dies = await store.claim(wanted())
+        clock.time -= 3600
+        await store.sweep()
+        assert await store.claim(wanted()) == (), "who lives has time to renew"
+        clock.time += LEASE_SECONDS - 1
+        assert len(await store.renew([lives.shard.lease])) == 1
+        clock.time += 1
+        taken = await store.claim(wanted())
+        assert [one.shard.lease.shard_id for one in taken] == [dies.shard.lease.shard_id]
 
     async def test_an_audience_that_was_never_planned_ends_with_its_deadline(
         self, store: SqliteStore, project: Project, clock: FakeClock
@@ -909,6 +960,18 @@ class SweepContract:
         clock.time = record.deadline
         assert (await store.sweep()).expired == 1
         assert await state_of(store, project, record) is NotificationState.DONE
+
+
+def _cut_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (ending_units, plan_units):
+        monkeypatch.setattr(module, "CUT_SHARDS_MAX", 2)
+
+
+async def _at_five_services(store: SqliteStore, project: Project) -> list[SubscriptionRecord]:
+    some = []
+    for number in range(5):
+        some += await browsers(store, project, 1, host=f"up{number}.example.net", vendor="unknown")
+    return some
 
 
 class ShardContract(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
@@ -21,10 +19,8 @@ from pushkeep.adapters.store import (
     project_units,
     subscription_units,
 )
-from pushkeep.adapters.store.migrate import migrate
 from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.adapters.store.sealing import Sealer, Vault
-from pushkeep.adapters.store.sqlite import _engine
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
@@ -273,7 +269,7 @@ class History:
         return Checkpoint(leased.shard.lease, settled, moves, (), event.ending, self.now + event.wait)
 
     def sweep(self) -> None:
-        plan_units.sweep(self.connection, self.now)
+        plan_units.sweep(self.connection, self.now, LEASE_SECONDS)
         lent = self.connection.execute(text("SELECT id FROM shards WHERE state = 'leased'")).scalars().all()
         working = {shard_id for shard_id, until in self.lent_until.items() if until > self.now}
         assert working <= set(lent), "what is lent is left to its worker"
@@ -338,15 +334,6 @@ class History:
             if row.kind != Kind.CANCELLED.value:  # a member of a cancelled notification is cut off instead of moved
                 assert self.settled[notification_id, row.subscription_id] == 1
         return places
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = _engine(":memory:", "BEGIN IMMEDIATE", 1)
-    with engine.begin() as connection:
-        migrate(connection)
-    yield engine
-    engine.dispose()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Connection, insert, text
@@ -12,7 +12,6 @@ from pushkeep.adapters.store import (
     checkpoint_units,
     claim_units,
     load_units,
-    open_store_inline,
     plan_units,
 )
 from pushkeep.adapters.store.tables import shards
@@ -24,7 +23,7 @@ from pushkeep.domain.subscription import EndReason, Event
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import Checkpoint, SettledMember
-from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
+from tests.store.doubles import FakeClock
 from tests.store.samples import NOW, new_notification
 from tests.store.shard_contract import (
     BACKLOG_MAX,
@@ -33,23 +32,13 @@ from tests.store.shard_contract import (
     accepted,
     browsers,
     later,
-    project,
     replace,
     send_to,
     wanted,
 )
 from tests.store.test_plans import statements_of
 
-__all__ = ["project"]
-
 SHARDS = 1000
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[SqliteStore]:
-    store = open_store_inline(None, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
-    yield store
-    await store.aclose()
 
 
 @pytest.fixture
@@ -109,7 +98,7 @@ async def test_no_statement_of_a_worker_scans_a_table(store: SqliteStore, projec
         "next due": lambda c: claim_units.next_due(c, NOW),
         "claim": lambda c: claim_units.claim(c, vault, wanted(), NOW, LEASE_SECONDS),
         "claim of many": lambda c: claim_units.claim(c, vault, wanted(), NOW + 10, LEASE_SECONDS),
-        "sweep": lambda c: plan_units.sweep(c, NOW + 10_000),
+        "sweep": lambda c: plan_units.sweep(c, NOW + 10_000, LEASE_SECONDS),
     }
     for name, unit in units.items():
         plans = await statements_of(store, unit)

@@ -166,7 +166,7 @@ def _ending(
 ) -> dict[str, object]:
     """The state after it; what is cut off is added to ``counts``."""
     ending = written.ending
-    if ending is Ending.RELEASE and _is_cancelled(shard):
+    if ending in (Ending.RELEASE, Ending.EXPIRE) and _is_cancelled(shard):
         ending = Ending.CANCEL
     left = shard.recipients - len(done)
     closed = ending in (Ending.EXPIRE, Ending.CANCEL) or (left == 0 and shard.kind == ShardKind.SEND.value)

@@ -79,12 +79,17 @@ class NotificationMethods(StoreBase):
         return await self._read(partial(notification_units.accounts_by_vendor, project=project, id=id))
 
     async def control(self, project: Project, public_id: str, command: Command) -> Controlled | None:
-        """See the port."""
+        """See the port. A large notification is cancelled in pieces, and others write in between."""
 
         def unit(connection: Connection) -> Controlled | None:
             return notification_units.control(connection, project, public_id, command, now=self._clock.now())
 
-        return await self._write(unit)
+        ended = False
+        while (controlled := await self._write(unit)) is not None:
+            ended = ended or controlled.ended
+            if command is not Command.CANCEL or controlled.record.finished_at is not None:
+                return Controlled(controlled.record, ended)
+        return None
 
     async def outcomes(
         self, project: Project, notification_id: int, *, kinds: frozenset[Kind] | None, limit: int, after: int

@@ -10,13 +10,12 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    literal_column,
     select,
     update,
 )
 
 from pushkeep.adapters.store import receipt_units
-from pushkeep.adapters.store.ending_units import ended_cancelled
+from pushkeep.adapters.store.ending_units import cut_idle
 from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import notifications, shards
@@ -97,15 +96,6 @@ _ACCOUNTS_BY_VENDOR = (
     .group_by(shards.c.vendor)
 )
 _EVERY_SHARD_OF = shards.c.notification_id == bindparam("notification_id_")
-_CUT_IDLE = (
-    update(shards)
-    .where(_EVERY_SHARD_OF, literal_column("shards.state").in_([ShardState.READY.value, ShardState.SET_ASIDE.value]))
-    .values(
-        cancelled=shards.c.cancelled + shards.c.count - shards.c.settled,
-        settled=shards.c.count,
-        state=ShardState.CLOSED.value,
-    )
-)
 _BRING_BACK = (
     update(shards)
     .where(_EVERY_SHARD_OF, shards.c.state == ShardState.SET_ASIDE.value)
@@ -209,14 +199,18 @@ def _account(row: AnyRow) -> Account:
 def control(
     connection: Connection, project: Project, public_id: str, command: Command, *, now: float
 ) -> Controlled | None:
-    """See :meth:`pushkeep.ports.notifications.NotificationStore.control`."""
+    """A part of :meth:`pushkeep.ports.notifications.NotificationStore.control`.
+
+    A cancelled notification without ``finished_at`` has more to cancel: by the same command again.
+    """
     row = row_of(connection, project, public_id)
     if row is None:
         return None
     record = record_from(row)
-    if command is Command.CANCEL and record.state is NotificationState.CANCELLED:
+    goes_on = command is Command.CANCEL and record.state is NotificationState.CANCELLED
+    if goes_on and record.finished_at is not None:
         return Controlled(record)
-    if record.state in ENDED_STATES:
+    if record.state in ENDED_STATES and not goes_on:
         raise Conflict(f"The notification has ended ({record.state.value}): it can no longer be {_DONE_TO[command]}.")
     change: dict[str, object] = {}
     if command is Command.PAUSE and record.paused_at is None:
@@ -225,12 +219,11 @@ def control(
         change["paused_at"] = None
         connection.execute(_BRING_BACK, {"notification_id_": record.id})
         connection.info[SHARDS_READY] = True
-    elif command is Command.CANCEL:
-        change.update(state=move_notification(record.state, NotificationEvent.CANCELLED).value, finished_at=now)
-        connection.execute(_CUT_IDLE, {"notification_id_": record.id})
+    elif command is Command.CANCEL and not goes_on:
+        change["state"] = move_notification(record.state, NotificationEvent.CANCELLED).value
     if change:
         connection.execute(update(notifications).where(notifications.c.id == record.id).values(**change))
-    ended = command is Command.CANCEL and ended_cancelled(connection, record.id, now) is not None
+    ended = command is Command.CANCEL and cut_idle(connection, record.id, now)[1] is not None
     after = find(connection, project, public_id)
     return None if after is None else Controlled(after, ended)
 

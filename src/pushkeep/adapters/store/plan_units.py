@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from pushkeep.adapters.store.audience_units import Audience, audience_page
 from pushkeep.adapters.store.checkpoint_units import HELD, lease_lost, planned
-from pushkeep.adapters.store.ending_units import ended_cancelled, finish
+from pushkeep.adapters.store.ending_units import CUT_OFF, CUT_SHARDS_MAX, cut_idle, ended_cancelled, finish
 from pushkeep.adapters.store.membership_units import members_among
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.shard_rows import JOB_COLUMNS, insert_shards, job_from
@@ -18,9 +18,6 @@ from pushkeep.ports.shards import Planned, Swept
 
 PLAN_PAGE_MEMBERS = 5000
 """About 15 ms of writing, which others wait for; five full shards where everybody is at one push service."""
-
-SWEEP_SHARDS_MAX = 500
-"""Shards closed by one unit of a sweep: each is rewritten with its members, and others wait meanwhile."""
 
 _HELD_PLAN = (
     select(
@@ -51,25 +48,19 @@ _MOVE_CURSOR = (
 )
 _GO_ON = update(shards).where(*HELD).values(lease_expires_at=bindparam("until"))
 _CLOSE = update(shards).where(*HELD).values(state=ShardState.CLOSED.value, lease_owner=None, lease_expires_at=None)
-_CUT_OFF = """
-    UPDATE shards SET {kind} = {kind} + count - settled, settled = count, state = 'closed', epoch = epoch + 1,
-        lease_owner = NULL, lease_expires_at = NULL
-    WHERE id IN ({which} LIMIT :limit)
-    RETURNING notification_id, kind
-"""
 _EXPIRE = text(
-    _CUT_OFF.format(
+    CUT_OFF.format(
         kind="expired",
         which="""
             SELECT s.id FROM notifications AS n INDEXED BY ix_notifications_unfinished
             CROSS JOIN shards AS s INDEXED BY ix_shards_live ON s.notification_id = n.id
-            WHERE n.finished_at IS NULL AND n.deadline <= :now AND s.state <> 'closed'
+            WHERE n.finished_at IS NULL AND n.deadline <= :now AND n.state <> 'cancelled' AND s.state <> 'closed'
                 AND (s.state <> 'leased' OR s.lease_expires_at <= :now)
         """,
     )
 )
 _CANCEL = text(
-    _CUT_OFF.format(
+    CUT_OFF.format(
         kind="cancelled",
         which="""
             SELECT s.id FROM shards AS s INDEXED BY ix_shards_leased
@@ -78,6 +69,15 @@ _CANCEL = text(
         """,
     )
 )
+_HALF_CANCELLED = text(
+    """
+    SELECT id FROM notifications INDEXED BY ix_notifications_unfinished
+    WHERE finished_at IS NULL AND state = 'cancelled'
+    """
+)
+# No loan is for longer than a loan is: one that seems so was made before the clock was put back, and its worker, if it
+# lives, will have renewed it long before this.
+_PUT_RIGHT = text("UPDATE shards SET lease_expires_at = :latest WHERE state = 'leased' AND lease_expires_at > :latest")
 _SET_ASIDE = text(
     """
     UPDATE shards SET state = 'set_aside', takeovers = takeovers + 1, epoch = epoch + 1,
@@ -128,16 +128,23 @@ def plan_page(connection: Connection, vault: Vault, lease: LeaseKey, now: float,
     return Planned(len(members), made, False)
 
 
-def sweep(connection: Connection, now: float) -> tuple[Swept, bool]:
+def sweep(connection: Connection, now: float, lease_seconds: float) -> tuple[Swept, bool]:
     """A part of :meth:`pushkeep.ports.shards.ShardStore.sweep`, and whether there may be more to do."""
-    bounds = {"now": now, "limit": SWEEP_SHARDS_MAX}
+    connection.execute(_PUT_RIGHT, {"latest": now + lease_seconds})
+    bounds = {"now": now, "limit": CUT_SHARDS_MAX}
     expired = connection.execute(_EXPIRE, bounds).all()
     cancelled = connection.execute(_CANCEL, bounds).all()
     for row in expired:
         if row.kind == "plan":
             planned(connection, row.notification_id)
-    set_aside = connection.execute(_SET_ASIDE, {"now": now, "takeovers_max": TAKEOVERS_MAX}).rowcount
-    done = [finish(connection, number, now) for number in connection.execute(_UNFINISHED).scalars().all()]
-    cut = [ended_cancelled(connection, number, now) for number in sorted({row.notification_id for row in cancelled})]
-    more = SWEEP_SHARDS_MAX in (len(expired), len(cancelled))
-    return Swept(len(expired), set_aside, tuple(one for one in (*done, *cut) if one is not None)), more
+    more = CUT_SHARDS_MAX in (len(expired), len(cancelled))
+    set_aside = 0
+    if not more:  # what is cut off is not set aside: nobody would look at it any more
+        set_aside = connection.execute(_SET_ASIDE, {"now": now, "takeovers_max": TAKEOVERS_MAX}).rowcount
+    ended = [finish(connection, number, now) for number in connection.execute(_UNFINISHED).scalars().all()]
+    ended += [ended_cancelled(connection, number, now) for number in sorted({row.notification_id for row in cancelled})]
+    for number in connection.execute(_HALF_CANCELLED).scalars().all():
+        goes_on, end = cut_idle(connection, number, now)
+        more = more or goes_on
+        ended.append(end)
+    return Swept(len(expired), set_aside, tuple(one for one in ended if one is not None)), more

@@ -75,7 +75,9 @@ class ShardMethods(StoreBase):
         total = Swept(0, by_claims)
         more = True
         while more:
-            swept, more = await self._write(lambda connection: plan_units.sweep(connection, self._clock.now()))
+            swept, more = await self._write(
+                lambda connection: plan_units.sweep(connection, self._clock.now(), self.lease_seconds)
+            )
             total = Swept(
                 total.expired + swept.expired,
                 total.set_aside + swept.set_aside,

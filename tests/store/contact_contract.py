@@ -1,10 +1,8 @@
-"""What every adapter of the ContactStore port must do; test modules subclass it, with ``store`` and ``clock``."""
+"""What every adapter of the ContactStore port must do; test modules subclass it and say on which stores."""
 
 from __future__ import annotations
 
 import asyncio
-
-import pytest
 
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -12,12 +10,7 @@ from pushkeep.domain.subscription import EndReason, Event
 from pushkeep.ports import Store
 from pushkeep.ports.audiences import ContactRecord
 from tests.store.doubles import FakeClock
-from tests.store.samples import NOW, foreign, new_project, registration, subscription
-
-
-@pytest.fixture
-async def project(store: Store) -> Project:
-    return await store.ensure_project(new_project())
+from tests.store.samples import NOW, foreign, registration, subscription
 
 
 class ContactContract:

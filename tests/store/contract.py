@@ -1,4 +1,4 @@
-"""What every adapter of the Store port must do. An adapter's test module subclasses this and gives a ``store``."""
+"""What every adapter of the Store port must do. Test modules subclass it and say on which stores."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ from tests.store.samples import (
     sendable,
     subscription,
 )
-
-
-@pytest.fixture
-async def project(store: Store) -> Project:
-    return await store.ensure_project(new_project())
 
 
 class ProjectContract:

@@ -1,4 +1,4 @@
-"""What every adapter of the LaneStore port must do; test modules subclass it and give a ``store`` and its ``clock``."""
+"""What every adapter of the LaneStore port must do; test modules subclass it and say on which stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every adapter of the NotificationStore port must do; test modules subclass it, with ``store`` and ``clock``."""
+"""What every adapter of the NotificationStore port must do; test modules subclass it and say on which stores."""
 
 from __future__ import annotations
 
@@ -25,16 +25,11 @@ from pushkeep.protocol.sizes import plaintext_bytes_max
 from pushkeep.protocol.vendors import MOZILLA
 from pushkeep.protocol.verdict import Verdict
 from tests.store.doubles import FakeClock
-from tests.store.samples import NOW, foreign, new_notification, new_project, registration, subscription
+from tests.store.samples import NOW, foreign, new_notification, registration, subscription
 
 FCM = "fcm.googleapis.com"
 UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
 BACKLOG_MAX = 1_000_000
-
-
-@pytest.fixture
-async def project(store: Store) -> Project:
-    return await store.ensure_project(new_project())
 
 
 async def subscribe(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from pushkeep.adapters.store import project_units, result_units, subscription_units
-from pushkeep.adapters.store.migrate import migrate
 from pushkeep.adapters.store.sealing import Sealer, Vault
-from pushkeep.adapters.store.sqlite import _engine
 from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -155,15 +151,6 @@ class History:
             assert recipient.subscription == self.confirmed[by_id[recipient.record.public_id]]
         kept = self.connection.execute(text("SELECT count(*) FROM subscriptions WHERE sealed IS NOT NULL"))
         assert kept.scalar_one() == len(active), "what has ended is erased"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = _engine(":memory:", "BEGIN IMMEDIATE", 1)
-    with engine.begin() as connection:
-        migrate(connection)
-    yield engine
-    engine.dispose()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select
 
-from pushkeep.adapters.store import SqliteStore, contact_units, open_store
+from pushkeep.adapters.store import SqliteStore, contact_units
 from pushkeep.adapters.store.tables import push_services
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.errors import Conflict, InvalidInput
-from tests.store.contact_contract import ContactContract, project
-from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
+from tests.store.contact_contract import ContactContract
 from tests.store.samples import NOW, new_notification, registration, subscription
 
-__all__ = ["project"]
 
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def store(clock: FakeClock) -> AsyncIterator[SqliteStore]:
-    store = await open_store(None, MASTER_KEY, clock=clock, entropy=SeededEntropy())
-    yield store
-    await store.aclose()
-
-
-class TestFile(ContactContract):
-    @pytest.fixture
-    async def store(self, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
-        store = await open_store(tmp_path / "pushkeep.db", MASTER_KEY, clock=clock, entropy=SeededEntropy())
-        yield store
-        await store.aclose()
-
-
-class TestMemory(ContactContract):
-    """In memory, by the fixture above."""
+@pytest.mark.parametrize("store", ["file", "memory"], indirect=True)
+class TestContacts(ContactContract):
+    pass
 
 
 async def test_every_push_service_is_noted_once_with_its_present_vendor_row(

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 from sqlalchemy import text
 
-from pushkeep.adapters.store import SqliteStore, open_store
+from pushkeep.adapters.store import SqliteStore
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import NotificationState
 from pushkeep.domain.shard import LEASE_SECONDS, TAKEOVERS_MAX, Kind
 from pushkeep.ports.notifications import Command
 from pushkeep.ports.shards import Checkpoint, Ended, Ending
-from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
-from tests.store.samples import new_project
+from tests.store.doubles import FakeClock
 from tests.store.shard_contract import accepted, browsers, send_to, wanted
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def store(clock: FakeClock) -> AsyncIterator[SqliteStore]:
-    store = await open_store(None, MASTER_KEY, clock=clock, entropy=SeededEntropy())
-    yield store
-    await store.aclose()
-
-
-@pytest.fixture
-async def project(store: SqliteStore) -> Project:
-    return await store.ensure_project(new_project())
 
 
 async def at_two_services(store: SqliteStore, project: Project) -> list[object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,11 @@ from sqlalchemy import Connection, text
 
 from pushkeep.adapters.store import SqliteStore, open_store_inline
 from pushkeep.errors import Conflict, Unavailable
-from pushkeep.ports import Store
-from tests.store.contract import StoreContract, project
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
-
-__all__ = ["project"]
 
 
 def opened(path: Path | None = None) -> SqliteStore:
     return open_store_inline(path, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
-
-
-class TestInline(StoreContract):
-    @pytest.fixture
-    async def store(self) -> AsyncIterator[Store]:
-        store = opened()
-        yield store
-        await store.aclose()
 
 
 def note(connection: Connection) -> str:

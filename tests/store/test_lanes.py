@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -25,32 +25,9 @@ from tests.store.test_plans import statements_of
 __all__ = ["key_id"]
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-class TestFile(LaneContract):
-    @pytest.fixture
-    async def store(self, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
-        store = await open_store(tmp_path / "pushkeep.db", MASTER_KEY, clock=clock, entropy=SeededEntropy())
-        yield store
-        await store.aclose()
-
-
-class TestMemory(LaneContract):
-    @pytest.fixture
-    async def store(self, clock: FakeClock) -> AsyncIterator[SqliteStore]:
-        store = await open_store(None, MASTER_KEY, clock=clock, entropy=SeededEntropy())
-        yield store
-        await store.aclose()
-
-
-@pytest.fixture
-async def store(clock: FakeClock) -> AsyncIterator[SqliteStore]:
-    store = await open_store(None, MASTER_KEY, clock=clock, entropy=SeededEntropy())
-    yield store
-    await store.aclose()
+@pytest.mark.parametrize("store", ["file", "memory"], indirect=True)
+class TestLanes(LaneContract):
+    pass
 
 
 async def test_of_several_processes_that_ask_at_once_exactly_one_may_probe(tmp_path: Path, clock: FakeClock) -> None:

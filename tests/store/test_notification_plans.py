@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +20,6 @@ from pushkeep.adapters.store import (
     audience_units,
     contact_units,
     notification_units,
-    open_store,
     outcome_units,
 )
 from pushkeep.adapters.store.audience_units import Audience
@@ -29,18 +28,10 @@ from pushkeep.domain.project import Project
 from pushkeep.domain.sending import NewNotification
 from pushkeep.domain.shard import LEASE_SECONDS
 from pushkeep.ports.notifications import Command
-from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
 from tests.store.samples import NOW, new_notification, new_project, registration, subscription
 from tests.store.test_plans import statements_of
 
 Unit = Callable[[Connection], Any]
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[SqliteStore]:
-    store = await open_store(None, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
-    yield store
-    await store.aclose()
 
 
 @pytest.fixture

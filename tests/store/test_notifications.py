@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
-from pushkeep.adapters.store import SqliteStore, audience_units, open_store
+from pushkeep.adapters.store import SqliteStore, audience_units
 from pushkeep.adapters.store.sealing import SealBroken
 from pushkeep.adapters.store.tables import notifications
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
-from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
-from tests.store.notification_contract import NotificationContract, accept, by_id, claim, project, subscribe
-
-__all__ = ["project"]
+from tests.store.notification_contract import NotificationContract, accept, by_id, claim, subscribe
 
 SECRET = b"words for one person only"
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+@pytest.mark.parametrize("store", ["file", "memory"], indirect=True)
+class TestNotifications(NotificationContract):
+    pass
 
 
-class TestFile(NotificationContract):
-    @pytest.fixture
-    async def store(self, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
-        store = await open_store(tmp_path / "pushkeep.db", MASTER_KEY, clock=clock, entropy=SeededEntropy())
-        yield store
-        await store.aclose()
-
-
-class TestMemory(NotificationContract):
-    @pytest.fixture
-    async def store(self, clock: FakeClock) -> AsyncIterator[SqliteStore]:
-        store = await open_store(None, MASTER_KEY, clock=clock, entropy=SeededEntropy())
-        yield store
-        await store.aclose()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
-    store = await open_store(tmp_path / "pushkeep.db", MASTER_KEY, clock=clock, entropy=SeededEntropy())
-    yield store
-    await store.aclose()
-
-
+@pytest.mark.parametrize("store", ["file"], indirect=True)
 async def test_what_is_said_stands_in_no_file_as_it_is(store: SqliteStore, project: Project, tmp_path: Path) -> None:
     (one,) = await subscribe(store, project, 1)
     for target in (by_id(one), Target.everyone()):

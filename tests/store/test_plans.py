@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 from sqlalchemy import Connection, event, text
 
-from pushkeep.adapters.store import SqliteStore, open_store, result_units, subscription_units
+from pushkeep.adapters.store import SqliteStore, result_units, subscription_units
 from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.subscription import EndReason, Event, State
 from pushkeep.ports import ResultUpdate
-from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
 from tests.store.samples import NOW, new_project, registration, subscription
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[SqliteStore]:
-    store = await open_store(None, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
-    yield store
-    await store.aclose()
 
 
 async def statements_of(store: SqliteStore, unit: Callable[[Connection], object]) -> list[tuple[str, list[str]]]:

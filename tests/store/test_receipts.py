@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from pushkeep.adapters.store import open_store
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.receipt import Receipt, ReceiptKind
 from pushkeep.domain.sending import NewNotification, Priority
 from pushkeep.ports import Store
 from pushkeep.protocol.request import PushOptions
-from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
-from tests.store.samples import NOW, foreign, new_project, registration, subscription
+from tests.store.samples import NOW, foreign, registration, subscription
+
+pytestmark = pytest.mark.parametrize("store", ["file", "memory"], indirect=True)
 
 NONE = {"displayed": 0, "clicked": 0, "closed": 0}
-
-
-@pytest.fixture(params=["file", "memory"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    path = tmp_path / "pushkeep.db" if request.param == "file" else None
-    store = await open_store(path, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
-    try:
-        yield store
-    finally:
-        await store.aclose()
-
-
-@pytest.fixture
-async def project(store: Store) -> Project:
-    return await store.ensure_project(new_project())
 
 
 async def accepted(store: Store, project: Project, number: int = 1) -> tuple[str, int]:

@@ -21,7 +21,7 @@ from pushkeep.domain.shard import LEASE_SECONDS
 from pushkeep.errors import Unavailable
 from pushkeep.ports.shards import Checkpoint, LeaseLost
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
-from tests.store.samples import new_notification, new_project
+from tests.store.samples import new_notification
 from tests.store.shard_contract import (
     BACKLOG_MAX,
     accepted,
@@ -37,20 +37,10 @@ SHARDS = 60
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
     store = await opened(tmp_path / "pushkeep.db", clock)
     yield store
     await store.aclose()
-
-
-@pytest.fixture
-async def project(store: SqliteStore) -> Project:
-    return await store.ensure_project(new_project())
 
 
 async def opened(path: Path, clock: FakeClock, seed: int = 1) -> SqliteStore:

@@ -121,6 +121,26 @@ _NOT_TABLES = (
 """What scans lists, results of searches, a table of a few rows, and indexes of only what is at work now."""
 
 
+async def test_what_waits_for_its_time_is_not_looked_at_by_claims_and_sweeps(
+    store: SqliteStore, project: Project, busy: Leased
+) -> None:
+    def claim(connection: Connection) -> object:
+        return claim_units.claim(connection, store._vault, wanted(), NOW + 10, LEASE_SECONDS)
+
+    def sweep(connection: Connection) -> object:
+        return plan_units.sweep(connection, NOW, LEASE_SECONDS)
+
+    turns = [steps for text, steps in await statements_of(store, claim) if "RECURSIVE" in text]
+    begun = [steps for text, steps in await statements_of(store, sweep) if "state = 'sending'" in text]
+    for steps in (*turns, *begun):
+        assert any("ix_notifications_begun (send_at<?)" in step for step in steps), steps
+    cancelled = [
+        steps for text, steps in await statements_of(store, sweep) if "SELECT id" in text and "'cancelled'" in text
+    ]
+    assert all("COVERING INDEX ix_notifications_unfinished" in steps[0] for steps in cancelled)
+    assert (len(turns), len(begun), len(cancelled)) == (1, 1, 1)
+
+
 async def test_who_gets_the_message_in_anothers_place_is_found_by_index(
     store: SqliteStore, project: Project, busy: Leased
 ) -> None:

@@ -50,28 +50,24 @@ _TURNS_OF_FEW = text(
     ORDER BY n.last_leased_at, n.id, min(s.not_before), min(s.id)
     """  # noqa: S608 - of constants only
 )
-# The first shard of every notification at every push service, each found from the one before by ix_shards_turns: it
-# costs as much as there are such pairs, however many shards stand behind each first one.
+# The first shard at every push service of every notification whose time has come, each found from the one before by
+# ix_shards_turns: it costs as much as there are such pairs, however many shards stand behind each first one, and
+# however many notifications wait for their time.
 _TURNS_OF_MANY = text(
     f"""
     WITH RECURSIVE first (id, notification_id, origin) AS (
-        SELECT * FROM (
-            SELECT id, notification_id, origin FROM shards WHERE state = 'ready' AND priority = :priority
-            ORDER BY notification_id, origin, not_before LIMIT 1
+        SELECT s.id, s.notification_id, s.origin
+        FROM notifications AS n INDEXED BY ix_notifications_begun CROSS JOIN shards AS s ON s.id = (
+            SELECT id FROM shards WHERE state = 'ready' AND priority = :priority AND notification_id = n.id
+            ORDER BY origin, not_before LIMIT 1
         )
+        WHERE n.finished_at IS NULL AND n.send_at <= :now
         UNION ALL
         SELECT next.id, next.notification_id, next.origin
-        FROM first JOIN shards AS next ON next.id = coalesce(
-            (
-                SELECT id FROM shards WHERE state = 'ready' AND priority = :priority
-                    AND notification_id = first.notification_id AND origin > first.origin
-                ORDER BY origin, not_before LIMIT 1
-            ),
-            (
-                SELECT id FROM shards WHERE state = 'ready' AND priority = :priority
-                    AND notification_id > first.notification_id
-                ORDER BY notification_id, origin, not_before LIMIT 1
-            )
+        FROM first CROSS JOIN shards AS next ON next.id = (
+            SELECT id FROM shards WHERE state = 'ready' AND priority = :priority
+                AND notification_id = first.notification_id AND origin > first.origin
+            ORDER BY origin, not_before LIMIT 1
         )
     )
     SELECT s.notification_id, s.origin, s.vendor, s.priority

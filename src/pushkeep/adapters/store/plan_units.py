@@ -87,8 +87,8 @@ _SET_ASIDE = text(
 )
 _UNFINISHED = text(
     """
-    SELECT id FROM notifications INDEXED BY ix_notifications_unfinished
-    WHERE finished_at IS NULL AND state = 'sending' AND NOT EXISTS (
+    SELECT id FROM notifications INDEXED BY ix_notifications_begun
+    WHERE finished_at IS NULL AND send_at <= :now AND state = 'sending' AND NOT EXISTS (
         SELECT 1 FROM shards WHERE shards.notification_id = notifications.id AND shards.state <> 'closed'
     )
     """
@@ -141,7 +141,9 @@ def sweep(connection: Connection, now: float, lease_seconds: float) -> tuple[Swe
     set_aside = 0
     if not more:  # what is cut off is not set aside: nobody would look at it any more
         set_aside = connection.execute(_SET_ASIDE, {"now": now, "takeovers_max": TAKEOVERS_MAX}).rowcount
-    ended = [finish(connection, number, now) for number in connection.execute(_UNFINISHED).scalars().all()]
+    ended = [
+        finish(connection, number, now) for number in connection.execute(_UNFINISHED, {"now": now}).scalars().all()
+    ]
     ended += [ended_cancelled(connection, number, now) for number in sorted({row.notification_id for row in cancelled})]
     for number in connection.execute(_HALF_CANCELLED).scalars().all():
         goes_on, end = cut_idle(connection, number, now)

@@ -207,7 +207,9 @@ notifications = Table(
     Index("ix_notifications_project", "project_id", "id"),
     Index("ix_notifications_tag", "tag_id", sqlite_where=text("tag_id IS NOT NULL")),
     Index("ix_notifications_retry", "retry_of", sqlite_where=text("retry_of IS NOT NULL")),
-    Index("ix_notifications_unfinished", "deadline", sqlite_where=text("finished_at IS NULL")),
+    # With all that sweeps ask of those that wait, or SQLite would look that up in each one's row.
+    Index("ix_notifications_unfinished", "deadline", "state", "finished_at", sqlite_where=text("finished_at IS NULL")),
+    Index("ix_notifications_begun", "send_at", sqlite_where=text("finished_at IS NULL")),
     sqlite_autoincrement=True,
 )
 

@@ -143,7 +143,14 @@ def _create_notifications() -> None:
     op.create_index(
         "ix_notifications_unfinished",
         "notifications",
-        ["deadline"],
+        ["deadline", "state", "finished_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+    )
+    op.create_index(
+        "ix_notifications_begun",
+        "notifications",
+        ["send_at"],
         unique=False,
         sqlite_where=sa.text("finished_at IS NULL"),
     )
@@ -316,6 +323,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_notifications_unfinished", table_name="notifications", sqlite_where=sa.text("finished_at IS NULL")
     )
+    op.drop_index("ix_notifications_begun", table_name="notifications", sqlite_where=sa.text("finished_at IS NULL"))
     op.drop_table("notifications")
     op.drop_index("ix_contact_tags_tag", table_name="contact_tags")
     op.drop_table("contact_tags")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushkeep.app.lanes import LANES_KEPT_MAX, RESTS_KEPT_MAX, Lane, Lanes
-from pushkeep.domain.pacing import IDLE_SECONDS, LaneLimits, Rates
+from pushkeep.domain.pacing import DEAD_FAILURES, IDLE_SECONDS, PAUSE_SECONDS_MIN, LaneLimits, Rates
 from pushkeep.domain.sending import Priority
 from pushkeep.protocol.vendors import label_of
 from pushkeep.protocol.verdict import Verdict
@@ -118,10 +118,10 @@ def test_nothing_starts_while_a_push_service_rests(clock: FakeClock) -> None:
     lane.rest_until(clock.time + 5)
     assert lane.may_start(Priority.TRANSACTIONAL, clock.time) == 10
     assert lanes.lane(MOZILLA, "mozilla").may_start(Priority.NORMAL, clock.time) == 0.0
-    assert lanes.full_origins() == (FCM,)
+    assert lanes.resting(clock.time) == {FCM}
     clock.time += 10
     assert lane.may_start(Priority.NORMAL, clock.time) == 0.0
-    assert lanes.full_origins() == ()
+    assert lanes.resting(clock.time) == frozenset()
 
 
 def test_a_rest_outlives_its_lane(clock: FakeClock) -> None:
@@ -215,12 +215,22 @@ def test_figures_are_sums_over_a_vendor_s_lanes(clock: FakeClock) -> None:
     assert lanes.figures() == {"wns": (3, 32), "other": (1, 4)}
 
 
-def test_full_lanes_are_told_by_priority(clock: FakeClock) -> None:
-    lanes = made(clock, window_start=16)
-    fill(lanes.lane(FCM, "fcm"), Priority.BULK, clock)
-    lanes.lane(MOZILLA, "mozilla")
-    assert lanes.full_origins() == (FCM,)
-    assert lanes.full_origins(Priority.TRANSACTIONAL) == ()
+def test_a_push_service_where_everything_fails_is_left_alone_for_a_while(clock: FakeClock) -> None:
+    lanes = made(clock)
+    lane = lanes.lane(FCM, "fcm")
+    for _ in range(DEAD_FAILURES):
+        lane.started(Priority.NORMAL, clock.time)
+    clock.time += 1
+    for _ in range(DEAD_FAILURES):
+        lane.ended(Priority.NORMAL, Verdict.TRANSIENT, 1.0, clock.time)
+    assert lane.may_start(Priority.TRANSACTIONAL, clock.time) == PAUSE_SECONDS_MIN
+    assert lanes.resting(clock.time) == {FCM}
+    assert lanes.rests_until(FCM) < clock.time, "nobody asked for it, and other processes find out for themselves"
+    lane.rest_until(clock.time + 0.5)
+    assert lane.may_start(Priority.NORMAL, clock.time) == PAUSE_SECONDS_MIN
+    clock.time += PAUSE_SECONDS_MIN
+    assert fill(lane, Priority.NORMAL, clock) > 0
+    assert lanes.resting(clock.time) == frozenset()
 
 
 def sent_within(

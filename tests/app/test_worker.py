@@ -12,7 +12,7 @@ from pushkeep.adapters.store import SqliteStore
 from pushkeep.app.control import cancel, pause, resume
 from pushkeep.app.projects import current_signing_key
 from pushkeep.app.subscribe import unregister
-from pushkeep.app.worker import WorkerLimits
+from pushkeep.app.worker import Worker, WorkerLimits
 from pushkeep.domain.event import AttemptEnded, CheckpointWritten, Event, LeaseWasLost, WorkerStarted, WorkerStopped
 from pushkeep.domain.notification import Target
 from pushkeep.domain.pacing import LaneLimits
@@ -21,6 +21,7 @@ from pushkeep.domain.shard import Kind
 from pushkeep.domain.subscription import State
 from pushkeep.errors import Unavailable
 from pushkeep.ports import Cancellable
+from pushkeep.ports.shards import ClaimFilter
 from pushkeep.protocol.answer import Answer
 from pushkeep.protocol.ece import open_sealed
 from pushkeep.protocol.request import PushOptions, PushRequest
@@ -531,11 +532,101 @@ async def test_a_transport_that_is_closed_loses_nobody(world: World) -> None:
     world.transport.start = closed  # type: ignore[method-assign]
     worker = world.worker()
     async with asyncio.timeout(20):
-        running = asyncio.create_task(worker.run())
-        await until(lambda: worker.figures()["leased"] == 1)
-        await asyncio.sleep(0.1)  # so that the start is tried; however long, nothing more may come of it
-        worker.stop()
-        await running
+        with pytest.raises(RuntimeError, match="is closed"):  # a worker that cannot send must not look alive
+            await worker.run()
     assert (await world.sent(accepted)).account.undone == 1
     world.transport.start = start  # type: ignore[method-assign]
     assert (await world.finish(accepted)).kinds == [Kind.ACCEPTED]
+
+
+async def test_a_worker_does_not_outlive_one_of_its_tasks(world: World) -> None:
+    worker = world.worker()
+    worker._sharing.wake = broken  # type: ignore[assignment,method-assign]
+    async with asyncio.timeout(20):
+        with pytest.raises(ZeroDivisionError):
+            await worker.run()
+
+
+async def test_a_shard_that_comes_back_after_its_lease_has_run_out_is_one_shard(world: World) -> None:
+    await world.register("one")
+    worker = world.worker()
+    accepted = await world.accept(worker=worker)
+    events: list[Event] = []
+    world.services.announcer.listen(events.append)
+    first, answers = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(_request: PushRequest) -> None:
+        first.set()
+        await answers.wait()
+
+    world.transport.before_answer = answer_late
+    async with asyncio.timeout(20):
+        await until_starts(first, worker)
+        world.clock.time += world.store.lease_seconds + 1  # the process stood still for so long
+        (again,) = await world.store.claim(wanted(worker.owner))
+        worker.take([again])
+        assert worker.figures()["leased"] == 1
+        answers.set()
+        await until(lambda: worker.figures()["leased"] == 0)
+    assert [event.unwritten for event in events if isinstance(event, LeaseWasLost)] == [1]
+    assert (await world.sent(accepted)).kinds == [Kind.ACCEPTED]
+    assert len(world.transport.sent) == 2, "what was in flight is repeated, and no more"
+
+
+async def until_starts(started: asyncio.Event, worker: Worker) -> None:
+    """Until a message of a worker that does not run, but has something in hand, has started."""
+    await started.wait()
+    assert worker.figures()["in_flight"] == 1
+
+
+def wanted(owner: str) -> ClaimFilter:
+    return ClaimFilter(owner, frozenset(Priority), True, (), (), 0, None, 10)
+
+
+async def test_an_audience_in_a_hurry_is_taken_bit_by_bit_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pushkeep.adapters.store.shard_rows.SHARD_MEMBERS_MAX", 20)
+    for number in range(400):
+        await world.register(f"s{number}")
+    accepted = await world.accept(priority="transactional")
+    most, answers = [0], asyncio.Event()
+    worker = world.worker(limits=FEW_AT_ONCE)
+
+    async def look(_request: PushRequest) -> None:
+        most[0] = max(most[0], int(worker.figures()["waiting"]))
+        await answers.wait()
+
+    world.transport.before_answer = look
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(worker.run())
+        await until(lambda: most[0] > 0)
+        await asyncio.sleep(0.3)  # so that it could claim all of it
+        held = worker.figures()["waiting"]
+        answers.set()
+        await worker.wait_idle()
+        worker.stop()
+        await running
+    assert held < 200
+    assert (await world.sent(accepted)).account.counts == {Kind.ACCEPTED: 400}
+
+
+async def test_of_what_is_handed_over_no_more_is_held_than_is_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pushkeep.app.worker.TAKEN_RUNS_MAX", 5)
+    await world.register("one")
+    hang, worker = asyncio.Event(), world.worker()
+
+    async def wait(_request: PushRequest) -> None:
+        await hang.wait()
+
+    world.transport.before_answer = wait
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(worker.run())
+        accepted = [await world.accept(worker=worker) for _ in range(20)]
+        await until(lambda: worker.figures()["leased"] == 5)
+        hang.set()
+        await until(lambda: len(world.transport.sent) == 20)
+        await worker.wait_idle()
+        worker.stop()
+        await running
+    assert [(await world.sent(one)).kinds for one in accepted] == [[Kind.ACCEPTED]] * 20

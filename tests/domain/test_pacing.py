@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 
 from pushkeep.domain.pacing import (
     BURST_SECONDS,
+    DEAD_FAILURES,
     FLOOR_SECONDS,
+    IDLE_SECONDS,
+    PAUSE_SECONDS_MAX,
+    PAUSE_SECONDS_MIN,
     SLOW_SECONDS,
     SLOW_TIMES,
     SLOW_WINDOW_MIN,
@@ -313,3 +317,44 @@ def test_a_window_that_starts_above_its_maximum_is_refused() -> None:
 def test_a_rate_that_is_no_number_above_zero_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput, match="origin_per_second_max must be a number above 0"):
         Rates(origin_per_second_max=value)  # type: ignore[arg-type]
+
+
+def fail(window: Window, now: float, *, times: int = 1) -> float:
+    """So many messages start and fail within a tenth of a second; when nothing more is to start until."""
+    for _ in range(times):
+        window.ended(Verdict.TRANSIENT, 0.1, times, now + 0.1)
+    return window.pauses_until - now - 0.1
+
+
+def test_what_fails_all_the_time_is_left_alone_for_longer_and_longer() -> None:
+    window, now, pauses = Window(32, 256), 0.0, []
+    assert fail(window, now, times=DEAD_FAILURES - 1) == -math.inf
+    for _ in range(7):
+        pauses.append(fail(window, now, times=5))
+        now = window.pauses_until
+    expected = [min(PAUSE_SECONDS_MIN * 2.0**n, PAUSE_SECONDS_MAX) for n in range(7)]
+    assert pauses == pytest.approx(expected), "once for each round, however many there were"
+    assert pauses[-1] == PAUSE_SECONDS_MAX < IDLE_SECONDS
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ACCEPTED, Verdict.THROTTLED, Verdict.GONE])
+def test_any_answer_says_that_it_lives(verdict: Verdict) -> None:
+    window = Window(32, 256)
+    until = 0.1 + fail(window, 0.0, times=DEAD_FAILURES) + 0.0
+    window.ended(verdict, 0.1, 1, until + 1)
+    assert fail(window, until + 2, times=DEAD_FAILURES - 1) < 0
+    assert fail(window, until + 3) == pytest.approx(PAUSE_SECONDS_MIN), "and it begins anew"
+
+
+def test_one_that_fails_now_and_then_and_is_alone_stops_nobody() -> None:
+    window = Window(32, 256)
+    for number in range(3 * DEAD_FAILURES):
+        window.idled()
+        assert fail(window, 3600.0 * number) == -math.inf
+
+
+def test_a_service_of_which_half_fails_is_not_taken_for_dead() -> None:
+    window = Window(32, 256)
+    for number in range(1000):
+        window.ended(Verdict.TRANSIENT if number % 2 else Verdict.ACCEPTED, 0.1, 8, number / 10)
+    assert window.pauses_until == -math.inf

@@ -19,7 +19,7 @@ from pushkeep.app.judge import Judge
 from pushkeep.app.lanes import Lanes
 from pushkeep.app.probes import Probes
 from pushkeep.app.shard_run import Flight, ShardRun
-from pushkeep.app.traffic import BATCH_MEMBERS_MIN, BLOCKED_LOOKED_AT, PRIORITIES, Traffic
+from pushkeep.app.traffic import BATCH_MEMBERS_MIN, BLOCKED_LOOKED_AT, PRIORITIES, AllTraffic, Traffic
 from pushkeep.app.turn import Turn
 from pushkeep.domain.event import AttemptEnded
 from pushkeep.domain.sending import Priority
@@ -55,6 +55,10 @@ class Desk(Protocol):
         """More shards would be welcome."""
         ...
 
+    def fail(self, error: Exception) -> None:
+        """Nothing can be posted any more: this worker has to end."""
+        ...
+
 
 class Dispatcher:
     """Starts messages.
@@ -81,7 +85,8 @@ class Dispatcher:
         self._monotonic = services.clock.monotonic
         self._margin = lease_margin_seconds(services.store.lease_seconds)
         self._turn = Turn(self._monotonic)
-        self._traffic: dict[str, Traffic] = {}
+        self._traffic = AllTraffic(lanes)
+        self._of = self._traffic.of
         self._active: deque[Traffic] = deque()
         self._full: deque[Traffic] = deque()  # those that wait for room in the whole worker; some are not full any more
         self._pump_due: asyncio.Handle | None = None
@@ -96,24 +101,18 @@ class Dispatcher:
 
     def remove(self, run: ShardRun) -> None:
         """A shard that is written down, or another worker's."""
-        traffic = self._traffic.get(run.shard.origin)
-        if traffic is None or run not in traffic.runs:
-            return
-        traffic.runs.remove(run)
+        traffic = self._of(run)
+        if run in traffic.runs:
+            traffic.runs.remove(run)
         if run.listed:
             traffic.startable[run.job.priority].remove(run)
             run.listed = False
-        self._let_go(traffic)
+        self._traffic.let_go(traffic)
         self._desk.has_room()
 
     def full_origins(self, priority: Priority) -> frozenset[str]:
         """Push services for which no more shards of this priority are wanted now."""
-        now = self._monotonic()
-        return frozenset(
-            origin
-            for origin, traffic in self._traffic.items()
-            if now < traffic.lane.rests_until or (priority is not Priority.TRANSACTIONAL and traffic.full)
-        )
+        return self._traffic.full_origins(priority, self._monotonic())
 
     def tend(self, run: ShardRun) -> None:
         """Look what this shard needs: to be loaded, started, given back, finished."""
@@ -134,13 +133,12 @@ class Dispatcher:
 
     def tend_all(self) -> None:
         """Look at every shard; leases may have been renewed, rests have ended, stale messages been forgotten."""
-        for traffic in list(self._traffic.values()):
-            for run in list(traffic.runs):
-                self.tend(run)
+        for run in self._traffic.runs():
+            self.tend(run)
 
     def unstarted(self) -> int:
         """Members of all shards that are still to be started."""
-        return sum(run.waiting for traffic in self._traffic.values() for run in traffic.runs)
+        return sum(run.waiting for run in self._traffic.runs())
 
     def answered(self, flight: Flight, answer: Answer) -> None:
         """What came of a message."""
@@ -169,7 +167,7 @@ class Dispatcher:
         elif run.left == 0 or not run.in_flight:
             self.tend(run)
         self._activate(traffic)
-        self._let_go(traffic)
+        self._traffic.let_go(traffic)
         for _ in range(min(len(self._full), BLOCKED_LOOKED_AT)):
             blocked = self._full.popleft()
             blocked.blocked = False
@@ -179,21 +177,6 @@ class Dispatcher:
         """There may be something to start. Many changes of one moment make one turn."""
         if self._pump_due is None:
             self._pump_due = asyncio.get_running_loop().call_soon(self._pump)
-
-    def _of(self, run: ShardRun) -> Traffic:
-        origin = run.shard.origin
-        traffic = self._traffic.get(origin)
-        if traffic is None:
-            traffic = self._traffic[origin] = Traffic(self._lanes.lane(origin, run.shard.vendor))
-        return traffic
-
-    def _let_go(self, traffic: Traffic) -> None:
-        """Forget a push service that nothing is sent to."""
-        if traffic.runs or traffic.lane.in_flight:
-            return
-        if traffic.timer is not None:
-            traffic.timer.cancel()
-        self._traffic.pop(traffic.lane.origin, None)
 
     def _list(self, run: ShardRun) -> None:
         traffic = self._of(run)
@@ -236,7 +219,12 @@ class Dispatcher:
         turn.begin()
         while active and not self.stopping:
             traffic = active[0]
-            if self._serve(traffic):
+            try:
+                started = self._serve(traffic)
+            except Exception as error:  # the next checkpoint looks at it again; nobody else waits behind it
+                _log.error("Sending failed with an internal error (%s).", type(error).__name__)
+                started = False
+            if started:
                 active.rotate(-1)
                 if turn.ends():
                     self.wake()
@@ -335,9 +323,10 @@ class Dispatcher:
         flight.begun_at = now
         try:
             self._services.transport.start(request, flight.answered)
-        except RuntimeError:  # it is closed: this process ends, and another one goes on
+        except RuntimeError as error:  # it is closed: this worker ends, and another one goes on
             run.pending.appendleft(flight.position)
             self.stopping = True
+            self._desk.fail(error)
             return False
         traffic.lane.started(run.job.priority, now, run.job.project_id)
         run.in_flight += 1
@@ -364,7 +353,7 @@ class Dispatcher:
             run.in_flight -= 1
             now = self._monotonic()
             traffic = self._of(run)
-            if taken and not run.lost and run.ending is None and now < run.lease_ends - self._margin:
+            if taken and self._may_probe(traffic, run, flight, now):
                 flight.probe = True
                 if self._post_probe(traffic, run, flight, now):
                     return
@@ -377,6 +366,12 @@ class Dispatcher:
             self.tend(run)
 
         self._probes.ask(flight.key_id, run.shard.origin, told)
+
+    def _may_probe(self, traffic: Traffic, run: ShardRun, flight: Flight, now: float) -> bool:
+        """Whether what was true before the store was asked still is; a probe that is not sent is missed by nobody."""
+        ended = run.lost or run.ending is not None or self.stopping
+        fresh = now - flight.loaded_at <= CHECKPOINT_SECONDS and now < run.lease_ends - self._margin
+        return fresh and not ended and now >= traffic.lane.rests_until
 
     def _post_probe(self, traffic: Traffic, run: ShardRun, flight: Flight, now: float) -> bool:
         left = run.job.deadline - self._services.clock.now()

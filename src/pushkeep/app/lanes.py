@@ -50,8 +50,8 @@ class Lane:
         in_flight: messages started and not ended.
     """
 
-    __slots__ = ("__weakref__", "_bucket", "_ended_at", "_lanes", "_rests_until", "_window", "in_flight", "origin",
-                 "stranger", "vendor")  # fmt: skip
+    __slots__ = ("__weakref__", "_bucket", "_ended_at", "_lanes", "_quiet_until", "_rests_until", "_window",
+                 "in_flight", "origin", "stranger", "vendor")  # fmt: skip
 
     def __init__(self, lanes: Lanes, origin: str, vendor: str) -> None:
         limits = lanes.limits
@@ -63,7 +63,7 @@ class Lane:
         most = limits.stranger_in_flight_max if self.stranger else limits.window_max
         self._window = Window(limits.window_start, most)
         self._bucket: Bucket | None = None
-        self._rests_until = -math.inf
+        self._rests_until = self._quiet_until = -math.inf
         self._ended_at = math.inf
 
     @property
@@ -78,8 +78,11 @@ class Lane:
 
     @property
     def rests_until(self) -> float:
-        """Monotonic seconds until which nothing starts; in the past where it does not rest."""
-        return self._rests_until
+        """Monotonic seconds until which nothing starts; in the past where it does not rest.
+
+        That is a rest that the push service asked for, or a pause because it has failed for a while.
+        """
+        return self._quiet_until
 
     def room(self, priority: Priority) -> int:
         """How many more messages of this priority its window has room for at this moment; 0 or more."""
@@ -97,8 +100,8 @@ class Lane:
             0.0 for go, else seconds after which it is worth asking again; infinite where there is no room until
             something ends.
         """
-        if now < self._rests_until:
-            return self._rests_until - now
+        if now < self._quiet_until:
+            return self._quiet_until - now
         lanes = self._lanes
         if self.in_flight >= self._most(priority) or not lanes.has_room(self, priority):
             return math.inf
@@ -135,6 +138,7 @@ class Lane:
         """
         if verdict is not None:
             self._window.ended(verdict, seconds, self.in_flight, now)
+            self._quiet_until = max(self._rests_until, self._window.pauses_until)
         self.in_flight -= 1
         self._ended_at = now
         self._lanes.count(self, -1)
@@ -142,6 +146,7 @@ class Lane:
     def rest_until(self, moment: float) -> None:
         """Start nothing before ``moment``, in monotonic seconds; a shorter rest never cuts a longer one."""
         self._rests_until = max(self._rests_until, moment)
+        self._quiet_until = max(self._rests_until, self._window.pauses_until)
         self._lanes.remember_rest(self.origin, self._rests_until)
 
     def _most(self, priority: Priority) -> int:
@@ -210,16 +215,10 @@ class Lanes:
             self._seat(found)
         return found
 
-    def full_origins(self, priority: Priority = Priority.NORMAL) -> tuple[str, ...]:
-        """Push services to which no further message of a priority could start now: full or resting."""
-        now = self._monotonic()
-        return tuple(
-            sorted(
-                lane.origin
-                for lane in list(self._alive.values())
-                if now < lane.rests_until or lane.room(priority) == 0 or not self._has_slots(lane, priority)
-            )
-        )
+    def resting(self, now: float) -> frozenset[str]:
+        """Push services to which nothing starts now, whether anything is in hand for them or not."""
+        lanes = (lane.origin for lane in list(self._alive.values()) if now < lane.rests_until)
+        return frozenset(origin for origin, moment in self._rests.items() if now < moment).union(lanes)
 
     def stranger_origins(self) -> tuple[str, ...]:
         """Push services nobody knows that have a lane, whether it is full or not."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pushkeep.app.bookkeeper import Bookkeeper, fact_of
@@ -28,6 +28,7 @@ from pushkeep.app.probes import Probes
 from pushkeep.app.rate_meter import RateMeter
 from pushkeep.app.shard_run import ShardRun
 from pushkeep.app.sharing import Sharing
+from pushkeep.app.tasks import Tasks
 from pushkeep.domain.event import ShardLeased, ShardsSetAside, WorkerStarted, WorkerStopped
 from pushkeep.domain.pacing import LaneLimits, Rates
 from pushkeep.domain.sending import Priority
@@ -52,6 +53,10 @@ IDLE_SECONDS_MAX = 10.0
 
 RUNS_MAX = 128
 """Shards in hand beyond which only hurried ones are taken; a thousand recipients each are some 6 MB."""
+
+TAKEN_RUNS_MAX = 4 * RUNS_MAX
+"""Shards in hand beyond which what is handed over is given back at once: where a push service hangs, what is accepted
+meanwhile waits in the database."""
 
 LAST_CHECKPOINT_SECONDS_MAX = 5.0
 """For writing down what was done when a stop has taken as long as it may."""
@@ -130,15 +135,16 @@ class Worker:
             services.store, services.clock, lanes, services.circuits, services.announcer, report=self._report
         )
         judge = Judge(services, self._sharing)
-        probes = Probes(services.clock, self._sharing, services.circuits, self._spawn)
+        self._tasks = Tasks(lambda error: self._books.trouble(error))
+        probes = Probes(services.clock, self._sharing, services.circuits, self._tasks.spawn)
         self._dispatcher = Dispatcher(services, lanes, judge, self, probes)
         self._books = Bookkeeper(services, judge, self._let_go)
         self._loader = Loader(services, self._sharing, self._books, self._dispatcher, probes)
         self._meter = RateMeter(services.clock.monotonic)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._poke = asyncio.Event()
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
+        self._failure: Exception | None = None
         self._claimer = Claimer(
             services,
             lanes,
@@ -153,21 +159,21 @@ class Worker:
         """Work until :meth:`stop`; then finish what is in flight, write it down, and give the rest back.
 
         Cancelled, it stops at once, as if it were killed: what is not written down is repeated by others.
+
+        Raises:
+            Exception: one of its tasks has ended by itself, or nothing can be posted any more: a worker that does half
+                of its work looks alive and is not, so whoever runs it has to start another one.
         """
         announcer = self._services.announcer
         announcer.announce(WorkerStarted(self.owner, self._kind))
-        claims = asyncio.ensure_future(self._claims())
-        chores = [
-            asyncio.ensure_future(chore)
-            for chore in (
-                self._every(CHECKPOINT_SECONDS, self._checkpoint),
-                self._every(lease_renew_seconds(self._services.store.lease_seconds) / 2, self._books.renew),
-                self._every(SWEEP_SECONDS, self._sweep),
-                self._share(),
-            )
-        ]
+        tasks = self._tasks
+        claims = tasks.last(self._claims())
+        tasks.every(CHECKPOINT_SECONDS, self._checkpoint)
+        tasks.every(lease_renew_seconds(self._services.store.lease_seconds) / 2, self._books.renew)
+        tasks.every(SWEEP_SECONDS, self._sweep)
+        tasks.last(self._share())
         try:
-            await self._stop.wait()
+            await tasks.until(self._stop)
             self._poke.set()
             await claims
             await self._finish_all()
@@ -176,10 +182,10 @@ class Worker:
                     await self._sharing.leave()
         finally:
             self._dispatcher.stopping = True
-            for task in (claims, *chores, *self._tasks):
-                task.cancel()
-            await asyncio.gather(claims, *chores, *self._tasks, return_exceptions=True)
+            await tasks.cancel()
             announcer.announce(WorkerStopped(self.owner, self._kind))
+        if self._failure is not None:
+            raise self._failure
 
     def take(self, leased: Sequence[Leased]) -> None:
         """Run shards that are on loan to this worker already: inserted so a moment ago."""
@@ -219,17 +225,22 @@ class Worker:
 
     def load(self, run: ShardRun, positions: list[int]) -> None:
         """See :class:`~pushkeep.app.dispatch.Desk`."""
-        self._spawn(self._loader.load(run, positions))
+        self._tasks.spawn(self._loader.load(run, positions))
 
     def finish(self, run: ShardRun) -> None:
         """See :class:`~pushkeep.app.dispatch.Desk`."""
         if not run.writing:
-            self._spawn(self._books.write(run))
+            self._tasks.spawn(self._books.write(run))
 
     def has_room(self) -> None:
         """See :class:`~pushkeep.app.dispatch.Desk`."""
         if self._claimer.wants_more or not self._books.runs:
             self._poke.set()
+
+    def fail(self, error: Exception) -> None:
+        """See :class:`~pushkeep.app.dispatch.Desk`."""
+        self._failure = self._failure or error
+        self.stop()
 
     # Taking work.
 
@@ -265,7 +276,10 @@ class Worker:
     async def _claim_round(self) -> bool:
         """Take what there is room for; whether anything was taken."""
         taken = 0
-        hurry_only = len(self._books.runs) >= RUNS_MAX
+        in_hand = len(self._books.runs)
+        if in_hand >= TAKEN_RUNS_MAX:
+            return False
+        hurry_only = in_hand >= RUNS_MAX
         async for leased, before in self._claimer.round(hurry_only=hurry_only, plans=not self._books.plans):
             self._begin(leased, before)
             taken += 1
@@ -282,11 +296,14 @@ class Worker:
         if shard.kind is ShardKind.PLAN:
             plan = PlanRun(leased, lease_ends=lease_ends, now=now)
             self._books.plans[shard.lease.shard_id] = plan
-            self._spawn(self._plan(plan))
+            self._tasks.spawn(self._plan(plan))
             return
+        before = self._books.runs.get(shard.lease.shard_id)
+        if before is not None:  # its lease had run out unnoticed, while the database or this process stood still
+            self._books.lose(before)
         run = ShardRun(leased, VENDORS.get(shard.vendor, UNKNOWN), lease_ends=lease_ends, now=now)
         self._books.runs[shard.lease.shard_id] = run
-        if self.stopping:
+        if self.stopping or len(self._books.runs) > TAKEN_RUNS_MAX:
             run.end(Ending.RELEASE)
         self._dispatcher.add(run)
 
@@ -316,8 +333,10 @@ class Worker:
                 run.end(Ending.EXPIRE)
             elif not run.in_flight and run.ending is None and now - run.progressed_at > IDLE_SECONDS_MAX:
                 run.end(Ending.RELEASE)
-        self._dispatcher.tend_all()
-        await self._books.write_all()
+        try:
+            self._dispatcher.tend_all()
+        finally:  # whatever is wrong with one of them, what was done is written down
+            await self._books.write_all()
         if self._claimer.wants_more:
             self._poke.set()
 
@@ -337,16 +356,6 @@ class Worker:
             except Exception as error:
                 _log.error("Sharing rests and circuits failed with an internal error (%s).", type(error).__name__)
                 await asyncio.sleep(TROUBLE_SECONDS)
-
-    async def _every(self, seconds: float, chore: Callable[[], Coroutine[object, object, None]]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await chore()
-            except Unavailable as error:
-                self._books.trouble(error)
-            except Exception as error:
-                _log.error("A chore of the worker failed with an internal error (%s).", type(error).__name__)
 
     # Leaving.
 
@@ -385,13 +394,3 @@ class Worker:
             self.stopping,
             self.figures(),
         )
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("A task of the worker failed with an internal error (%s).", type(error).__name__)

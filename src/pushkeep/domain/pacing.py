@@ -44,6 +44,14 @@ BURST_SECONDS = 0.25
 """A bucket holds a quarter second's worth: little enough that no second sees much over its rate, and more than a turn
 of the event loop takes."""
 
+DEAD_FAILURES = 10
+"""So many failures in a row, with no answer between them that is no failure, and nothing is sent there for a while:
+whoever is not sent to has not used up an attempt. Half of all messages failing looks like this once in a thousand."""
+
+PAUSE_SECONDS_MIN = 1.0
+PAUSE_SECONDS_MAX = 30.0
+"""A pause is twice as long as the one before. No message has less than a minute, so each is tried at least once."""
+
 _TROUBLE = frozenset({Verdict.THROTTLED, Verdict.TRANSIENT})
 
 
@@ -112,17 +120,23 @@ class Window:
     Args:
         start: at first.
         most: at most.
+
+    Attributes:
+        pauses_until: monotonic seconds until which nothing is to start, because everything failed; in the past where
+            that is not so.
     """
 
     __slots__ = (
         "_changed_at",
         "_doubling",
+        "_failures",
         "_floor",
         "_floor_before",
         "_floor_since",
         "_looked",
         "_looks_since",
         "_most",
+        "_pause_seconds",
         "_round_count",
         "_round_seconds",
         "_round_since",
@@ -130,6 +144,7 @@ class Window:
         "_size_before",
         "_start",
         "_trouble",
+        "pauses_until",
     )
 
     def __init__(self, start: int, most: int) -> None:
@@ -147,6 +162,9 @@ class Window:
         self._looks_since: float | None = None  # while it does not look for its floor
         self._looked = 0
         self._size_before = self._start
+        self._failures = 0  # in a row
+        self._pause_seconds = 0.0
+        self.pauses_until = -math.inf
 
     @property
     def size(self) -> int:
@@ -161,6 +179,7 @@ class Window:
     def idled(self) -> None:
         """Nothing was in flight for a while: begin again, but not above what was learnt."""
         self._stop_looking()
+        self._failures, self._pause_seconds = 0, 0.0
         if self._size > self._start:
             self._size = self._start
             self._doubling = True
@@ -182,7 +201,12 @@ class Window:
                 self._trouble += 1
                 if self._trouble * TROUBLE_SHARE >= self._size:
                     self._halve(now, 1.0)
+            if verdict is Verdict.TRANSIENT:
+                self._fail(started, now)
+            else:
+                self._lives()
             return
+        self._lives()
         self._note(seconds, now)
         if self._looks_since is not None:
             self._look(started > self._looks_since)
@@ -194,6 +218,16 @@ class Window:
                 self._finish_round(now)
         if self._trouble == 0 and in_flight * 2 >= self._size and self._size < self._most:
             self._size = min(self._size + (1.0 if self._doubling else 1.0 / self._size), self._most)
+
+    def _fail(self, started: float, now: float) -> None:
+        self._failures += 1
+        if self._failures >= DEAD_FAILURES and started >= self.pauses_until:  # else it is one of the last round
+            self._pause_seconds = min(max(2 * self._pause_seconds, PAUSE_SECONDS_MIN), PAUSE_SECONDS_MAX)
+            self.pauses_until = now + self._pause_seconds
+
+    def _lives(self) -> None:
+        """It answers."""
+        self._failures, self._pause_seconds = 0, 0.0
 
     def _finish_round(self, now: float) -> None:
         average = self._round_seconds / self._round_count

@@ -73,6 +73,58 @@ def test_up_down_and_up_again(engine: Engine) -> None:
         assert schema(connection) == first
 
 
+def fill(connection: Connection, table: str, **values: object) -> None:
+    """A row; what is not given and must not be null is 1, or one octet of it."""
+    columns = {column["name"]: column for column in inspect(connection).get_columns(table)}
+    needed = {name for name, column in columns.items() if not column["nullable"] and column["default"] is None}
+    row = dict.fromkeys(needed - {"id"}, 1) | values
+    names = ", ".join(row)
+    connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(':' + name for name in row)})"), row)
+
+
+def test_a_database_of_the_version_before_keeps_its_subscriptions_up_and_down(engine: Engine) -> None:
+    with engine.begin() as connection:
+        migrate(connection, "0002")
+        fill(connection, "projects")
+        fill(connection, "signing_keys", state="active")
+        fill(connection, "contacts")
+        new = {"state": "active", "sealed": b"sealed"}
+        for number, origin in enumerate(["https://one.example", "https://two.example", "https://one.example"]):
+            named = {"public_id": f"{number:032x}", "short_id": f"{number:08}", "endpoint_hash": bytes([number])}
+            fill(connection, "subscriptions", contact_id=1, origin=origin, vendor="unknown", **named, **new)
+        connection.execute(text("UPDATE subscriptions SET state = 'superseded', superseded_by = 3 WHERE id = 1"))
+        before = connection.execute(text("SELECT * FROM subscriptions")).all()
+    for _ in range(2):
+        with engine.begin() as connection:
+            migrate(connection)
+            assert [tuple(row)[:-1] for row in connection.execute(text("SELECT * FROM subscriptions"))] == before
+            assert connection.execute(text("SELECT DISTINCT abilities FROM subscriptions")).scalars().all() == [""]
+            services = connection.execute(text("SELECT origin, vendor FROM push_services ORDER BY origin")).all()
+            assert services == [("https://one.example", "unknown"), ("https://two.example", "unknown")]
+            _use_every_table(connection)
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        with engine.begin() as connection:
+            migrate_down(connection, "0002")
+            assert connection.execute(text("SELECT * FROM subscriptions")).all() == before
+            assert "shards" not in inspect(connection).get_table_names()
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def _use_every_table(connection: Connection) -> None:
+    fill(connection, "tags")
+    fill(connection, "contact_tags")
+    fill(connection, "notifications", tag_id=1)
+    fill(connection, "notifications", public_id=2, retry_of=1)
+    fill(connection, "shards")
+    for table in ("recipient_outcomes", "receipts", "receipt_totals", "origin_rests", "circuits", "workers"):
+        fill(connection, table)
+    assert all(
+        connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
+        for name in metadata.tables
+        if name not in ("installation", "api_keys")
+    )
+
+
 def test_migrating_twice_does_nothing(engine: Engine) -> None:
     for _ in range(2):
         with engine.begin() as connection:

@@ -1,6 +1,9 @@
 """The command line as its users have it: a process of its own, against a real local push service."""
 
 import asyncio
+import os
+import pty
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
-from tests.processes.helpers import clean_environment
+from tests.processes.helpers import clean_environment, new_visitor
 
 PUSHKEEP = str(Path(sys.executable).with_name("pushkeep"))
 COMMAND_SECONDS_MAX = 60
@@ -31,6 +34,31 @@ class Ran:
 
 
 Cli = Callable[..., Awaitable[Ran]]
+
+
+async def in_a_terminal(environment: dict[str, str], *arguments: str | Path) -> str:
+    """What a terminal shows of a command that succeeds."""
+    ours, theirs = pty.openpty()
+
+    def look() -> bytes:
+        with subprocess.Popen(
+            [PUSHKEEP, *map(str, arguments)],
+            env=environment | {"TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            seen = b""
+            try:
+                while chunk := os.read(ours, 65536):
+                    seen += chunk
+            except OSError:  # how Linux says that the other side of a terminal is closed
+                pass
+            assert process.wait(COMMAND_SECONDS_MAX) == 0, seen
+        return seen
+
+    return (await asyncio.to_thread(look)).decode()
 
 
 @pytest.fixture
@@ -110,22 +138,10 @@ class Stored:
 
 @pytest.fixture
 async def stored(service: PushService, tmp_path: Path) -> Stored:
-    from pushkeep.app.projects import current_signing_key
-    from pushkeep.app.subscribe import register
-
     data_dir = tmp_path / "server"
     data_dir.mkdir(mode=0o700)
     entries = ", ".join(f'"{entry}"' for entry in service.origin_map_entries())
     (data_dir / "pushkeep.toml").write_text(f'contact = "{CONTACT}"\norigin_map = [{entries}]\n')
     async with open_project(load_settings(overrides={"data_dir": data_dir}, environ={})) as (services, project):
-        key = await current_signing_key(services, project)
-        subscriber = await service.subscribe(key.public_bytes)
-        registered = await register(
-            services,
-            project,
-            subscription=subscriber.subscription,
-            application_server_key=key.public_b64,
-            replaces=None,
-            identity=None,
-        )
-    return Stored(subscriber, registered.short_id, data_dir)
+        subscriber, short_id = await new_visitor(services, project, service)
+    return Stored(subscriber, short_id, data_dir)

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import pty
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +11,7 @@ import pytest
 from pushkeep.compose import work
 from pushkeep.config import load_settings
 from pushkeep.pushservice import PushService
-from tests.cli.conftest import COMMAND_SECONDS_MAX, PUSHKEEP, Cli, Stored
+from tests.cli.conftest import COMMAND_SECONDS_MAX, Cli, Stored, in_a_terminal
 
 RECEIVE_SECONDS_MAX = 30
 HELLO = ("--title", "Hello")
@@ -124,26 +121,8 @@ async def test_those_it_did_not_reach_are_told_again(cli: Cli, stored: Stored, s
 
 
 async def test_a_terminal_sees_how_far_it_is(stored: Stored, environment: dict[str, str]) -> None:
-    ours, theirs = pty.openpty()
-
-    def look() -> bytes:
-        arguments = ["notify", *map(str, stored.at), "--all", *HELLO, "--wait"]
-        with subprocess.Popen(
-            [PUSHKEEP, *arguments], env=environment | {"TERM": "xterm"}, stdin=subprocess.DEVNULL, stdout=theirs,
-            stderr=theirs,
-        ) as process:  # fmt: skip
-            os.close(theirs)
-            seen = b""
-            try:
-                while chunk := os.read(ours, 65536):
-                    seen += chunk
-            except OSError:  # how Linux says that the other side of a terminal is closed
-                pass
-            assert process.wait(COMMAND_SECONDS_MAX) == 0, seen
-        return seen
-
     async with delivering(stored):
-        seen = (await asyncio.to_thread(look)).decode()
+        seen = await in_a_terminal(environment, "notify", *stored.at, "--all", *HELLO, "--wait")
     assert "━" in seen
     assert "Accepted 1 of 1." in seen
 

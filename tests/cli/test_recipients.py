@@ -1,9 +1,6 @@
 """``pushkeep send --recipients``: many from a file or standard input, each with its result."""
 
-import asyncio
 import json
-import os
-import pty
 import signal
 import subprocess
 from pathlib import Path
@@ -12,7 +9,7 @@ import pytest
 
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
-from tests.cli.conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli
+from tests.cli.conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli, in_a_terminal
 
 RECEIVE_SECONDS_MAX = 10
 
@@ -189,29 +186,8 @@ async def test_a_wrong_option_is_2_and_one_sentence(
     assert said in ran.err
 
 
-async def test_a_terminal_sees_how_far_it_is(audience: Audience, environment: dict[str, str], tmp_path: Path) -> None:
+async def test_a_terminal_sees_how_far_it_is(audience: Audience, environment: dict[str, str]) -> None:
     audience.write(*[(await audience.subscribe()).subscription.to_dict()] * 50)
-    ours, theirs = pty.openpty()
-
-    def work() -> bytes:
-        with subprocess.Popen(
-            [PUSHKEEP, "send", *map(str, audience.options), "--payload", "x"],
-            cwd=tmp_path,
-            env=environment | {"TERM": "xterm"},
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            seen = b""
-            try:
-                while chunk := os.read(ours, 65536):
-                    seen += chunk
-            except OSError:  # how Linux says that the other side of a terminal is closed
-                pass
-            assert process.wait(COMMAND_SECONDS_MAX) == 0, seen
-        return seen
-
-    seen = (await asyncio.to_thread(work)).decode()
+    seen = await in_a_terminal(environment, "send", *audience.options, "--payload", "x")
     assert "━" in seen
     assert "Accepted 50 of 50." in seen

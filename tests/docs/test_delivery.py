@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-from pushkeep.app.projects import current_signing_key
-from pushkeep.app.subscribe import register
 from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.domain.sending import SMALL_RECIPIENTS_MAX, NotificationState
@@ -20,6 +18,7 @@ from pushkeep.domain.shard import (
 )
 from pushkeep.pushservice import PushService
 from tests.docs.running import examples_of, serving, shell
+from tests.processes.helpers import new_visitor
 
 PAGE = Path(__file__).parents[2] / "docs/delivery.md"
 EXAMPLES = examples_of(PAGE)
@@ -62,16 +61,7 @@ async def test_a_broadcast_a_schedule_and_its_end(
         data_dir = tmp_path / ".local/share/pushkeep"
         overrides = {"data_dir": data_dir, "origin_map": service.origin_map_entries()}
         async with open_project(load_settings(overrides=overrides, environ={})) as (services, project):
-            key = await current_signing_key(services, project)
-            subscriber = await service.subscribe(key.public_bytes)
-            await register(
-                services,
-                project,
-                subscription=subscriber.subscription,
-                application_server_key=key.public_b64,
-                replaces=None,
-                identity=None,
-            )
+            subscriber, _ = await new_visitor(services, project, service)
         assert "Accepted 1 of 1." in await run("broadcast")
         message = await subscriber.receive(10)
         assert b"The new catalogue is here" in (message.data or b"")

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pushkeep.app.projects import current_signing_key
-from pushkeep.app.subscribe import register
 from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
 from tests.docs.running import examples_of, serving, shell
+from tests.processes.helpers import new_visitor
 
 README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = examples_of(README)
@@ -30,6 +29,7 @@ def test_every_example_is_marked_and_run() -> None:
         "curl",
         "curl-outcomes",
         "library",
+        "notify",
         "own-sender",
         "pushservice",
         "send-many",
@@ -85,21 +85,11 @@ async def test_the_server_with_curl_and_what_happens_when_a_visitor_leaves(
 ) -> None:
     async with serving(EXAMPLES["serve"], tmp_path, environment) as url:
         data_dir = tmp_path / ".local/share/pushkeep"
-        async with open_project(load_settings(overrides={"data_dir": data_dir}, environ={})) as (services, project):
-            key = await current_signing_key(services, project)
-        subscriber = await service.subscribe(key.public_bytes)
         settings = load_settings(
             overrides={"data_dir": data_dir, "origin_map": service.origin_map_entries()}, environ={}
         )
         async with open_project(settings) as (services, project):
-            registered = await register(
-                services,
-                project,
-                subscription=subscriber.subscription,
-                application_server_key=key.public_b64,
-                replaces=None,
-                identity=None,
-            )
+            subscriber, short_id = await new_visitor(services, project, service)
         status, out = await shell(EXAMPLES["api-key"], tmp_path, environment)
         assert status == 0, out
         # -s: what curl draws while it works goes to the same place
@@ -112,17 +102,15 @@ async def test_the_server_with_curl_and_what_happens_when_a_visitor_leaves(
         assert shown_id is not None
         status, out = await shell(look.replace(shown_id[1], accepted["id"]), tmp_path, environment)
         assert status == 0, out
-        assert [(item["short_id"], item["kind"]) for item in json.loads(out)["items"]] == [
-            (registered.short_id, "accepted")
-        ]
+        assert [(item["short_id"], item["kind"]) for item in json.loads(out)["items"]] == [(short_id, "accepted")]
         assert b"Your parcel has arrived" in ((await subscriber.receive(10)).data or b"")
         status, out = await shell(EXAMPLES["notify"], tmp_path, environment)
         assert (status, out.splitlines()[-1]) == (0, "Accepted 1 of 1."), out
         assert b"We have moved" in ((await subscriber.receive(10)).data or b"")
 
         await subscriber.unsubscribe()
-        status, out = await shell(EXAMPLES["cli-list"].replace("HMV192av", registered.short_id), tmp_path, environment)
+        status, out = await shell(EXAMPLES["cli-list"].replace("HMV192av", short_id), tmp_path, environment)
         assert status == 3, out
         shown = re.search(r"^Failed to send to HMV192av:.*?^Dropping.*?$", README.read_text(), re.DOTALL | re.MULTILINE)
         assert shown is not None
-        assert out.endswith(shown[0].replace("HMV192av", registered.short_id) + "\n"), out
+        assert out.endswith(shown[0].replace("HMV192av", short_id) + "\n"), out

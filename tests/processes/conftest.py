@@ -12,15 +12,13 @@ from typing import TypeAlias
 import pytest
 
 from pushkeep.app.accept import Asked, accept
-from pushkeep.app.projects import current_signing_key
-from pushkeep.app.subscribe import register
 from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.domain.notification import Content, Target
 from pushkeep.protocol.request import PushOptions
 from pushkeep.pushservice import LocalSubscriber, PushService
 from tests.cli.conftest import CONTACT, PUSHKEEP, cli, environment, service
-from tests.processes.helpers import WAIT_SECONDS_MAX, stopped
+from tests.processes.helpers import WAIT_SECONDS_MAX, new_visitor, stopped
 
 __all__ = ["cli", "environment", "service"]
 
@@ -70,20 +68,8 @@ async def installed(service: PushService, tmp_path: Path) -> Installed:
     data_dir.mkdir(mode=0o700)
     entries = json.dumps(service.origin_map_entries())
     (data_dir / "pushkeep.toml").write_text(f'contact = "{CONTACT}"\norigin_map = {entries}\n')
-    found = []
     async with open_project(load_settings(overrides={"data_dir": data_dir}, environ={})) as (services, project):
-        key = await current_signing_key(services, project)
-        for _ in range(10):
-            subscriber = await service.subscribe(key.public_bytes)
-            registered = await register(
-                services,
-                project,
-                subscription=subscriber.subscription,
-                application_server_key=key.public_b64,
-                replaces=None,
-                identity=None,
-            )
-            found.append((subscriber, registered.short_id))
+        found = [await new_visitor(services, project, service) for _ in range(10)]
     subscribers, ids = zip(*found, strict=True)
     return Installed(data_dir, subscribers, ids)
 

@@ -1,4 +1,4 @@
-"""What tests with processes of their own share."""
+"""What tests with processes of their own share: their environment, how they wait and end, and who is sent to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+from pushkeep.app.context import Services
+from pushkeep.app.projects import current_signing_key
+from pushkeep.app.subscribe import register
+from pushkeep.domain.project import Project
+from pushkeep.pushservice import LocalSubscriber, PushService
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,3 +50,18 @@ async def stopped(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGKILL)
         await process.wait()
+
+
+async def new_visitor(services: Services, project: Project, service: PushService) -> tuple[LocalSubscriber, str]:
+    """A subscriber of the local push service that a server stores, and its short id there."""
+    key = await current_signing_key(services, project)
+    subscriber = await service.subscribe(key.public_bytes)
+    registered = await register(
+        services,
+        project,
+        subscription=subscriber.subscription,
+        application_server_key=key.public_b64,
+        replaces=None,
+        identity=None,
+    )
+    return subscriber, registered.short_id

@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pushkeep.app.projects import create_api_key, current_signing_key
-from pushkeep.app.subscribe import register
+from pushkeep.app.projects import create_api_key
 from pushkeep.compose import create_app
 from pushkeep.pushservice import PushService
 from pushkeep.web.demo_page import DemoPage
+from tests.processes.helpers import new_visitor
 from tests.web.conftest import WAIT_SECONDS, Site, client_for, settings_for
 from tests.web.test_real_server import served
 
@@ -88,19 +88,10 @@ async def test_what_it_tells_to_type_sends_and_shows_what_became_of_it(
     async with served(settings, demo=DemoPage("pushkeep", str(key_file))) as serving:
         services, project = serving.services, serving.project
         key_file.write_text(await create_api_key(services, project, "demo"))
-        key = await current_signing_key(services, project)
-        subscriber = await push_service.subscribe(key.public_bytes)
-        registered = await register(
-            services,
-            project,
-            subscription=subscriber.subscription,
-            application_server_key=key.public_b64,
-            replaces=None,
-            identity=None,
-        )
+        subscriber, short_id = await new_visitor(services, project, push_service)
         async with httpx.AsyncClient(trust_env=False) as client:
             page = (await client.get(f"http://127.0.0.1:{serving.settings.port}/")).text
-        shown = {name: _shown(page, name, registered.short_id) for name in ("curl", "look", "python")}
+        shown = {name: _shown(page, name, short_id) for name in ("curl", "look", "python")}
         sent = json.loads(await _run("bash", "-c", shown["curl"].replace("curl ", "curl -s ", 1)))
         assert (sent["targeted"], sent["unknown"]) == (1, [])
         assert json.loads((await subscriber.receive(10)).data or b"")["notification"]["body"] == "Sent with curl"

@@ -545,6 +545,11 @@ async def test_a_worker_does_not_outlive_one_of_its_tasks(world: World) -> None:
     async with asyncio.timeout(20):
         with pytest.raises(ZeroDivisionError):
             await worker.run()
+        await world.register()
+        accepted = await world.accept(worker=worker)
+        await worker.wait_idle()
+        await until(lambda: worker.figures()["leased"] == 0)
+    assert (await world.finish(accepted)).kinds == [Kind.ACCEPTED], "what was handed to it was given back at once"
 
 
 async def test_a_shard_that_comes_back_after_its_lease_has_run_out_is_one_shard(world: World) -> None:

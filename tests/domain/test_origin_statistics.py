@@ -152,24 +152,13 @@ def test_a_key_that_three_endpoints_refuse_is_taken_no_more() -> None:
     assert view(statistics, 3.0).key_taken_for_others, "taken again"
 
 
-def test_an_origin_rests_as_long_as_the_longest_rest() -> None:
-    statistics = OriginStatistics()
-    assert statistics.held_seconds(FCM, "me", 0.0) == 0.0
-    statistics.hold(FCM, 60.0)
-    statistics.hold(FCM, 30.0)
-    assert statistics.held_seconds(FCM, "me", 20.0) == 40.0
-    assert statistics.held_seconds(FCM, "me", 60.0) == 0.0
-    assert statistics.held_seconds(APPLE, "me", 0.0) == 0.0
-
-
 def test_an_endpoint_rests_alone() -> None:
     statistics = OriginStatistics()
+    assert statistics.held_seconds("me", 0.0) == 0.0
     statistics.hold_endpoint("me", 60.0)
-    assert statistics.held_seconds(APPLE, "me", 20.0) == 40.0
-    assert statistics.held_seconds(APPLE, "you", 20.0) == 0.0
-    assert statistics.held_seconds(APPLE, "me", 61.0) == 0.0
-    statistics.hold(APPLE, 90.0)
-    assert statistics.held_seconds(APPLE, "me", 20.0) == 70.0
+    assert statistics.held_seconds("me", 20.0) == 40.0
+    assert statistics.held_seconds("you", 20.0) == 0.0
+    assert statistics.held_seconds("me", 61.0) == 0.0
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,10 +167,9 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     statistics = OriginStatistics()
     for number in range(20):
         statistics.hold_endpoint(number, 60.0)
-    assert [statistics.held_seconds(FCM, number, 0.0) for number in (14, 15)] == [0.0, 60.0]
+    assert [statistics.held_seconds(number, 0.0) for number in (14, 15)] == [0.0, 60.0]
     for number in range(20):
         statistics.record(f"https://push{number}.example.net", Verdict.GONE, endpoint=1, key="key", now=0.0)
-        statistics.hold(f"https://rest{number}.example.net", 60.0)
     assert len(statistics) <= 5
     for number in range(5000):
         statistics.record(FCM, Verdict.ACCEPTED, endpoint=number, key=number, now=number * 3600.0)

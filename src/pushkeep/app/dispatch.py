@@ -296,7 +296,7 @@ class Dispatcher:
             run.end(Ending.EXPIRE)
             return False
         origin, services = run.shard.origin, self._services
-        held = services.statistics.held_seconds(origin, flight.record.id, now)
+        held = services.statistics.held_seconds(flight.record.id, now)
         if held > 0:
             self._judge.held_back(flight, held)
             return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pushkeep.app.context import Services
+from pushkeep.app.joined import Joined
 from pushkeep.app.send import Sender
 from pushkeep.domain.receipt import receipt_key
 from pushkeep.domain.shard import CHECKPOINT_SECONDS
@@ -43,7 +43,7 @@ class ProjectContexts:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._known: dict[int, ProjectContext] = {}
-        self._reading: dict[int, asyncio.Task[ProjectContext]] = {}
+        self._reading: Joined[int, ProjectContext] = Joined()
 
     async def get(self, project_id: int) -> ProjectContext:
         """The context of a project, no older than a checkpoint.
@@ -55,11 +55,7 @@ class ProjectContexts:
         known = self._known.get(project_id)
         if known is not None and self._services.clock.monotonic() - known.loaded_at <= CHECKPOINT_SECONDS / 2:
             return known
-        reading = self._reading.get(project_id)
-        if reading is None:
-            reading = self._reading[project_id] = asyncio.ensure_future(self._read(project_id))
-            reading.add_done_callback(lambda _: self._reading.pop(project_id, None))
-        return await asyncio.shield(reading)
+        return await self._reading.read(project_id, lambda: self._read(project_id))
 
     async def _read(self, project_id: int) -> ProjectContext:
         services = self._services

@@ -183,6 +183,8 @@ class Worker:
         finally:
             self._dispatcher.stopping = True
             await tasks.cancel()
+            self._idle.set()  # whoever waits for it waits no longer,
+            self._stop.set()  # and what is handed over from now on is given back at once
             announcer.announce(WorkerStopped(self.owner, self._kind))
         if self._failure is not None:
             raise self._failure
@@ -204,7 +206,7 @@ class Worker:
         return self._stop.is_set()
 
     async def wait_idle(self) -> None:
-        """Wait until nothing is in hand and nothing is due, as far as this worker claims."""
+        """Wait until nothing is in hand and nothing is due, as far as this worker claims, or it has ended."""
         await self._idle.wait()
 
     def figures(self) -> Mapping[str, float]:
@@ -287,7 +289,8 @@ class Worker:
 
     def _begin(self, leased: Leased, lent_at: float) -> None:
         """One more shard in hand."""
-        self._idle.clear()
+        if not self.stopping:
+            self._idle.clear()
         shard, now = leased.shard, self._clock.monotonic()
         lease_ends = lent_at + self._services.store.lease_seconds
         self._services.announcer.announce(

@@ -96,7 +96,6 @@ class _Origin:
     taken: OrderedDict[Hashable, tuple[tuple[Hashable, float], ...]] = field(default_factory=OrderedDict)
     # By key that was taken: the first endpoints that refused it since.
     refused: dict[Hashable, set[Hashable]] = field(default_factory=dict)
-    held_until: float = 0.0
 
 
 class OriginStatistics:
@@ -155,11 +154,6 @@ class OriginStatistics:
             and any(other != endpoint and now - at <= WINDOW_SECONDS for other, at in found.taken.get(key, ())),
         )
 
-    def hold(self, origin: str, until: float) -> None:
-        """Let a whole origin rest until a moment; a shorter rest never cuts a longer one."""
-        found = self._of(origin)
-        found.held_until = max(found.held_until, until)
-
     def hold_endpoint(self, endpoint: Hashable, until: float) -> None:
         """Let one endpoint rest until a moment."""
         self._resting[endpoint] = until
@@ -167,11 +161,9 @@ class OriginStatistics:
         if len(self._resting) > RESTING_ENDPOINTS_MAX:
             self._resting.popitem(last=False)
 
-    def held_seconds(self, origin: str, endpoint: Hashable, now: float) -> float:
-        """For how long the origin or the endpoint still rests; 0 when neither does."""
-        found = self._origins.get(origin)
-        until = max(found.held_until if found else now, self._resting.get(endpoint, now))
-        return max(until - now, 0.0)
+    def held_seconds(self, endpoint: Hashable, now: float) -> float:
+        """For how long the endpoint still rests; 0 when it does not."""
+        return max(self._resting.get(endpoint, now) - now, 0.0)
 
     def _of(self, origin: str) -> _Origin:
         found = self._origins.get(origin)

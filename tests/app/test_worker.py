@@ -468,6 +468,19 @@ async def test_what_is_unexpected_is_told_by_its_type_and_left_to_the_next_worke
     assert (await world.finish(accepted)).kinds == [Kind.ACCEPTED]
 
 
+async def test_what_is_loaded_and_cannot_be_taken_in_is_nobodys_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.register()
+    accepted = await world.accept()
+    monkeypatch.setattr("pushkeep.app.shard_run.Flight", broken)
+    worker = await world.work()
+    assert worker.figures()["leased"] == 0
+    monkeypatch.undo()
+    world.clock.time += world.store.lease_seconds + 1
+    assert (await world.finish(accepted)).kinds == [Kind.ACCEPTED]
+
+
 async def test_facts_are_announced(world: World) -> None:
     await world.register()
     events: list[Event] = []

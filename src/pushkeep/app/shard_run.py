@@ -270,7 +270,6 @@ class ShardRun:
         Whoever was replaced by a subscription at another push service is not sent to from here, past its lane, its
         rest and its row of quirks, but goes to a follow-up there.
         """
-        self.loading -= len(members)
         settled, shard = self.unwritten, self.shard
         for member in members:
             recipient = member.recipient
@@ -285,6 +284,7 @@ class ShardRun:
                 self.ready.append(
                     Flight(self, member.position, recipient.record, recipient.subscription, loaded_at, told)
                 )
+        self.loading -= len(members)  # last: whatever fails above, they are still being loaded
         if self.unwritten > settled:  # being loaded is no progress: it can happen for ever
             self.progressed_at = loaded_at
 

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import floor, memory, ours, page, peers, report
+from bench import engine, engine_page, floor, memory, ours, page, peers, receipts, report
+from bench.engine_results import EngineResults
 from bench.report import Line, Results
 from bench.servers import Servers, Site, running
 from bench.world import Contender, World
@@ -140,27 +141,26 @@ _ORDER = (
 
 def main() -> None:
     """Read the command line, run, print, write."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--messages", type=int, default=2000, help="in each round; slow contenders send fewer")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--long", type=int, default=100_000, help="messages of the run that watches memory")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the results")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md and its pictures alone")
-    arguments = parser.parse_args()
+    arguments = _arguments()
     console = Console()
     if not console.is_terminal:
         console.width = 120  # a log has room
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder), LATENCIES_MS) as servers:
+    # Databases belong on a disk, which /var/tmp is where /tmp is memory.
+    with (
+        tempfile.TemporaryDirectory(dir="/var/tmp") as folder,
+        running(Path(folder), LATENCIES_MS) as servers,
+    ):
         os.environ["REQUESTS_CA_BUNDLE"] = str(servers.ca_file)  # pywebpush has no other way to be told
         columns = (TextColumn("{task.description:<60}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        world = World(servers.ca_file, Path(folder))
         with Progress(*columns, console=console) as progress:
-            world = World(servers.ca_file, Path(folder))
             bench = Bench(world, servers, messages=arguments.messages, rounds=arguments.rounds)
             lines, busiest = bench.run(progress)
         with console.status(f"send_many of {arguments.long:,} messages, watching memory"):
             held = memory.measure(servers, arguments.long)
+        found = None if arguments.no_engine else _engine(console, world, servers, Path(folder), arguments)
     date = datetime.datetime.now(datetime.UTC)
-    results = Results(lines, held, busiest, arguments.rounds, date, report.machine())
+    results = Results(lines, held, busiest, arguments.rounds, date, report.machine(), found)
     _print(console, results)
     arguments.output.mkdir(parents=True, exist_ok=True)
     target = arguments.output / f"{date:%Y-%m-%d}"
@@ -172,13 +172,58 @@ def main() -> None:
         console.print("Drawn and written into docs/performance.md.")
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=2000, help="in each round; slow contenders send fewer")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--long", type=int, default=100_000, help="messages of the run that watches memory")
+    parser.add_argument("--audience", type=int, default=10_000, help="recipients of a broadcast in each engine round")
+    parser.add_argument("--engine-rounds", type=int, default=4)
+    parser.add_argument("--sizes", type=int, nargs="+", default=_sizes(), help="audiences for memory and speed")
+    parser.add_argument("--waits", type=int, default=200, help="transactional messages timed alone and beside one")
+    parser.add_argument("--receipts", type=int, default=receipts.RECEIPTS)
+    parser.add_argument("--no-engine", action="store_true", help="measure the sender alone")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the results")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md and its pictures alone")
+    return parser.parse_args()
+
+
+def _sizes() -> list[int]:
+    return [10_000, 100_000, 1_000_000] if os.environ.get("BENCH_FULL") == "1" else [10_000, 100_000]
+
+
+def _engine(
+    console: Console, world: World, servers: Servers, folder: Path, arguments: argparse.Namespace
+) -> EngineResults:
+    """The engine's own measurements, told of line by line: they take minutes."""
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        console.print(f"{time.monotonic() - began:>5.0f} s  {what}")
+
+    extent = engine.Extent(
+        audience=arguments.audience,
+        base=2 * arguments.messages,
+        rounds=arguments.engine_rounds,
+        sizes=tuple(sorted(arguments.sizes)),
+        waits=arguments.waits,
+    )
+    found = engine.measure(world, servers, folder, extent, tell)
+    tell(f"{arguments.receipts:,} receipts")
+    flooded = folder / "receipts"
+    flooded.mkdir(mode=0o700)
+    found.receipts = receipts.measure(flooded, arguments.receipts)
+    tell("done")
+    return found
+
+
 def _print(console: Console, results: Results) -> None:
     for latency in LATENCIES_MS:
         table = Table(*report.HEADINGS, title=f"One message, {latency} ms round trip")
         for row in report.rows(results, latency):
             table.add_row(*row)
         console.print(table)
-    for sentence in page.findings(results):
+    for sentence in [*page.findings(results), *engine_page.findings(results)]:
         console.print(f"- {sentence}")
 
 

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import plot
+from bench import engine_page, plot
 from bench.floor import STEPS
 from bench.report import HEADINGS, OURS, PACKAGES, Line, Results, read, rows
+from bench.tables import table
 from bench.world import IN_FLIGHT, PAYLOAD, RECIPIENTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -87,23 +88,18 @@ def steps(results: Results) -> list[tuple[str, str, float]]:
     return found
 
 
-def _table(headings: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
-    lines = ["| " + " | ".join(headings) + " |", "|---" + "|---:" * (len(headings) - 1) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in body)])
-
-
 def _steps_table(results: Results) -> str:
     found = steps(results)
     total = sum(added for _, _, added in found)
     body = [(words, f"{added:,.1f}", f"{added / total:.0%}") for _, words, added in found]
-    return _table(("step", "µs/message", "share"), [*body, ("**all of it**", f"**{total:,.0f}**", "")])
+    return table(("step", "µs/message", "share"), [*body, ("**all of it**", f"**{total:,.0f}**", "")])
 
 
 def _distances(results: Results) -> str:
     parts = []
     for latency in sorted({line.latency_ms for line in results.lines}):
         if latency:
-            parts.append(f"Round trip of {latency} ms:\n\n{_table(HEADINGS, rows(results, latency))}")
+            parts.append(f"Round trip of {latency} ms:\n\n{table(HEADINGS, rows(results, latency))}")
     return "\n\n".join(parts)
 
 
@@ -121,12 +117,28 @@ def results_page(results: Results) -> str:
         f"# Benchmark of {results.date.date()}",
         _machine(results.machine),
         "\n".join(f"- {sentence}" for sentence in findings(results)),
-        "## Near\n\n" + _table(HEADINGS, rows(results, 0)),
+        "## Near\n\n" + table(HEADINGS, rows(results, 0)),
         "## Far\n\n" + _distances(results),
         "## Where a message's time goes\n\n" + _steps_table(results),
         NOTES.rstrip(),
+        *_engine_parts(results),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _engine_parts(results: Results) -> list[str]:
+    found = engine_page.blocks(results)
+    if not found:
+        return []
+    return [
+        "## The engine",
+        found["engine-findings"],
+        "### Broadcasts\n\n" + found["engine-broadcasts"],
+        "### Where a broadcast's time goes\n\n" + found["engine-shares"],
+        "### Audiences\n\n" + found["engine-sizes"],
+        "### Transactional messages\n\n" + found["engine-waits"],
+        found["engine-notes"],
+    ]
 
 
 def _around(block: str) -> Callable[[re.Match[str]], str]:
@@ -137,11 +149,12 @@ def update(results: Results, page: Path = PAGE) -> None:
     """Write the numbers into the page's blocks, and draw its pictures."""
     blocks = {
         "findings": "\n".join(f"- {sentence}" for sentence in findings(results)),
-        "near": _table(HEADINGS, rows(results, 0)),
+        "near": table(HEADINGS, rows(results, 0)),
         "far": _distances(results),
         "steps": _steps_table(results),
         "machine": f"Measured on {results.date.date()}: {_machine(results.machine)}.",
         "notes": NOTES.rstrip(),
+        **engine_page.blocks(results),
     }
     text = page.read_text(encoding="utf-8")
     for name, block in blocks.items():
@@ -152,7 +165,8 @@ def update(results: Results, page: Path = PAGE) -> None:
 
 
 def draw(results: Results) -> None:
-    """Both pictures."""
+    """The pictures."""
+    engine_page.draw(results)
     added = steps(results)
     total = sum(cost for _, _, cost in added)
     given = ("step_curve", "step_libcurl")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from typing import cast
 
 import uvloop
 
+from bench.engine_results import Receipts
+from bench.processes import process_seconds
 from pushkeep.app.accept import Asked, accept
 from pushkeep.compose import run_server
 from pushkeep.compose.services import ensure_project, open_services
@@ -32,7 +33,6 @@ from pushkeep.protocol.request import PushOptions
 
 CONNECTIONS = 64
 RECEIPTS = 50_000
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,10 +127,22 @@ def _same(browser: Browser) -> Browser:
     return browser
 
 
-def spent(pid: int) -> float:
-    """Processor seconds of a process, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def measure(directory: Path, count: int) -> Receipts:
+    """Send so many to a new server in ``directory``."""
+    settings = settings_of(directory)
+    told = uvloop.run(prepare(settings))
+    command = [sys.executable, "-m", "bench.receipts", "--serve", str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            before = process_seconds(server.pid)
+            seconds = uvloop.run(flood(port, told, count))
+            time.sleep(2)  # the last flush is a second later
+            used = process_seconds(server.pid) - before
+        finally:
+            server.terminate()
+    return Receipts(count, uvloop.run(counted(settings, told)), count / seconds, count / used)
 
 
 def main() -> None:
@@ -143,23 +155,10 @@ def main() -> None:
         run_server(settings_of(given.serve), on_ready=lambda serving: print(serving.settings.port, flush=True))
         return
     with tempfile.TemporaryDirectory() as directory:
-        settings = settings_of(Path(directory))
-        told = uvloop.run(prepare(settings))
-        command = [sys.executable, "-m", "bench.receipts", "--serve", directory]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-            try:
-                assert server.stdout is not None
-                port = int(server.stdout.readline())
-                before = spent(server.pid)
-                seconds = uvloop.run(flood(port, told, given.receipts))
-                time.sleep(2)  # the last flush is a second later
-                used = spent(server.pid) - before
-            finally:
-                server.terminate()
-        kept = uvloop.run(counted(settings, told))
-    print(f"{given.receipts} receipts in {seconds:.2f} s: {given.receipts / seconds:,.0f} a second")
-    print(f"server: {used:.2f} s of processor time: {given.receipts / used:,.0f} a second on one core")
-    print(f"in the database: {kept}")
+        found = measure(Path(directory), given.receipts)
+    print(f"{found.count} receipts: {found.per_second:,.0f} a second")
+    print(f"server: {found.per_core_second:,.0f} for each second of its processor time")
+    print(f"in the database: {found.kept}")
 
 
 if __name__ == "__main__":

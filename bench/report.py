@@ -16,6 +16,8 @@ from pathlib import Path
 import pycurl
 from cryptography.hazmat.backends.openssl import backend
 
+from bench.engine_results import EngineResults, engine_from
+
 FLOOR = ("curve", "libcurl")
 """What cannot be avoided: the ratio of a sender is its cost to the sum of these two."""
 
@@ -83,6 +85,7 @@ class Results:
         servers: by name, the largest share of one core that a server used while a contender ran.
         rounds: how often each was measured.
         machine: what they were measured on.
+        engine: the engine's own measurements; None where they were left out.
     """
 
     lines: list[Line]
@@ -91,6 +94,7 @@ class Results:
     rounds: int
     date: datetime.datetime
     machine: dict[str, str]
+    engine: EngineResults | None = None
 
     def line(self, name: str, latency_ms: int = 0) -> Line | None:
         """The line of that name at that distance."""
@@ -160,6 +164,7 @@ def as_json(results: Results) -> str:
             }
             for line in results.lines
         ],
+        "engine": None if results.engine is None else asdict(results.engine),
     }
     return json.dumps(content, indent=1) + "\n"
 
@@ -175,6 +180,7 @@ def read(text: str) -> Results:
         content["rounds"],
         datetime.datetime.fromisoformat(content["date"]),
         content["machine"],
+        engine_from(content["engine"]) if content.get("engine") else None,
     )
 
 

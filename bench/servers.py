@@ -29,6 +29,9 @@ ORIGIN = "https://fcm.googleapis.com"
 TARGET = "/fcm/send/" + "c" * 22 + ":APA91b" + "x" * 134
 """As long as Google's."""
 
+WATCHED = "/fcm/send/w"
+"""How targets begin whose arrival is written down, to the millisecond."""
+
 STREAMS_MAX = 100
 """Concurrent requests on a connection, as Google and Mozilla allow."""
 
@@ -42,6 +45,7 @@ error_log {directory}/nginx.log error;
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
+    log_format arrival '$msec $uri';
     server_tokens off;
     default_type text/plain;
     keepalive_timeout 3600s;
@@ -61,6 +65,7 @@ http {{
         add_header Location https://localhost/m/0123456789abcdef always;
         add_header TTL 60 always;
         location / {{ return 201; }}
+        location {watched} {{ access_log {directory}/arrivals.log arrival; return 201; }}
     }}
 }}
 """
@@ -87,11 +92,13 @@ class Servers:
         sites: by distance, in the order asked for.
         ca_file: the authority that signed the server's certificate.
         processes: numbers of the processes by name, for the time they use.
+        arrivals: the file in which nginx writes when a watched target was posted to.
     """
 
     sites: tuple[Site, ...]
     ca_file: Path
     processes: dict[str, int]
+    arrivals: Path
 
     def seconds(self) -> dict[str, float]:
         """Processor seconds each process has used so far."""
@@ -109,12 +116,13 @@ def running(directory: Path, latencies_ms: Sequence[int]) -> Iterator[Servers]:
     if nginx is None:
         raise SystemExit("nginx is missing: install the Debian package nginx-light.")
     ca_file = _issue_certificate(directory)
-    port = _free_port()
-    (directory / "nginx.conf").write_text(_NGINX.format(directory=directory, port=port, streams=STREAMS_MAX))
+    port = free_port()
+    configuration = _NGINX.format(directory=directory, port=port, streams=STREAMS_MAX, watched=WATCHED)
+    (directory / "nginx.conf").write_text(configuration)
     prefix = [nginx, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", str(directory / "nginx.log")]
     commands, sites = {"nginx": (port, prefix)}, []
     for latency in latencies_ms:
-        own = _free_port() if latency else port
+        own = free_port() if latency else port
         sites.append(Site(latency, own))
         if latency:
             command = [sys.executable, "-m", "bench.relay", str(own), str(port), str(latency / 2)]
@@ -123,8 +131,9 @@ def running(directory: Path, latencies_ms: Sequence[int]) -> Iterator[Servers]:
     try:
         for name, (listens, command) in commands.items():
             processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-            _wait_until_listening(name, processes[name], listens)
-        yield Servers(tuple(sites), ca_file, {name: process.pid for name, process in processes.items()})
+            wait_until_listening(name, processes[name], listens)
+        numbers = {name: process.pid for name, process in processes.items()}
+        yield Servers(tuple(sites), ca_file, numbers, directory / "arrivals.log")
     finally:
         for process in processes.values():
             process.terminate()
@@ -141,14 +150,20 @@ def _issue_certificate(directory: Path) -> Path:
     return directory / "ca.pem"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port at 127.0.0.1 that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_until_listening(name: str, process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_listening(name: str, process: subprocess.Popen[bytes], port: int) -> None:
+    """Return when a process listens at its port.
+
+    Raises:
+        SystemExit: it does not.
+    """
     deadline = time.monotonic() + READY_SECONDS_MAX
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -80,6 +80,20 @@ async def test_a_unit_that_fails_takes_nobody_with_it(store: SqliteStore) -> Non
     assert await store.writer.run(notes) == ["first", "last"]
 
 
+@pytest.mark.parametrize("value", ["one", 2**70, object()], ids=["there already", "too large", "of no kind"])
+async def test_what_one_unit_asks_wrongly_fails_it_alone(store: SqliteStore, value: object) -> None:
+    def wrong(connection: Connection) -> None:
+        note("half-way")(connection)
+        connection.execute(text("INSERT INTO notes VALUES (:words)"), {"words": value})
+
+    first, failed, last = await behind_a_gate(store, note("one"), wrong, note("two"))
+    assert (first, last) == ("one", "two")
+    assert isinstance(failed, Exception)
+    assert not isinstance(failed, Unavailable), "it would be tried again for ever"
+    assert "half-way" not in str(failed)
+    assert await store.writer.run(notes) == ["one", "two"]
+
+
 async def test_trouble_of_the_database_is_told_to_all_and_nothing_is_kept(store: SqliteStore) -> None:
     def damaged(connection: Connection) -> None:
         connection.execute(text("SELECT * FROM missing_table"))

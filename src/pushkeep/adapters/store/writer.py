@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError, SQLAlchemyError
 
 from pushkeep.errors import PushkeepError, Unavailable
 
@@ -173,23 +173,37 @@ class Writer:
             yield job
 
 
+_FAULTS_OF_A_UNIT = (IntegrityError, DataError, ProgrammingError, InterfaceError)
+"""Of what drivers raise: a row that cannot be, a value that does not fit."""
+
+
 def _run_in_savepoint(connection: Connection, job: _Job[object]) -> None:
     """Run one unit; what it raises itself undoes it alone.
 
     A trouble of the database goes on to the whole group, since nothing after it can be trusted. Its savepoint is left
     to the group's rollback: SQLite may have ended the transaction already, and returning to a savepoint that is gone
-    would hide what really happened.
+    would hide what really happened. What only this unit wrote wrongly is no such trouble: were it one, a unit that is
+    tried again and again would undo those beside it each time.
     """
     savepoint = connection.begin_nested()
     try:
         job.result = job.unit(connection)
-    except SQLAlchemyError:
-        raise
+    except SQLAlchemyError as error:
+        if isinstance(error, DBAPIError) and not isinstance(error, _FAULTS_OF_A_UNIT):
+            raise
+        savepoint.rollback()
+        job.error = _wrong(error)
     except Exception as error:
         savepoint.rollback()
         job.error = error
     else:
         savepoint.commit()
+
+
+def _wrong(error: SQLAlchemyError) -> RuntimeError:
+    """A fault of ours, without statement and parameters, which may be secret."""
+    name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+    return RuntimeError(f"A unit of work asked the database for what cannot be ({name or type(error).__name__}).")
 
 
 def truncate_wal(connection: Connection) -> None:

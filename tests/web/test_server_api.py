@@ -120,7 +120,7 @@ async def test_listing_shows_no_secret_and_can_be_narrowed(site: Site) -> None:
         ("limit=1&limit=2", 422, "query"),
         ("state=dead", 422, "state"),
         ("after=nonsense", 422, "after"),
-        ("after=01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47", 404, "id"),
+        ("after=01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47", 404, "after"),
         ("colour=red", 422, "query"),
     ],
 )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pushkeep.app.context import Services
-from pushkeep.domain.ids import AnyId, check_uuid
+from pushkeep.app.pages import check_limit, row_behind
+from pushkeep.domain.ids import check_uuid
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import Account, NotificationRecord, NotificationState
 from pushkeep.domain.shard import FINAL_KINDS, Kind
@@ -200,8 +201,7 @@ async def list_progress(
         InvalidInput: a limit outside its range, or a malformed id.
         NotFound: ``before`` is no notification of this project.
     """
-    if isinstance(limit, bool) or not 1 <= limit <= PAGE_NOTIFICATIONS_MAX:
-        raise InvalidInput(f"limit must be 1 to {PAGE_NOTIFICATIONS_MAX}.", field="limit")
+    check_limit(limit, PAGE_NOTIFICATIONS_MAX)
     if before is not None:
         before = notification_id_of(before, field="before")
         if await services.store.find_notification(project, before) is None:
@@ -237,16 +237,9 @@ async def list_outcomes(
         InvalidInput: a limit outside its range, a malformed id, or a kind that is not final.
         NotFound: the project has no such notification, or no subscription ``after``.
     """
-    if isinstance(limit, bool) or not 1 <= limit <= PAGE_OUTCOMES_MAX:
-        raise InvalidInput(f"limit must be 1 to {PAGE_OUTCOMES_MAX}.", field="limit")
+    check_limit(limit, PAGE_OUTCOMES_MAX)
     record = await find_record(services, project, public_id)
-    behind = 0
-    if after is not None:
-        wanted = AnyId.parse(after, field="after")
-        member = await services.store.find_subscription(project, wanted)
-        if member is None:
-            raise NotFound(f"The project has no subscription {wanted}.", field="after")
-        behind = member.id
+    behind = await row_behind(services, project, after)
     found = await services.store.outcomes(project, record.id, kinds=kinds, limit=limit + 1, after=behind)
     items = found[:limit]
     return OutcomePage(items, items[-1].public_id if len(found) > limit else None)

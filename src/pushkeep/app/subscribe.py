@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
+from pushkeep.app.pages import check_limit, row_behind
 from pushkeep.app.projects import active_of
 from pushkeep.domain.ability import known_abilities
 from pushkeep.domain.identity import verify_identity
@@ -188,15 +189,8 @@ async def list_subscriptions(
         InvalidInput: a limit outside its range, or a malformed id.
         NotFound: ``after`` is no subscription of this project.
     """
-    if isinstance(limit, bool) or not 1 <= limit <= PAGE_RECORDS_MAX:
-        raise InvalidInput(f"limit must be 1 to {PAGE_RECORDS_MAX}.", field="limit")
-    behind = 0
-    if after is not None:
-        wanted = AnyId.parse(after, field="after")
-        record = await services.store.find_subscription(project, wanted)
-        if record is None:
-            raise _not_found(wanted)
-        behind = record.id
+    check_limit(limit, PAGE_RECORDS_MAX)
+    behind = await row_behind(services, project, after)
     found = await services.store.list_subscriptions(project, state=state, limit=limit + 1, after=behind)
     items = found[:limit]
     return Page(items, items[-1].public_id if len(found) > limit else None)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from pushkeep.adapters.store.membership_units import members_among
 from pushkeep.adapters.store.rows import AnyRow, json_values
@@ -30,6 +30,19 @@ class CutOff(NamedTuple):
     kind: Kind
 
 
+def _page_of(selected: Select[Any]) -> Select[Any]:
+    """Of one notification those of some kinds, behind a subscription."""
+    return (
+        selected.where(
+            recipient_outcomes.c.notification_id == bindparam("notification_id"),
+            recipient_outcomes.c.subscription_id > bindparam("after"),
+            recipient_outcomes.c.kind.in_(bindparam("kinds", expanding=True)),
+        )
+        .order_by(recipient_outcomes.c.subscription_id)
+        .limit(bindparam("limit"))
+    )
+
+
 _NAMED = (
     subscriptions.c.id.label("subscription_id"),
     subscriptions.c.public_id,
@@ -37,7 +50,7 @@ _NAMED = (
     contacts.c.external_id,
 )
 _WITH_NAMES = subscriptions.outerjoin(contacts, contacts.c.id == subscriptions.c.contact_id)
-_WRITTEN = (
+_WRITTEN = _page_of(
     select(
         *_NAMED,
         recipient_outcomes.c.kind,
@@ -48,30 +61,13 @@ _WRITTEN = (
         recipient_outcomes.c.duration_ms,
         recipient_outcomes.c.attempts,
         recipient_outcomes.c.at,
-    )
-    .select_from(
+    ).select_from(
         recipient_outcomes.join(subscriptions, subscriptions.c.id == recipient_outcomes.c.subscription_id).outerjoin(
             contacts, contacts.c.id == subscriptions.c.contact_id
         )
     )
-    .where(
-        recipient_outcomes.c.notification_id == bindparam("notification_id"),
-        recipient_outcomes.c.subscription_id > bindparam("after"),
-        recipient_outcomes.c.kind.in_(bindparam("kinds", expanding=True)),
-    )
-    .order_by(recipient_outcomes.c.subscription_id)
-    .limit(bindparam("limit"))
 )
-_WRITTEN_IDS = (
-    select(recipient_outcomes.c.subscription_id)
-    .where(
-        recipient_outcomes.c.notification_id == bindparam("notification_id"),
-        recipient_outcomes.c.subscription_id > bindparam("after"),
-        recipient_outcomes.c.kind.in_(bindparam("kinds", expanding=True)),
-    )
-    .order_by(recipient_outcomes.c.subscription_id)
-    .limit(bindparam("limit"))
-)
+_WRITTEN_IDS = _page_of(select(recipient_outcomes.c.subscription_id))
 _NAMES = select(*_NAMED).select_from(_WITH_NAMES).where(subscriptions.c.id.in_(json_values("ids")))
 _CUT_SHARDS = select(
     shards.c.id,

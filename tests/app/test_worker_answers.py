@@ -1,5 +1,6 @@
 """What is done about answers, seen from outside: what is sent again and when, held back, kept and told."""
 
+import itertools
 import logging
 
 import pytest
@@ -414,3 +415,13 @@ async def test_an_old_one_or_another_service_is_believed_at_once(world: World) -
     sent = await world.send()
     assert [outcome.action for outcome in sent.outcomes.values()] == [Action.END, Action.END]
     assert len(world.transport.sent) == 2
+
+
+async def test_throttled_without_a_word_waits_twice_as_long_each_time(world: World, times: list[float]) -> None:
+    one = await world.register("one")
+    world.transport.script["one"] = [answer(429), answer(429), answer(429), answer(201)]
+    sent = await world.send(one.short_id, options=PushOptions.of(ttl=3600))
+    assert (sent.only.kind, sent.only.attempts) == (Kind.ACCEPTED, 4)
+    waits = [later - earlier for earlier, later in itertools.pairwise(times)]
+    for wait, least in zip(waits, (60, 120, 240), strict=True):
+        assert least <= wait <= least + 20, "rounded up, so that many share a follow-up"

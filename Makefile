@@ -32,7 +32,7 @@ check: $(STAMPS)/dev coverage ## lint, types, layers, docs in step, protocol cov
 coverage: $(STAMPS)/dev ## branch coverage of protocol/ by its own tests must be 100 %
 	$(PY) -m pytest -q tests/protocol --cov=pushkeep.protocol --cov-branch --cov-fail-under=100 --cov-report=
 
-bench: $(STAMPS)/dev $(STAMPS)/bench $(STAMPS)/peers ## compare the sender with the floor and with its peers in one interleaved run
+bench: $(STAMPS)/dev $(STAMPS)/bench $(STAMPS)/peers ## compare the sender with the floor and its peers, and the engine with the sender (BENCH_FULL=1: a million)
 	$(PY) -m bench $(ARGS)
 
 fuzz: $(STAMPS)/dev $(STAMPS)/fuzz ## feed every parser for SECONDS=60 each, guided by coverage

@@ -178,7 +178,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--long", type=int, default=100_000, help="messages of the run that watches memory")
     parser.add_argument("--audience", type=int, default=10_000, help="recipients of a broadcast in each engine round")
-    parser.add_argument("--engine-rounds", type=int, default=4)
+    parser.add_argument("--engine-rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=_sizes(), help="audiences for memory and speed")
     parser.add_argument("--waits", type=int, default=200, help="transactional messages timed alone and beside one")
     parser.add_argument("--receipts", type=int, default=receipts.RECEIPTS)

@@ -49,7 +49,7 @@ class Extent:
 
     audience: int = 10_000
     base: int = 4000
-    rounds: int = 4
+    rounds: int = 3
     sizes: tuple[int, ...] = (10_000, 100_000)
     waits: int = 200
 

@@ -19,10 +19,8 @@ def examples_of(page: Path) -> dict[str, str]:
     return dict(_MARKED.findall(page.read_text()))
 
 
-async def shell(text: str, cwd: Path, environment: dict[str, str]) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        "bash", "-c", text, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    """Wait for it; its status, and what it said."""
     try:
         async with asyncio.timeout(COMMAND_SECONDS_MAX):
             out, _ = await process.communicate()
@@ -31,6 +29,13 @@ async def shell(text: str, cwd: Path, environment: dict[str, str]) -> tuple[int,
             process.kill()
             await process.wait()
     return process.returncode or 0, out.decode()
+
+
+async def shell(text: str, cwd: Path, environment: dict[str, str]) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", text, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    return await ended(process)
 
 
 @asynccontextmanager

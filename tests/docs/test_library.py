@@ -14,7 +14,7 @@ import pytest
 
 from pushkeep import SigningKey, Verdict
 from pushkeep.pushservice import LocalSubscriber, PushService
-from tests.cli.conftest import COMMAND_SECONDS_MAX
+from tests.docs.running import ended
 
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"<!-- tested: ([a-z-]+) -->\n```python\n(.*?)```", re.DOTALL)
@@ -52,15 +52,9 @@ class Place:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        try:
-            async with asyncio.timeout(COMMAND_SECONDS_MAX):
-                out, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, out.decode()
-        return out.decode()
+        status, out = await ended(process)
+        assert status == 0, out
+        return out
 
 
 @pytest.fixture

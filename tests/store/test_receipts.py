@@ -10,10 +10,8 @@ import pytest
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.receipt import Receipt, ReceiptKind
-from pushkeep.domain.sending import NewNotification, Priority
 from pushkeep.ports import Store
-from pushkeep.protocol.request import PushOptions
-from tests.store.samples import NOW, foreign, registration, subscription
+from tests.store.samples import NOW, foreign, new_notification, registration, subscription
 
 pytestmark = pytest.mark.parametrize("store", ["file", "memory"], indirect=True)
 
@@ -23,18 +21,7 @@ NONE = {"displayed": 0, "clicked": 0, "closed": 0}
 async def accepted(store: Store, project: Project, number: int = 1) -> tuple[str, int]:
     """A notification that was accepted: its public and its internal id."""
     public_id = str(uuid.UUID(int=number << 64 | 7 << 76 | 2 << 62))
-    new = NewNotification(
-        public_id=public_id,
-        target=Target.everyone(),
-        content=b"{}",
-        payload=b"{}",
-        token_offset=None,
-        options=PushOptions(ttl=60),
-        priority=Priority.NORMAL,
-        accepted_at=NOW,
-        send_at=NOW,
-        deadline=NOW + 60,
-    )
+    new = new_notification(Target.everyone(), public_id=public_id)
     made = await store.accept(project, new, backlog_max=100, lease_owner=None)
     return public_id, made.record.id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,6 +37,13 @@ async def shell(text: str, cwd: Path, environment: dict[str, str]) -> tuple[int,
         "bash", "-c", text, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     return await ended(process)
+
+
+async def python(text: str, cwd: Path, environment: dict[str, str]) -> str:
+    (cwd / "example.py").write_text(text)
+    status, out = await shell(f"{sys.executable} example.py", cwd, environment)
+    assert status == 0, out
+    return out
 
 
 @asynccontextmanager

@@ -9,11 +9,12 @@ import pytest
 from pushkeep import SigningKey
 from pushkeep.pushservice import events
 from pushkeep.pushservice.faults.grammar import KINDS, OPTIONS, VENDOR_NAMES
+from tests.docs.conftest import BIN
+from tests.docs.running import examples_of, python, shell
 
-from .test_readme import BIN, MARKED, python, shell
-
-PAGE = (Path(__file__).parents[2] / "docs" / "pushservice.md").read_text()
-EXAMPLES = dict(MARKED.findall(PAGE))
+FILE = Path(__file__).parents[2] / "docs" / "pushservice.md"
+PAGE = FILE.read_text()
+EXAMPLES = examples_of(FILE)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ The ten-line test of a sender is run with its guide, in test_testing_page.py.
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
-from tests.docs.running import examples_of, serving, shell
+from tests.docs.running import examples_of, python, serving, shell
 from tests.processes.helpers import new_visitor
 
 README = Path(__file__).parents[2] / "README.md"
@@ -36,13 +35,6 @@ def test_every_example_is_marked_and_run() -> None:
         "serve",
     ]
     assert README.read_text().count("```python") == 4, "a Python example that no test runs"
-
-
-async def python(text: str, cwd: Path, environment: dict[str, str]) -> str:
-    (cwd / "example.py").write_text(text)
-    status, out = await shell(f"{sys.executable} example.py", cwd, environment)
-    assert status == 0, out
-    return out
 
 
 @pytest.fixture

@@ -114,8 +114,10 @@ async def test_those_it_did_not_reach_are_told_again(cli: Cli, stored: Stored, s
         assert ran.status == 6, ran.text
         service.faults.remove(fault)
         first = json.loads(ran.out)["id"]
-        ran = await cli("notifications", "retry-failed", *stored.at, first, "--wait", "--json")
+        keyed = ("notifications", "retry-failed", *stored.at, first, "--idempotency-key", "again", "--json")
+        ran = await cli(*keyed, "--wait")
         assert (ran.status, json.loads(ran.out)["retry_of"]) == (0, first), ran.text
+        assert json.loads((await cli(*keyed)).out)["id"] == json.loads(ran.out)["id"]
         again = await cli("notifications", "retry-failed", *stored.at, json.loads(ran.out)["id"])
         assert again.status == 2, "there is nobody left to be told"
 

@@ -251,6 +251,32 @@ async def test_who_was_not_reached_is_told_again(sending_site: Site, push_servic
     assert (payload["pushkeep"]["id"], payload["notification"]["tag"]) == (second["id"], first["id"])
 
 
+async def test_a_repeat_that_is_asked_for_again_under_its_key_is_the_same(
+    sending_site: Site, push_service: PushService
+) -> None:
+    site = sending_site
+    _, unlucky = await site.subscriber(push_service)
+    push_service.faults.add(f"sub:{unlucky.subscription_id} status=400")
+    first = await site.notified(to={"all": True}, content=CONTENT, options={"ttl": 0})
+    keyed = {**site.auth, "Idempotency-Key": "again"}
+    path = f"/v1/notifications/{first['id']}/retry-failed"
+    one = await site.client.post(path, headers=keyed)
+    assert (one.status_code, "idempotency-replayed" in one.headers) == (202, False)
+    await site.ended(one.json()["id"])
+    two = await site.client.post(path, headers=keyed)
+    assert (two.status_code, two.headers["idempotency-replayed"]) == (202, "true")
+    assert (two.json()["id"], two.headers["location"]) == (one.json()["id"], one.headers["location"])
+    other = await site.client.post(f"/v1/notifications/{one.json()['id']}/retry-failed", headers=keyed)
+    fresh = await site.client.post(
+        "/v1/notifications", json={"to": {"all": True}, "content": CONTENT, "options": {"ttl": 0}}, headers=keyed
+    )
+    for refused in (other, fresh):
+        assert (refused.status_code, refused.json()["field"]) == (409, "Idempotency-Key")
+        assert refused.json()["id"] == one.json()["id"]
+    bad = await site.client.post(path, headers={**site.auth, "Idempotency-Key": "a b"})
+    assert (bad.status_code, bad.json()["field"]) == (422, "Idempotency-Key")
+
+
 async def test_the_latest_are_listed_first(site: Site) -> None:
     sent = [await scheduled(site) for _ in range(5)]
     seen: list[str] = []

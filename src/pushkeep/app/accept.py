@@ -254,7 +254,8 @@ def compile_asked(
         send_at=send_at,
         deadline=deadline,
         idempotency_key=asked.idempotency_key,
-        request_hash=request_hash(_canonical(asked)),
+        # A request to repeat says no more than what: its content is compiled by rules that may change meanwhile.
+        request_hash=request_hash(_canonical(asked) if retry_of is None else {"retry_of": retry_of}),
         retry_of=retry_of,
         compress=compress,
     )

@@ -6,6 +6,7 @@ from pushkeep.app.accept import DEFAULT_RULES, AcceptRules, Asked, Taker, compil
 from pushkeep.app.context import Services
 from pushkeep.app.progress import Progress, find_record, no_such_notification, notification_id_of, progress
 from pushkeep.domain.event import NotificationFinished
+from pushkeep.domain.idempotency import check_idempotency_key
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import NotificationState
@@ -49,6 +50,7 @@ async def retry_failed(
     *,
     worker: Taker | None,
     rules: AcceptRules = DEFAULT_RULES,
+    idempotency_key: object = None,
 ) -> Accepted:
     """Tell those whom it did not reach, but might yet, once more: with a new notification that says the same.
 
@@ -60,13 +62,19 @@ async def retry_failed(
         public_id: of the notification that has ended.
         worker: of this process; None leaves everything to others.
         rules: what the operator allows.
+        idempotency_key: 1 to 255 visible ASCII characters, by which the caller knows this request again.
+
+    Returns:
+        what was stored, or what had been stored for the same key and notification before.
 
     Raises:
-        InvalidInput: no id of a notification.
+        InvalidInput: no id of a notification, or no such key.
         NotFound: the project has no such notification.
-        Conflict: it has not ended, there is nobody to be told again, or that is being done already.
+        Conflict: it has not ended, there is nobody to be told again, that is being done already, or the key was used
+            for another request.
         Unavailable: too much waits already.
     """
+    key = None if idempotency_key is None else check_idempotency_key(idempotency_key)
     record = await find_record(services, project, public_id)
     if record.state not in (NotificationState.DONE, NotificationState.CANCELLED):
         raise Conflict(
@@ -78,7 +86,11 @@ async def retry_failed(
     if kept is None:
         raise no_such_notification(record.public_id)
     asked = Asked(
-        Target.to_failed(), kept_content(kept, tag=record.public_id), record.options, priority=record.priority
+        Target.to_failed(),
+        kept_content(kept, tag=record.public_id),
+        record.options,
+        priority=record.priority,
+        idempotency_key=key,
     )
     now = services.clock.now()
     new = compile_asked(services, project, asked, now, rules, retry_of=record.public_id)

@@ -73,6 +73,9 @@ MapOrigin = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+IdempotencyKey = Annotated[
+    str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key again sends nothing twice.")
+]
 
 
 def example(*lines: str) -> str:

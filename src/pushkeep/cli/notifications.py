@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.table import Table
 
-from pushkeep.cli.common import AsJson, DataDir, Exit, example, load, out, print_report, run, say, stop
+from pushkeep.cli.common import AsJson, DataDir, Exit, IdempotencyKey, example, load, out, print_report, run, say, stop
 
 if TYPE_CHECKING:
     from pushkeep.app.context import Services
@@ -103,11 +103,12 @@ def cancel(notification: NotificationId, data_dir: DataDir = None, json: AsJson 
 def retry_failed(
     notification: NotificationId,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and show how far it is.")] = False,
+    idempotency_key: IdempotencyKey = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
     """Tell those whom it did not reach, but might yet, once more: with a new notification that says the same."""
-    stop(run(_retry(load(data_dir), notification, wait=wait, json=json)))
+    stop(run(_retry(load(data_dir), notification, idempotency_key, wait=wait, json=json)))
 
 
 @app.command(epilog=example(f"pushkeep notifications outcomes {_ID} --kind gone,too_large"))
@@ -140,14 +141,19 @@ def outcomes(
         say(f"More: pushkeep notifications outcomes {notification} --after {page.next_after}")
 
 
-async def _retry(settings: Settings, notification: str, *, wait: bool, json: bool) -> Exit:
+async def _retry(settings: Settings, notification: str, idempotency_key: str | None, *, wait: bool, json: bool) -> Exit:
     from pushkeep.app import control
     from pushkeep.cli.notification_view import tell
     from pushkeep.cli.opened import accept_rules, opened_project
 
     async with opened_project(settings) as (services, project):
         accepted = await control.retry_failed(
-            services, project, notification, worker=None, rules=accept_rules(settings)
+            services,
+            project,
+            notification,
+            worker=None,
+            rules=accept_rules(settings),
+            idempotency_key=idempotency_key,
         )
         return await tell(services, project, accepted, wait=wait, json=json)
 

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pushkeep.cli.common import AsJson, DataDir, Exit, example, load, print_report, read_payload, run, stop
+from pushkeep.cli.common import (
+    AsJson,
+    DataDir,
+    Exit,
+    IdempotencyKey,
+    example,
+    load,
+    print_report,
+    read_payload,
+    run,
+    stop,
+)
 from pushkeep.cli.message import (
     Actions,
     AppBadge,
@@ -56,9 +67,6 @@ Deadline = Annotated[
     ),
 ]
 PriorityWord = Annotated[str, typer.Option("--priority", help="transactional, normal or bulk.")]
-IdempotencyKey = Annotated[
-    str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key again sends nothing twice.")
-]
 Data = Annotated[str | None, typer.Option("--data", metavar="JSON", help="For your site's code.")]
 Replaces = Annotated[
     str | None, typer.Option("--replaces", metavar="TAG", help="A shown notification of the same tag is replaced.")

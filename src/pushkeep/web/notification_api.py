@@ -146,7 +146,12 @@ async def retry_notification(request: HttpRequest, notification_id: FromPath[str
     read_query(request)
     services = services_of(request)
     accepted = await retry_failed(
-        services, project, notification_id, worker=application_of(request).worker, rules=_rules(request)
+        services,
+        project,
+        notification_id,
+        worker=application_of(request).worker,
+        rules=_rules(request),
+        idempotency_key=idempotency_key_of(request),
     )
     return _accepted(request, services, accepted)
 

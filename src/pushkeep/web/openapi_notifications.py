@@ -31,6 +31,11 @@ _IDEMPOTENCY_KEY = Parameter(
     {"type": "string", "pattern": "^[!-~]{1,255}$"},
 )
 _ACCEPTED = {"id": _ID, "status": "sending", "targeted": 2, "unknown": []}
+_ACCEPTED_ANSWER = Answer(
+    "Accepted. With `Idempotency-Replayed: true` it had been before, under the same key.",
+    AcceptedNotification,
+    _ACCEPTED,
+)
 _SUMMARY: Mapping[str, object] = {
     "id": _ID,
     "status": "done",
@@ -165,11 +170,7 @@ NOTIFICATION_OPERATIONS: tuple[Operation, ...] = (
         "that cannot be reached never stops the others; a subscription whose push service says that it is gone is "
         "dropped. See what became of it at the address in `Location`.",
         {
-            202: Answer(
-                "Accepted. With `Idempotency-Replayed: true` it had been before, under the same key.",
-                AcceptedNotification,
-                _ACCEPTED,
-            ),
+            202: _ACCEPTED_ANSWER,
             200: Answer("With `dry_run`: whom it would reach. Nothing is stored.", DryRun, _DRY_RUN),
         },
         (*BODY_PROBLEMS, *KEY_PROBLEMS, "payload_too_large", "conflict"),
@@ -260,9 +261,9 @@ NOTIFICATION_OPERATIONS: tuple[Operation, ...] = (
         "Tell those whom it did not reach once more",
         "A new notification with the same content, for the recipients that were not accepted and may be tried again; "
         "only once the first has ended, and one at a time. On screen it replaces the first one.",
-        {202: Answer("Accepted.", AcceptedNotification, _ACCEPTED)},
+        {202: _ACCEPTED_ANSWER},
         (*KEY_PROBLEMS, "invalid_input", "not_found", "conflict", "payload_too_large"),
         security="api_key",
-        parameters=(_NOTIFICATION_ID,),
+        parameters=(_NOTIFICATION_ID, _IDEMPOTENCY_KEY),
     ),
 )

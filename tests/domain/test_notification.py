@@ -288,12 +288,20 @@ for _ in range(20):
         ({"title": "x", "data": {"a": "\ud800"}}, "data"),
         ({"title": "x", "data": {"\ud800": 1}}, "data"),
         ({"title": "x", "data": DEEP}, "data"),
+        ({"title": "x", "data": [[]] * 10_000}, "data"),
+        ({"title": "x", "data": {str(number): None for number in range(10_000)}}, "data"),
     ],
 )
 def test_what_cannot_be_shown_names_its_field(fields: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         compiled(**fields)
     assert caught.value.field == field
+
+
+def test_data_may_have_ten_thousand_values() -> None:
+    assert Content.of(title="x", data=[[]] * 9_999).data == [[]] * 9_999
+    with pytest.raises(InvalidInput, match="10000 values"):
+        Content.of(title="x", data=[[]] * 10_000)
 
 
 def test_targets_are_checked_and_named_once() -> None:

@@ -45,6 +45,7 @@ BAD_CONTENTS: list[tuple[JsonObject, str]] = [
     ({"title": "x", "app_badge": -1}, "app_badge"),
     ({"title": "x", "app_badge": 2**53}, "app_badge"),
     ({"title": "x", "app_badge": "3"}, "content.app_badge"),
+    ({"title": "x", "data": [[]] * 150_000}, "data"),
 ]
 BAD_OPTIONS: list[tuple[JsonObject, str]] = [
     ({"ttl": -1}, "ttl"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.payload import JsonValue
@@ -14,6 +15,10 @@ URL_CHARACTERS_MAX = 1024
 
 DATA_DEPTH_MAX = 16
 """Real data is flat; deep nesting is an attack on whatever parses it."""
+
+DATA_VALUES_MAX = 10_000
+"""A message of less than 4,000 octets has room for 2,000. One that browsers fetch, of 64 KB, could have 30,000; nobody
+needs as many, and each is looked at, copied and written while other requests wait."""
 
 _TEXT_CONTROLS = frozenset("\n\t")
 # Line breaks are meant. Other control characters, halves of a surrogate pair, forced directions, private and forbidden
@@ -84,26 +89,40 @@ def check_url_text(value: object, name: str) -> str | None:
     return value
 
 
-def check_json(value: object, name: str, depth: int = 0) -> JsonValue:
+def check_json(value: object, name: str) -> JsonValue:
     """Check that a value is JSON, and copy it.
 
     Raises:
-        InvalidInput: it is not, or it is nested more than 16 deep.
+        InvalidInput: it is not, it is nested more than 16 deep, or it is made of more than 10,000 values.
     """
+    return _copy_json(value, name, 0, itertools.count(1))
+
+
+def _copy_json(value: object, name: str, depth: int, numbers: Iterator[int]) -> JsonValue:
     if depth > DATA_DEPTH_MAX:
         raise InvalidInput(f"{name} is nested more than {DATA_DEPTH_MAX} deep.", field=name)
+    if next(numbers) > DATA_VALUES_MAX:
+        raise InvalidInput(
+            f"{name} is made of more than {DATA_VALUES_MAX} values (each object, list, string, number, true, false and "
+            "null is one); send less, or the address of the rest.",
+            field=name,
+        )
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(f"{name} has half a surrogate pair in a string.", field=name) from None
-        return value
+        return _whole(value, name)
     if isinstance(value, float) and value == value and abs(value) != float("inf"):
         return value
     if isinstance(value, list | tuple):
-        return [check_json(item, name, depth + 1) for item in value]
+        return [_copy_json(item, name, depth + 1, numbers) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {str(check_json(key, name)): check_json(item, name, depth + 1) for key, item in value.items()}
+        return {_whole(key, name): _copy_json(item, name, depth + 1, numbers) for key, item in value.items()}
     raise InvalidInput(f"{name} must be JSON: objects, lists, strings, finite numbers, true, false, null.", field=name)
+
+
+def _whole(text: str, name: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name} has half a surrogate pair in a string.", field=name) from None
+    return text

@@ -58,6 +58,7 @@ async def test_an_unknown_address_is_a_problem(site: Site, path: str) -> None:
         ("DELETE", "/v1/notifications", {"GET", "HEAD", "POST", "OPTIONS"}),
         ("GET", f"/v1/notifications/{UNKNOWN_ID}/pause", {"POST", "OPTIONS"}),
         ("PATCH", "/v1/subscriptions", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("POST", "/v1/contacts/ann", {"GET", "HEAD", "PUT", "OPTIONS"}),
         ("BREW", "/pushkeep/sdk.js", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
@@ -65,6 +66,14 @@ async def test_a_wrong_method_says_which_are_right(site: Site, method: str, path
     answer = await site.client.request(method, path)
     check_problem(answer, 405, "method_not_allowed")
     assert set(answer.headers["allow"].split(", ")) == allowed
+    asked = await site.client.options(path)
+    assert (asked.status_code, asked.headers.get_list("allow")) == (204, [answer.headers["allow"]])
+
+
+async def test_an_unknown_address_has_no_methods(site: Site) -> None:
+    answer = await site.client.options("/v1/nope")
+    check_problem(answer, 404, "not_found")
+    assert "allow" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/pushkeep/worker.js", "/v1/openapi.json", "/nope"])

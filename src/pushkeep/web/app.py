@@ -101,7 +101,10 @@ class PushkeepApp:
             # Every error goes out to the edge, which is the one place that answers errors.
             exception_handlers={Exception: _raise, HTTPException: _raise},
         )
-        edge = Edge(cast("ASGIApp", self.routes), application=self._application, clock=clock, entropy=entropy)
+        methods = {route.path_format: frozenset(map(str, route.methods)) for route in self.routes.routes}
+        edge = Edge(
+            cast("ASGIApp", self.routes), application=self._application, methods=methods, clock=clock, entropy=entropy
+        )
         self.direct = Direct(edge, body_seconds_max=options.body_seconds_max)
 
     @asynccontextmanager

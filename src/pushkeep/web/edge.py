@@ -6,6 +6,8 @@ every answer carries, one log line. Litestar's own middleware runs behind its ro
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from litestar.utils import normalize_path
 
 from pushkeep.errors import PushkeepError
@@ -15,7 +17,7 @@ from pushkeep.web.client_address import identify
 from pushkeep.web.cors import CLIENT_PREFIX, SiteOrigins, answer_headers, preflight_headers
 from pushkeep.web.exchange import Application, Exchange
 from pushkeep.web.logs import get_logger, places
-from pushkeep.web.problems import MalformedRequest, Problem, describe
+from pushkeep.web.problems import MalformedRequest, Problem, allow_header, describe
 from pushkeep.web.rate_limit import RateLimiter, network_of
 from pushkeep.web.security_headers import common_headers
 
@@ -26,18 +28,28 @@ _log = get_logger("pushkeep.web")
 
 
 class Edge:
-    """Wraps the routed application."""
+    """Wraps the routed application.
+
+    Args:
+        inner: answers by route.
+        application: what requests share.
+        methods: those that ``inner`` has, by the pattern of the route's path.
+        clock: tells the time.
+        entropy: draws request ids.
+    """
 
     def __init__(
         self,
         inner: ASGIApp,
         *,
         application: Application,
+        methods: Mapping[str, Collection[str]],
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         options = application.options
         self._inner = inner
+        self._methods = methods
         self._application = application
         self._clock = clock
         self._entropy = entropy
@@ -90,7 +102,22 @@ class Edge:
             if scope["method"] == "OPTIONS":
                 await answer.empty(204, preflight_headers(origin))
                 return
-        await self._inner(scope, receive, answer)
+        await self._inner(
+            scope, receive, self._naming_methods(scope, answer) if scope["method"] == "OPTIONS" else answer
+        )
+
+    def _naming_methods(self, scope: Scope, answer: _Answer) -> Send:
+        """Put all methods of the route into ``Allow`` (RFC 9110 section 9.3.7): where several handlers share an address
+        the router names those of the first, and it knows nothing of HEAD."""
+
+        async def send(message: Message) -> None:
+            methods = self._methods.get(scope.get("path_template", ""))
+            if methods is not None and message["type"] == "http.response.start":
+                others = [(name, value) for name, value in message.get("headers", []) if name.lower() != b"allow"]
+                message["headers"] = [*others, (b"allow", allow_header(methods).encode())]
+            await answer(message)
+
+        return send
 
     async def _allowed_origin(self, scope: Scope, path: str, exchange: Exchange, answer: _Answer) -> str | None:
         """Decide about the asking page, then count the request, so that also the refusal can be read by the page."""

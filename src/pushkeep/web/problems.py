@@ -8,7 +8,7 @@ help to put it right, such as ``application_server_key`` or ``retry_after``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -185,14 +185,19 @@ def describe(error: Exception, *, request_id: str, base_url: str) -> Problem:
     return Problem(status, code, headers, msgspec.json.encode(document))
 
 
+def allow_header(methods: Iterable[str]) -> str:
+    """The value of ``Allow`` (RFC 9110 section 10.2.1) for a route that has these methods."""
+    found = set(methods)
+    return ", ".join(sorted(found | {"HEAD"} if "GET" in found else found))  # HEAD is answered wherever there is GET
+
+
 def _facts(error: Exception) -> tuple[str, str, dict[str, object], dict[str, str]]:
     if isinstance(error, PushkeepError):
         return _own(error)
     if isinstance(error, HTTPException):
         code = _CODE_BY_STATUS.get(error.status_code, "internal" if error.status_code >= 500 else "malformed_request")
         allow = next((value for name, value in (error.headers or {}).items() if name.lower() == "allow"), None)
-        if allow and "GET" in allow:
-            allow += ", HEAD"  # the edge answers HEAD wherever there is GET
+        allow = allow_header(allow.split(", ")) if allow else None
         return code, _DETAIL_BY_CODE.get(code, PROBLEMS[code].meaning), {}, {"Allow": allow} if allow else {}
     return "internal", _DETAIL_BY_CODE["internal"], {}, {}
 

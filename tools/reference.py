@@ -53,8 +53,8 @@ def metrics() -> str:
         "# Metrics\n\n"
         + NOTE
         + "What the server shows at `/metrics`, to who has an API key, and each worker process on its own port; how "
-        "to\nhave them fetched stands in [Operating](operating.md). Labels have few values, known beforehand: `vendor` is "
-        "`fcm`,\n`mozilla`, `apple`, `wns`, or `other` for all push services that nobody knows; no label names an "
+        "to\nhave them fetched stands in [Operating](operating.md). Labels have few values, known beforehand: `vendor` "
+        "is `fcm`,\n`mozilla`, `apple`, `wns`, or `other` for all push services that nobody knows; no label names an "
         "origin, a project\nor a notification. Beside these are the figures of the process itself "
         "(`process_cpu_seconds_total`,\n`process_resident_memory_bytes`, …).\n\n" + metrics_reference()
     )

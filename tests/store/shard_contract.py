@@ -795,6 +795,23 @@ class PlanContract:
             told.append(member.recipient.record.id)
         assert sorted(told) == [both.id, new.id], "who was replaced before it was planned, too"
 
+    async def test_who_failed_is_looked_up_in_smaller_pages(
+        self, store: SqliteStore, project: Project, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan_units, "RETRY_PAGE_MEMBERS", 2)
+        records = await browsers(store, project, 3)
+        original, (leased,) = await send_to(store, project, records, lease_owner="w")
+        failed = [SettledMember(position, Kind.TRANSIENT, attempts=1) for position in range(3)]
+        await store.checkpoint(Checkpoint(leased.shard.lease, failed))
+        retry = new_notification(Target.to_failed(), retry_of=original.public_id, send_at=NOW + 1)
+        await store.accept(project, retry, backlog_max=BACKLOG_MAX, lease_owner=None)
+        everybody = await _to_everybody(store, project, clock)
+        plans = {plan.job.id: plan.shard.lease for plan in await store.claim(wanted())}
+        assert await store.plan_page(plans.pop(everybody.id)) == Planned(3, 1, complete=True)
+        (lease,) = plans.values()
+        assert await store.plan_page(lease) == Planned(2, 1, complete=False)
+        assert await store.plan_page(lease) == Planned(1, 1, complete=True)
+
     async def test_an_audience_of_nobody_is_done_at_once(
         self, store: SqliteStore, project: Project, clock: FakeClock
     ) -> None:

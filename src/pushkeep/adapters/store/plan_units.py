@@ -17,7 +17,11 @@ from pushkeep.domain.shard import TAKEOVERS_MAX, LeaseKey, ShardState
 from pushkeep.ports.shards import Planned, Swept
 
 PLAN_PAGE_MEMBERS = 5000
-"""About 15 ms of writing, which others wait for; five full shards where everybody is at one push service."""
+"""Some 15 ms of a core's time for everybody, 20 for a tag, while others wait to write; five full shards where
+everybody is at one push service."""
+
+RETRY_PAGE_MEMBERS = 2000
+"""Those who failed are looked up one by one, and whether they are on an earlier page: 25 ms; 5,000 would take 50."""
 
 _HELD_PLAN = (
     select(
@@ -110,7 +114,8 @@ def plan_page(connection: Connection, vault: Vault, lease: LeaseKey, now: float,
     audience = Audience(
         plan.project_id, plan.target_kind, plan.high_water, plan.tag_id, plan.retry_of, plan.accepted_at
     )
-    page = audience_page(connection, audience, after=plan.plan_cursor, limit=PLAN_PAGE_MEMBERS)
+    limit = min(PLAN_PAGE_MEMBERS, RETRY_PAGE_MEMBERS) if plan.target_kind == "retry" else PLAN_PAGE_MEMBERS
+    page = audience_page(connection, audience, after=plan.plan_cursor, limit=limit)
     last_page = connection.execute(_LAST_PAGE, {"notification_id": plan.notification_id}).scalar_one()
     there = members_among(connection, plan.notification_id, page.doubtful)
     members = [member for member in page.members if member.subscription_id not in there]

@@ -20,6 +20,7 @@ from pushkeep.app.progress import (
     wait_done,
     watch,
 )
+from pushkeep.app.subscribe import remove_subscription
 from pushkeep.domain.event import Event, NotificationFinished
 from pushkeep.domain.sending import NotificationState
 from pushkeep.domain.shard import Kind
@@ -182,6 +183,18 @@ async def test_who_was_cut_off_is_listed_page_by_page(world: World) -> None:
     assert {outcome.contact for outcome in first.items} == {"user-1"}
     only = await list_outcomes(world.services, world.project, public_id, kinds=frozenset({Kind.GONE}))
     assert only.items == ()
+
+
+async def test_a_page_goes_on_behind_somebody_who_has_left_since(world: World) -> None:
+    for name in ("one", "two", "three"):
+        await world.register(name)
+    public_id = await send(world)
+    await cancel(world.services, world.project, public_id)
+    first = await list_outcomes(world.services, world.project, public_id, limit=1)
+    assert first.next_after is not None
+    await remove_subscription(world.services, world.project, first.next_after)
+    rest = await list_outcomes(world.services, world.project, public_id, after=first.next_after)
+    assert len(rest.items) == 2
 
 
 @pytest.mark.parametrize("text", ["", "dead", "gone,", "gone,dead", "moved", "GONE"])

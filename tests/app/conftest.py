@@ -157,7 +157,7 @@ class World:
     ) -> Accepted:
         """A notification to these subscriptions, to a target, or to everybody."""
         target = target or (Target.to_subscriptions(ids) if ids else Target.everyone())
-        asked_for = Asked.of(target, content, options, **asked)  # type: ignore[arg-type]  # it checks them itself
+        asked_for = Asked.of(target, content, options, **asked)
         return await accept(self.services, self.project, asked_for, worker=worker)
 
     def worker(self, **given: Any) -> Worker:

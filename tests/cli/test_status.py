@@ -155,9 +155,9 @@ def overview(*notifications: Progress, at: float = NOW, **more: object) -> Overv
     return Overview(at=at, notifications=notifications, **values)  # type: ignore[arg-type]
 
 
-def shown(found: Overview, pace: Pace | None = None) -> str:
-    console = Console(file=io.StringIO(), width=160, highlight=False)
-    console.print(status_view(found, pace or Pace()))
+def shown(found: Overview, pace: Pace | None = None, *, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(status_view(found, pace or Pace(), width=console.width))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -176,6 +176,14 @@ def test_rate_and_time_left_come_from_one_look_to_the_next() -> None:
     assert "40 s" in text, "79,800 at 2,040 a second"
     assert "Google (FCM)" in text
     assert "Mozilla (autopush)" in text
+
+
+@pytest.mark.parametrize("width", [80, 90, 144, 145, 200])
+def test_an_id_is_whole_however_narrow_the_terminal(width: int) -> None:
+    text = shown(overview(broadcast(20_000, gone=200)), width=width)
+    assert record(1).public_id in text
+    assert "20,200/100,000" in text
+    assert "…" not in text
 
 
 def test_a_rate_forgets_what_was_long_ago() -> None:

@@ -32,6 +32,10 @@ EXIT_BY_KIND: Mapping[Kind, Exit] = {
 recipient has missed nothing."""
 
 
+WIDE_CHARACTERS = 130
+"""A line of everything about a notification has about so many."""
+
+
 def exit_of(account: Account) -> Exit:
     """0 if everybody was reached, the failures' own status if it is one, else 6."""
     failed = {EXIT_BY_KIND[kind] for kind, count in account.counts.items() if count} - {Exit.DONE}
@@ -132,20 +136,25 @@ def print_progress(found: Found, *, json: bool) -> None:
         out.print(table)
 
 
-def list_table(items: Iterable[Found]) -> Table:
-    """Several, a line each."""
-    table = Table("id", "status", "priority", "to", "targeted", "accepted", "not accepted", "waiting", "accepted at")
-    table.box = None
+def list_table(items: Iterable[Found], *, width: int) -> Table:
+    """Several, a line each, with their whole ids: on a terminal of 80 characters the rest is what matters most."""
+    wide = width >= WIDE_CHARACTERS
+    names = ("id", "status", "targeted", "accepted", "not accepted", "waiting", "priority", "to", "accepted at")
+    table = Table(box=None)
+    for name in names if wide else names[:4]:
+        table.add_column(name, no_wrap=True)
     for found in items:
         record = found.record
-        table.add_row(
+        figures = _figures(found.account)
+        row = (
             record.public_id,
             found.status.value,
+            *figures,
             record.priority.name.lower(),
             record.target_kind,
-            *_figures(found.account),
             moment(record.accepted_at),
         )
+        table.add_row(*(row if wide else row[:4]))
     return table
 
 
@@ -164,7 +173,12 @@ def _lines(found: Found) -> Iterable[str]:
         yield f"ended {moment(record.finished_at)}"
     if record.retry_of is not None:
         yield f"repeats {record.retry_of} for those it did not reach"
-    yield summary(account)
+    if account.targeted:
+        yield summary(account)
+    elif record.finished_at is None:
+        yield "Its recipients are looked up when it begins."
+    else:
+        yield "It had no recipients."
     for kind, count in account.counts.items():
         if count and kind is not Kind.ACCEPTED:
             yield f"  {kind.value}: {count:,} ({KIND_WORDS[kind]})"

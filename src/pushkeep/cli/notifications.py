@@ -46,7 +46,7 @@ def list_(
     if not page.items:
         say("No notifications.")
         return
-    out.print(list_table(page.items))
+    out.print(list_table(page.items, width=out.width))
     if page.next_before:
         say(f"More: pushkeep notifications list --before {page.next_before}")
 

@@ -52,7 +52,7 @@ def status(
 def _show(found: Overview) -> None:
     from pushkeep.cli.status_view import Pace, status_view
 
-    out.print(status_view(found, Pace()))
+    out.print(status_view(found, Pace(), width=out.width))
 
 
 async def _look(settings: Settings) -> Overview:
@@ -76,5 +76,5 @@ async def _watch(settings: Settings, console: Console) -> None:
             while True:
                 found = await overview(store, project, clock.now())
                 pace.note(found)
-                live.update(status_view(found, pace), refresh=True)
+                live.update(status_view(found, pace, width=console.width), refresh=True)
                 await asyncio.sleep(LOOK_SECONDS)

@@ -25,6 +25,9 @@ SILENT_SECONDS = 10.0
 """A worker that has not reported for so long is marked; it reports every two."""
 
 BAR_CHARACTERS = 24
+COLUMNS_FROM_WIDTH = ((145, 7), (90, 4), (0, 3))
+"""How much is said of a notification on a terminal that wide: where there is little room, its id is whole all the
+same, since it is what the other commands ask for."""
 
 
 class Pace:
@@ -48,11 +51,11 @@ class Pace:
         return (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0])
 
 
-def status_view(found: Overview, pace: Pace) -> RenderableType:
-    """Everything, one below the other; what there is none of is left out."""
+def status_view(found: Overview, pace: Pace, *, width: int) -> RenderableType:
+    """Everything, one below the other, on a terminal of so many characters; what there is none of is left out."""
     parts: list[RenderableType] = [_headline(found)]
     if found.notifications:
-        parts += [_heading("Notifications under way"), _notifications(found, pace)]
+        parts += [_heading("Notifications under way"), _notifications(found, pace, width)]
         if found.more:
             parts.append(Text("… and more; `pushkeep notifications list` shows them.", style="dim"))
     else:
@@ -96,35 +99,35 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
     return table
 
 
-def _notifications(found: Overview, pace: Pace) -> Table:
-    numbers = ("done", "not accepted", "per second", "left")
-    table = _table("notification", "status", "", "done", "not accepted", "per second", "left", right=numbers)
+def _notifications(found: Overview, pace: Pace, width: int) -> Table:
+    names = ("notification", "done", "left", "status", "not accepted", "per second", "")
+    shown = next(columns for least, columns in COLUMNS_FROM_WIDTH if width >= least)
+    table = _table(*names[:shown], right=("done", "not accepted", "per second", "left"))
     for one in found.notifications:
         rate = pace.rate(one.record.id)
-        table.add_row(
+        row = (
             one.record.public_id,
-            Text(one.status.value, style="yellow" if one.status is Status.PAUSED else ""),
-            _bar(one.account),
             f"{one.account.settled:,}/{one.account.targeted:,}",
-            f"{one.account.settled - one.account.counts.get(Kind.ACCEPTED, 0):,}",
-            "" if rate is None else f"{rate:,.0f}",
             _left(one, rate, found.at),
+            Text(one.status.value, style="yellow" if one.status is Status.PAUSED else ""),
+            _not_accepted(one.account),
+            "" if rate is None else f"{rate:,.0f}",
+            _bar(one.account),
         )
+        table.add_row(*row[:shown])
         if len(one.by_vendor) > 1:
             for vendor, account in sorted(one.by_vendor.items(), key=lambda item: -item[1].targeted):
-                title = VENDORS[vendor].title if vendor in VENDORS else vendor
-                refused = account.settled - account.counts.get(Kind.ACCEPTED, 0)
-                table.add_row(
-                    Text(f"  {title}", style="dim"),
-                    "",
-                    _bar(account),
-                    f"{account.settled:,}/{account.targeted:,}",
-                    f"{refused:,}",
-                )
+                title = Text(f"  {VENDORS[vendor].title if vendor in VENDORS else vendor}", style="dim")
+                done = f"{account.settled:,}/{account.targeted:,}"
+                table.add_row(*(title, done, "", "", _not_accepted(account), "", _bar(account))[:shown])
         if one.account.set_aside:
             why = f"  {one.account.set_aside:,} set aside: worker after worker lost them"
             table.add_row(Text(why, style="red"))
     return table
+
+
+def _not_accepted(account: Account) -> str:
+    return f"{account.settled - account.counts.get(Kind.ACCEPTED, 0):,}"
 
 
 def _bar(account: Account) -> ProgressBar:
@@ -135,7 +138,9 @@ def _left(one: Progress, rate: float | None, now: float) -> str:
     """For how long it still goes on at this rate, or until when nothing happens."""
     if one.status is Status.SCHEDULED:
         return f"starts in {span(one.record.send_at - now)}"
-    if one.status is Status.PAUSED or not one.account.undone:
+    if one.status is Status.PAUSED:
+        return "paused"
+    if not one.account.undone:
         return ""
     until_deadline = one.record.deadline - now
     if not rate or one.status is Status.PLANNING:

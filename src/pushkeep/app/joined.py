@@ -16,6 +16,10 @@ class Joined(Generic[K, V]):
     def __init__(self) -> None:
         self._under_way: dict[K, asyncio.Task[V]] = {}
 
+    def __contains__(self, key: K) -> bool:
+        """Whether a reading of it is under way."""
+        return key in self._under_way
+
     async def read(self, key: K, reader: Callable[[], Coroutine[object, object, V]]) -> V:
         """What ``reader`` gives, or the reading of ``key`` that is under way.
 

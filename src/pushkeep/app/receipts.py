@@ -78,7 +78,8 @@ class ReceiptProjects:
         known = self._known.get(publishable_key)
         if known is not None or not is_publishable_key(publishable_key):
             return known
-        if not self._may_look_up():
+        # Browsers that all come at once, just after a start, ask the database one question.
+        if publishable_key not in self._reading and not self._may_look_up():
             return None
         return await self._reading.read(publishable_key, lambda: self._read(publishable_key))
 

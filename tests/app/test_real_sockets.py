@@ -85,9 +85,9 @@ async def test_who_has_left_is_dropped_with_the_services_own_words(live: Live) -
     assert sent.kinds == [Kind.GONE, Kind.ACCEPTED]
     gone, kept = await live.world.records()
     assert (gone.state, kept.state) == (State.GONE, State.ACTIVE)
-    assert gone.end_reason is not None
-    assert (gone.end_reason.cause, gone.end_reason.status) == (Event.SAID_GONE, 410)
-    assert gone.end_reason.text == "No such subscription"
+    assert gone.state_reason is not None
+    assert (gone.state_reason.cause, gone.state_reason.status) == (Event.SAID_GONE, 410)
+    assert gone.state_reason.text == "No such subscription"
     assert (await staying.receive(10)).data is not None
 
 

@@ -149,7 +149,7 @@ async def test_leaving_twice_is_leaving_once(world: World) -> None:
     world.clock.time += 60
     await unregister(world.services, world.project, registered.sync_token)
     assert await world.records() == [left]
-    assert (left.state, left.end_reason and left.end_reason.cause) == (State.UNSUBSCRIBED, Event.LEFT)
+    assert (left.state, left.state_reason and left.state_reason.cause) == (State.UNSUBSCRIBED, Event.LEFT)
 
 
 async def test_leaving_and_coming_back_keeps_the_short_id(world: World) -> None:
@@ -176,8 +176,8 @@ async def test_removing(world: World) -> None:
     registered = await world.register()
     removed = await remove_subscription(world.services, world.project, registered.short_id, "asked by mail")
     assert removed.state is State.UNSUBSCRIBED
-    assert removed.end_reason is not None
-    assert (removed.end_reason.cause, removed.end_reason.text) == (Event.REMOVED, "asked by mail")
+    assert removed.state_reason is not None
+    assert (removed.state_reason.cause, removed.state_reason.text) == (Event.REMOVED, "asked by mail")
     assert await remove_subscription(world.services, world.project, registered.public_id) == removed
     with pytest.raises(NotFound):
         await remove_subscription(world.services, world.project, "ZZZZZZZZ")

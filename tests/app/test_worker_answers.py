@@ -11,7 +11,7 @@ from pushkeep.domain.action import Action
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.pacing import LaneLimits
 from pushkeep.domain.shard import Kind
-from pushkeep.domain.subscription import EndReason, Event, State
+from pushkeep.domain.subscription import Event, State, StateReason
 from pushkeep.protocol.answer import TransportFailure
 from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.request import PushOptions, PushRequest
@@ -337,7 +337,7 @@ async def test_gone_drops_the_subscription_and_keeps_the_reason(world: World) ->
     sent = await world.send()
     (record,) = await world.records()
     assert (sent.only.kind, sent.only.action, record.state) == (Kind.GONE, Action.END, State.GONE)
-    assert record.end_reason == EndReason(
+    assert record.state_reason == StateReason(
         Event.SAID_GONE, world.clock.time, "No such subscription", 410, 410, 106, "https://example.com/106"
     )
     assert len(world.transport.sent) == 1

@@ -10,7 +10,7 @@ from pushkeep.domain.registration import (
     check_owner_has_room,
     plan,
 )
-from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord
+from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.subscription import Subscription
@@ -33,7 +33,7 @@ ROW = SubscriptionRecord(
     last_accepted_at=None,
     consecutive_failures=0,
     suspect_days=frozenset(),
-    end_reason=None,
+    state_reason=None,
     superseded_by=None,
     version=1,
     keys_hash=KEYS,
@@ -67,7 +67,7 @@ def test_a_known_one_is_confirmed_and_seldom_written() -> None:
 
 @pytest.mark.parametrize("state", [State.GONE, State.UNSUBSCRIBED, State.SUPERSEDED])
 def test_an_ended_one_comes_back(state: State) -> None:
-    ended = dataclasses.replace(ROW, state=state, end_reason=EndReason(Event.LEFT, NOW))
+    ended = dataclasses.replace(ROW, state=state, state_reason=StateReason(Event.LEFT, NOW))
     assert decided(asked(), ended) == Plan(Write.RENEW, None)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import EndReason, Event
+from pushkeep.domain.subscription import Event, StateReason
 from pushkeep.ports import Store
 from pushkeep.ports.audiences import ContactRecord
 from tests.store.doubles import FakeClock
@@ -41,7 +41,7 @@ class ContactContract:
         await store.register(project, registration(subscription("three"), owner="bob"))
         assert (await store.put_contact(project, "bob", ["news"])).active_subscriptions == 1
         assert await store.find_contact(project, "ann") == ContactRecord("ann", ("vip",), 2, NOW)
-        await store.end_subscription(project, AnyId(first.record.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(first.record.public_id, None), StateReason(Event.LEFT, NOW))
         found = await store.find_contact(project, "ann")
         assert found is not None
         assert found.active_subscriptions == 1

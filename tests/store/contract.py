@@ -7,11 +7,10 @@ import dataclasses
 
 import pytest
 
-from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import KeyState, Project
 from pushkeep.domain.registration import SEEN_WRITE_SECONDS
-from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, EndReason, Event, Recipient, State
+from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, Event, Recipient, State, StateReason
 from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports import ResultUpdate, Store
 from pushkeep.protocol.signing_key import SigningKey
@@ -95,7 +94,7 @@ class RegistrationContract:
         assert (record.state, record.contact_external_id) == (State.ACTIVE, "ann")
         assert (record.origin, record.vendor) == ("https://updates.push.services.mozilla.com", "mozilla")
         assert (record.created_at, record.last_seen_at, record.last_accepted_at) == (NOW, NOW, None)
-        assert (record.consecutive_failures, record.end_reason, record.superseded_by) == (0, None, None)
+        assert (record.consecutive_failures, record.state_reason, record.superseded_by) == (0, None, None)
         for any_id in (AnyId(record.public_id, None), AnyId(None, record.short_id)):
             assert await store.find_subscription(project, any_id) == record
 
@@ -168,7 +167,7 @@ class RegistrationContract:
         assert new.record.contact_external_id == "ann", "the token proves that it is the same browser"
         assert ended is not None
         assert (ended.state, ended.superseded_by) == (State.SUPERSEDED, new.record.id)
-        assert ended.end_reason == EndReason(Event.REPLACED, NOW + 5)
+        assert ended.state_reason == StateReason(Event.REPLACED, NOW + 5)
         assert ended.version == old.version + 1
         recipients = await sendable(store, project)
         assert [recipient.record.id for recipient in recipients] == [new.record.id]
@@ -182,12 +181,12 @@ class RegistrationContract:
 
     async def test_an_ended_row_points_on_and_keeps_its_reason(self, store: Store, project: Project) -> None:
         old = (await store.register(project, registration(subscription("old")))).record
-        gone = EndReason(Event.SAID_GONE, NOW, "No such subscription", 410, 410, 106, "https://example.com/")
-        await store.apply_results(project, [ResultUpdate(old.id, old.version, Action.END, gone)], now=NOW)
+        gone = StateReason(Event.SAID_GONE, NOW, "No such subscription", 410, 410, 106, "https://example.com/")
+        await store.apply_results(project, [ResultUpdate(old.id, old.version, Event.SAID_GONE, gone)], now=NOW)
         new = await store.register(project, registration(subscription("new"), replaces=old.public_id))
         ended = await store.find_subscription(project, AnyId(old.public_id, None))
         assert ended is not None
-        assert (ended.state, ended.end_reason, ended.superseded_by) == (State.GONE, gone, new.record.id)
+        assert (ended.state, ended.state_reason, ended.superseded_by) == (State.GONE, gone, new.record.id)
 
     async def test_replacing_a_row_that_does_not_exist_just_registers(self, store: Store, project: Project) -> None:
         stored = await store.register(
@@ -200,9 +199,9 @@ class RegistrationContract:
             asked = registration(subscription(f"back{number}"), owner="ann")
             first = (await store.register(project, asked)).record
             await store.apply_results(
-                project, [ResultUpdate(first.id, first.version, Action.FAIL, None, frozenset({7}))], now=NOW
+                project, [ResultUpdate(first.id, first.version, Event.FAILED, None, frozenset({7}))], now=NOW
             )
-            ended = await store.end_subscription(project, AnyId(first.public_id, None), EndReason(cause, NOW + 1))
+            ended = await store.end_subscription(project, AnyId(first.public_id, None), StateReason(cause, NOW + 1))
             assert ended is not None
             again = await store.register(project, registration(subscription(f"back{number}"), now=NOW + 2))
             assert not again.created
@@ -212,7 +211,7 @@ class RegistrationContract:
 
     async def test_a_tombstone_is_not_handed_to_other_keys(self, store: Store, project: Project) -> None:
         first = (await store.register(project, registration(subscription()))).record
-        await store.end_subscription(project, AnyId(first.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(first.public_id, None), StateReason(Event.LEFT, NOW))
         with pytest.raises(Conflict):
             await store.register(project, registration(subscription(p256dh=OTHER_BROWSER_KEY)))
 
@@ -259,10 +258,10 @@ class RegistrationContract:
         assert await store.find_subscription(other, named) is None
         assert await store.list_subscriptions(other, state=None, limit=10, after=0) == ()
         assert await store.find_recipient(other, named) is None
-        assert await store.end_subscription(other, named, EndReason(Event.REMOVED, NOW)) is None
-        applied = await store.apply_results(other, [ResultUpdate(mine.id, mine.version, Action.FAIL)], now=NOW)
+        assert await store.end_subscription(other, named, StateReason(Event.REMOVED, NOW)) is None
+        applied = await store.apply_results(other, [ResultUpdate(mine.id, mine.version, Event.FAILED)], now=NOW)
         assert applied == frozenset()
-        stolen = ResultUpdate(mine.id, mine.version, Action.END, EndReason(Event.SAID_GONE, NOW))
+        stolen = ResultUpdate(mine.id, mine.version, Event.SAID_GONE, StateReason(Event.SAID_GONE, NOW))
         assert await store.apply_results(other, [stolen], now=NOW) == frozenset()
         assert await store.find_subscription(project, named) == mine
 
@@ -282,24 +281,24 @@ class LookupContract:
         records = [
             (await store.register(project, registration(subscription(f"s{number}")))).record for number in range(3)
         ]
-        await store.end_subscription(project, AnyId(records[1].public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(records[1].public_id, None), StateReason(Event.LEFT, NOW))
         active = await store.list_subscriptions(project, state=State.ACTIVE, limit=10, after=0)
         left = await store.list_subscriptions(project, state=State.UNSUBSCRIBED, limit=10, after=0)
         assert [record.id for record in active] == [records[0].id, records[2].id]
         assert [record.id for record in left] == [records[1].id]
 
     async def test_active_subscriptions_are_counted_by_their_key(self, store: Store, project: Project) -> None:
-        assert await store.active_by_signing_key(project) == {}
+        assert await store.living_by_signing_key(project) == {}
         records = [
             (await store.register(project, registration(subscription(f"s{number}")))).record for number in range(3)
         ]
-        await store.end_subscription(project, AnyId(records[0].public_id, None), EndReason(Event.LEFT, NOW))
-        assert await store.active_by_signing_key(project) == {records[1].signing_key_id: 2}
+        await store.end_subscription(project, AnyId(records[0].public_id, None), StateReason(Event.LEFT, NOW))
+        assert await store.living_by_signing_key(project) == {records[1].signing_key_id: 2}
 
     async def test_recipients_are_active_and_complete(self, store: Store, project: Project) -> None:
         given = [subscription(f"s{number}") for number in range(4)]
         records = [(await store.register(project, registration(item))).record for item in given]
-        await store.end_subscription(project, AnyId(records[0].public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(records[0].public_id, None), StateReason(Event.LEFT, NOW))
         found = await sendable(store, project)
         assert [item.subscription for item in found] == given[1:]
         assert [item.record for item in found] == records[1:]
@@ -307,7 +306,7 @@ class LookupContract:
     async def test_a_recipient_by_either_id_in_any_state(self, store: Store, project: Project) -> None:
         one = (await store.register(project, registration(subscription("one")))).record
         two = (await store.register(project, registration(subscription("two")))).record
-        await store.end_subscription(project, AnyId(one.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(one.public_id, None), StateReason(Event.LEFT, NOW))
         for named in (AnyId(None, two.short_id), AnyId(two.public_id, None)):
             assert await store.find_recipient(project, named) == Recipient(two, subscription("two"))
         ended = await store.find_recipient(project, AnyId(one.public_id, None))
@@ -320,12 +319,12 @@ class ResultContract:
     async def test_ending_keeps_the_reason_and_is_done_once(self, store: Store, project: Project) -> None:
         record = (await store.register(project, registration(subscription(), owner="ann"))).record
         named = AnyId(None, record.short_id)
-        reason = EndReason(Event.REMOVED, NOW + 1, text="asked for by mail")
+        reason = StateReason(Event.REMOVED, NOW + 1, text="asked for by mail")
         ended = await store.end_subscription(project, named, reason)
         assert ended == dataclasses.replace(
-            record, state=State.UNSUBSCRIBED, end_reason=reason, version=record.version + 1
+            record, state=State.UNSUBSCRIBED, state_reason=reason, version=record.version + 1
         )
-        later = await store.end_subscription(project, named, EndReason(Event.LEFT, NOW + 2))
+        later = await store.end_subscription(project, named, StateReason(Event.LEFT, NOW + 2))
         assert later == ended
         assert await store.end_subscription(project, AnyId(None, "ZZZZZZZZ"), reason) is None
 
@@ -333,24 +332,23 @@ class ResultContract:
         records = [
             (await store.register(project, registration(subscription(f"s{number}")))).record for number in range(4)
         ]
-        reason = EndReason(Event.SAID_GONE, NOW, "gone", 410, None, 106)
+        reason = StateReason(Event.SAID_GONE, NOW, "gone", 410, None, 106)
         updates = [
-            ResultUpdate(records[0].id, 1, Action.DONE),
-            ResultUpdate(records[1].id, 1, Action.FAIL),
-            ResultUpdate(records[2].id, 1, Action.END, reason),
-            ResultUpdate(records[3].id, 1, Action.FAIL_BLAMELESS),
+            ResultUpdate(records[0].id, 1, Event.ACCEPTED),
+            ResultUpdate(records[1].id, 1, Event.FAILED),
+            ResultUpdate(records[2].id, 1, Event.SAID_GONE, reason),
         ]
         applied = await store.apply_results(project, updates, now=NOW + 9)
         assert applied == {record.id for record in records[:3]}
         after = await store.list_subscriptions(project, state=None, limit=10, after=0)
         assert after[0] == dataclasses.replace(records[0], last_accepted_at=NOW + 9)
         assert after[1] == dataclasses.replace(records[1], consecutive_failures=1)
-        assert after[2] == dataclasses.replace(records[2], state=State.GONE, end_reason=reason, version=2)
+        assert after[2] == dataclasses.replace(records[2], state=State.GONE, state_reason=reason, version=2)
         assert after[3] == records[3]
 
     async def test_success_clears_failures(self, store: Store, project: Project) -> None:
         record = (await store.register(project, registration(subscription()))).record
-        for action, failures in ((Action.FAIL, 1), (Action.FAIL, 2), (Action.DONE, 0), (Action.FAIL, 1)):
+        for action, failures in ((Event.FAILED, 1), (Event.FAILED, 2), (Event.ACCEPTED, 0), (Event.FAILED, 1)):
             await store.apply_results(project, [ResultUpdate(record.id, 1, action)], now=NOW)
             found = await store.find_subscription(project, AnyId(record.public_id, None))
             assert found is not None
@@ -365,7 +363,7 @@ class ResultContract:
             return [record.suspect_days for record in found]
 
         none, some = frozenset[int](), frozenset({20833, 20834})
-        fail = Action.FAIL
+        fail = Event.FAILED
         assert await days_after(ResultUpdate(one.id, 1, fail, suspect_days=some), ResultUpdate(two.id, 1, fail)) == [
             some,
             none,
@@ -373,17 +371,17 @@ class ResultContract:
         assert await days_after(ResultUpdate(one.id, 1, fail)) == [some, none], "another failure is no doubt"
         four = frozenset({1, 2, 3, 4})
         assert await days_after(ResultUpdate(one.id, 1, fail, suspect_days=four)) == [four - {1}, none], "three at most"
-        assert await days_after(ResultUpdate(one.id, 1, Action.DONE)) == [none, none]
+        assert await days_after(ResultUpdate(one.id, 1, Event.ACCEPTED)) == [none, none]
 
     async def test_a_late_verdict_cannot_end_a_renewed_row(self, store: Store, project: Project) -> None:
         sent = (await store.register(project, registration(subscription()))).record
         named = AnyId(sent.public_id, None)
-        await store.end_subscription(project, named, EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, named, StateReason(Event.LEFT, NOW))
         renewed = (await store.register(project, registration(subscription(), now=NOW + 1))).record
         late = [
-            ResultUpdate(sent.id, sent.version, Action.END, EndReason(Event.SAID_GONE, NOW)),
-            ResultUpdate(sent.id, sent.version, Action.FAIL),
-            ResultUpdate(sent.id, sent.version, Action.DONE),
+            ResultUpdate(sent.id, sent.version, Event.SAID_GONE, StateReason(Event.SAID_GONE, NOW)),
+            ResultUpdate(sent.id, sent.version, Event.FAILED),
+            ResultUpdate(sent.id, sent.version, Event.ACCEPTED),
         ]
         for update in late:
             assert await store.apply_results(project, [update], now=NOW + 2) == frozenset()
@@ -391,7 +389,7 @@ class ResultContract:
 
     async def test_two_verdicts_of_gone_end_once(self, store: Store, project: Project) -> None:
         record = (await store.register(project, registration(subscription()))).record
-        update = ResultUpdate(record.id, 1, Action.END, EndReason(Event.SAID_GONE, NOW))
+        update = ResultUpdate(record.id, 1, Event.SAID_GONE, StateReason(Event.SAID_GONE, NOW))
         applied = await asyncio.gather(*(store.apply_results(project, [update], now=NOW) for _ in range(8)))
         assert sorted(len(ids) for ids in applied) == [0] * 7 + [1]
 
@@ -402,8 +400,8 @@ class ResultContract:
         records = [
             (await store.register(project, registration(subscription(f"s{number}")))).record for number in range(20)
         ]
-        many = [ResultUpdate(record.id, 1, Action.FAIL) for record in records]
-        unknown = [ResultUpdate(10_000 + number, 1, Action.FAIL) for number in range(1000)]
+        many = [ResultUpdate(record.id, 1, Event.FAILED) for record in records]
+        unknown = [ResultUpdate(10_000 + number, 1, Event.FAILED) for number in range(1000)]
         applied = await store.apply_results(project, [*many, *unknown], now=NOW)
         assert applied == {record.id for record in records}
 

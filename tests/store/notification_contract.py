@@ -14,7 +14,7 @@ from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import SMALL_RECIPIENTS_MAX, Account, NotificationState, Priority
 from pushkeep.domain.shard import LEASE_SECONDS, SUB_BATCH_MEMBERS_MAX, Kind, ShardKind
-from pushkeep.domain.subscription import EndReason, Event, SubscriptionRecord
+from pushkeep.domain.subscription import Event, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict, InvalidInput, NotFound, PayloadTooLarge, Unavailable
 from pushkeep.ports import Store
 from pushkeep.ports.notifications import Accepted, Command, Leased, RecipientOutcome
@@ -131,7 +131,7 @@ class AcceptContract:
 
     async def test_ids_that_lead_nowhere_are_told(self, store: Store, project: Project) -> None:
         one, ended = await subscribe(store, project, 2)
-        reason = EndReason(Event.SAID_GONE, NOW)
+        reason = StateReason(Event.SAID_GONE, NOW)
         await store.end_subscription(project, AnyId(ended.public_id, None), reason)
         accepted = await accept(
             store, project, Target.to_subscriptions([ended.short_id, one.public_id, UNKNOWN_ID, "HMV192av"])
@@ -162,7 +162,7 @@ class AcceptContract:
 
     async def test_everyone_is_who_is_subscribed_now(self, store: Store, project: Project) -> None:
         one, ended = await subscribe(store, project, 2)
-        await store.end_subscription(project, AnyId(ended.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(ended.public_id, None), StateReason(Event.LEFT, NOW))
         accepted = await accept(store, project, Target.everyone())
         assert accepted.targeted == 1
         assert accepted.record.state is NotificationState.SENDING
@@ -218,7 +218,7 @@ class AcceptContract:
         accepted = await accept(store, project, Target.everyone(), owner="w", send_at=NOW + 60)
         assert (accepted.targeted, accepted.record.state) == (None, NotificationState.PLANNING)
         assert await claim(store) == ()
-        await store.end_subscription(project, AnyId(leaving.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(leaving.public_id, None), StateReason(Event.LEFT, NOW))
         await store.register(project, registration(subscription("newer"), replaces=replaced.public_id))
         clock.time += 60
         (leased,) = await claim(store)
@@ -426,7 +426,7 @@ class LookupContract:
         ann = await subscribe(store, project, 2, owner="ann", name="a")
         (bob,) = await subscribe(store, project, 1, owner="bob", host=FCM, name="b")
         await store.put_contact(project, "ann", ["vip"])
-        await store.end_subscription(project, AnyId(ann[1].public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(ann[1].public_id, None), StateReason(Event.LEFT, NOW))
         mozilla, fcm = (ann[0].origin, "mozilla"), (bob.origin, "fcm")
         everyone = await store.count_audience(project, Target.everyone())
         assert (everyone.by_origin, everyone.skipped, everyone.unknown) == ({mozilla: 1, fcm: 1}, {}, ())
@@ -673,7 +673,7 @@ class RetryContract:
         moved, left, stayed = await subscribe(store, project, 3)
         original = await self.ended(store, project, [moved, left, stayed], *[Kind.TRANSIENT] * 3)
         newer = await store.register(project, registration(subscription("newer"), replaces=moved.public_id))
-        await store.end_subscription(project, AnyId(left.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(left.public_id, None), StateReason(Event.LEFT, NOW))
         accepted = await self.retry(store, project, original, owner="w")
         assert [list(item.shard.members) for item in accepted.leased] == [[stayed.id, newer.record.id]]
 

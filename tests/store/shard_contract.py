@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pushkeep.adapters.store import SqliteStore, ending_units, notification_units, plan_units
-from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
@@ -23,7 +22,7 @@ from pushkeep.domain.shard import (
     LeaseKey,
     ShardKind,
 )
-from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord
+from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.notifications import Command, Leased
 from pushkeep.ports.shards import Checkpoint, ClaimFilter, Ending, LeaseLost, Move, Planned, SettledMember
@@ -361,7 +360,7 @@ class LoadContract:
         await send_to(store, project, [left, stays])
         (leased,) = await store.claim(wanted())
         await store.load(leased, [0, 1])
-        await store.end_subscription(project, AnyId(left.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(left.public_id, None), StateReason(Event.LEFT, NOW))
         loaded = await store.load(leased, [0, 1])
         assert [member.skip for member in loaded.members] == [Kind.SKIPPED_ENDED, None]
         assert loaded.members[0].recipient is None
@@ -380,7 +379,7 @@ class LoadContract:
         assert [member.skip for member in loaded.members] == [None, Kind.SKIPPED_REPLACED, None]
         found = [member.recipient.record.id for member in loaded.members if member.recipient is not None]
         assert found == [newest.id, three.id]
-        await store.end_subscription(project, AnyId(newest.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(newest.public_id, None), StateReason(Event.LEFT, NOW))
         assert (await store.load(leased, [0])).members[0].skip is Kind.SKIPPED_ENDED
 
     @pytest.mark.parametrize("loads", [[[0, 1]], [[1], [0]]], ids=["together", "one after the other"])
@@ -520,11 +519,11 @@ class CheckpointContract:
         await send_to(store, project, [one, two, three])
         (leased,) = await store.claim(wanted())
         clock.time += 7
-        gone = EndReason(Event.SAID_GONE, clock.now(), "gone", 410)
+        gone = StateReason(Event.SAID_GONE, clock.now(), "gone", 410)
         updates = [
-            ResultUpdate(one.id, one.version, Action.DONE),
-            ResultUpdate(two.id, two.version, Action.END, gone),
-            ResultUpdate(three.id, three.version + 1, Action.FAIL),
+            ResultUpdate(one.id, one.version, Event.ACCEPTED),
+            ResultUpdate(two.id, two.version, Event.SAID_GONE, gone),
+            ResultUpdate(three.id, three.version + 1, Event.FAILED),
         ]
         await store.checkpoint(Checkpoint(leased.shard.lease, accepted([0]), updates=updates))
         found = [await store.find_subscription(project, AnyId(r.public_id, None)) for r in (one, two, three)]
@@ -540,12 +539,12 @@ class CheckpointContract:
         (leased,) = await store.claim(wanted())
         clock.time += LEASE_SECONDS
         await store.claim(wanted(owner="other"))
-        gone = EndReason(Event.SAID_GONE, clock.now())
+        gone = StateReason(Event.SAID_GONE, clock.now())
         lost = Checkpoint(
             leased.shard.lease,
             accepted([0]),
             [later(1, NOW + 60)],
-            [ResultUpdate(one.id, one.version, Action.END, gone)],
+            [ResultUpdate(one.id, one.version, Event.SAID_GONE, gone)],
         )
         with pytest.raises(LeaseLost):
             await store.checkpoint(lost)

@@ -19,7 +19,7 @@ from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import NotificationState
 from pushkeep.domain.shard import LEASE_SECONDS, Kind, ShardKind
-from pushkeep.domain.subscription import EndReason, Event, SubscriptionRecord
+from pushkeep.domain.subscription import Event, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict
 from pushkeep.ports.notifications import Command, Leased
 from pushkeep.ports.shards import Checkpoint, Ending, LeaseLost, Move, SettledMember
@@ -135,7 +135,7 @@ class World:
                 await self.work(happening)
             case Leave(browser):
                 gone = self.browsers[browser % len(self.browsers)]
-                reason = EndReason(Event.LEFT, self.clock.now())
+                reason = StateReason(Event.LEFT, self.clock.now())
                 await self.store.end_subscription(self.project, AnyId(gone.public_id, None), reason)
             case Replace(browser, owner):
                 old = self.browsers[browser % len(self.browsers)]

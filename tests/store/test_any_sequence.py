@@ -10,10 +10,9 @@ from sqlalchemy import Connection, Engine, text
 
 from pushkeep.adapters.store import project_units, result_units, subscription_units
 from pushkeep.adapters.store.sealing import Sealer, Vault
-from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord
+from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.subscription import Subscription
@@ -41,7 +40,7 @@ class End:
 @dataclass(frozen=True)
 class Result:
     browser: str
-    action: Action
+    event: Event
     stale: bool
 
 
@@ -55,7 +54,7 @@ happenings = st.one_of(
         st.none() | browsers,
     ),
     st.builds(End, browsers, st.sampled_from([Event.LEFT, Event.REMOVED])),
-    st.builds(Result, browsers, st.sampled_from([Action.DONE, Action.FAIL, Action.END]), st.booleans()),
+    st.builds(Result, browsers, st.sampled_from([Event.ACCEPTED, Event.FAILED, Event.SAID_GONE]), st.booleans()),
 )
 
 
@@ -83,7 +82,7 @@ class History:
             self.sync(event, before, mine)
         elif isinstance(event, End) and mine is not None:
             named = AnyId(mine.public_id, None)
-            subscription_units.end(self.connection, self.project, named, EndReason(event.cause, self.now))
+            subscription_units.end(self.connection, self.project, named, StateReason(event.cause, self.now))
         elif isinstance(event, Result) and mine is not None:
             self.result(event, before, mine)
         self.check(before)
@@ -116,9 +115,9 @@ class History:
 
     def result(self, event: Result, before: dict[str, SubscriptionRecord], mine: SubscriptionRecord) -> None:
         version = mine.version - event.stale
-        reason = EndReason(Event.SAID_GONE, self.now)
+        reason = StateReason(Event.SAID_GONE, self.now)
         applied = result_units.apply_results(
-            self.connection, self.project, [ResultUpdate(mine.id, version, event.action, reason)], now=self.now
+            self.connection, self.project, [ResultUpdate(mine.id, version, event.event, reason)], now=self.now
         )
         if event.stale:
             assert applied == frozenset()
@@ -138,7 +137,7 @@ class History:
                 )
                 assert unchanged or record.version > old.version, "every change of state or identity is a new version"
                 assert (record.id, record.short_id, record.created_at) == (old.id, old.short_id, old.created_at)
-            assert (record.end_reason is None) == (record.state is State.ACTIVE)
+            assert (record.state_reason is None) == (record.state is State.ACTIVE)
             assert record.superseded_by is None or record.state is not State.ACTIVE
         active = {public_id for public_id, record in records.items() if record.state is State.ACTIVE}
         sendable = [

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, event, text
 
 from pushkeep.adapters.store import SqliteStore, result_units, subscription_units
-from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
-from pushkeep.domain.subscription import EndReason, Event, State
+from pushkeep.domain.subscription import Event, State, StateReason
 from pushkeep.ports import ResultUpdate
 from tests.store.samples import NOW, new_project, registration, subscription
 
@@ -48,7 +47,7 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
     vault = store._vault
     first = (await store.list_subscriptions(project, state=None, limit=1, after=0))[0]
     named = AnyId(first.public_id, None)
-    gone = EndReason(Event.SAID_GONE, NOW)
+    gone = StateReason(Event.SAID_GONE, NOW)
     new = registration(subscription("new"), owner="u1", replaces=first.public_id)
     again = registration(subscription("s7"), owner="u7", now=NOW + 10_000)
     units: dict[str, Callable[[Connection], object]] = {
@@ -63,7 +62,11 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
         "results": lambda c: result_units.apply_results(
             c,
             project,
-            [ResultUpdate(9, 1, Action.DONE), ResultUpdate(8, 1, Action.FAIL), ResultUpdate(7, 1, Action.END, gone)],
+            [
+                ResultUpdate(9, 1, Event.ACCEPTED),
+                ResultUpdate(8, 1, Event.FAILED),
+                ResultUpdate(7, 1, Event.SAID_GONE, gone),
+            ],
             now=NOW,
         ),
     }

@@ -13,7 +13,7 @@ from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.shard import SUB_BATCH_MEMBERS_MAX, Kind
-from pushkeep.domain.subscription import EndReason, Event
+from pushkeep.domain.subscription import Event, StateReason
 from pushkeep.ports.notifications import Leased
 from pushkeep.protocol.subscription import Subscription
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
@@ -50,7 +50,7 @@ async def test_what_another_process_changed_is_seen_at_once(stores: tuple[Sqlite
     assert (here.recipient_cache.hits, here.recipient_cache.misses, len(here.recipient_cache)) == (3, 3, 3)
     changed = subscription("b0", auth=b"z" * 16)
     await there.register(project, registration(changed, replaces=changes.public_id))
-    await there.end_subscription(project, AnyId(leaves.public_id, None), EndReason(Event.LEFT, NOW))
+    await there.end_subscription(project, AnyId(leaves.public_id, None), StateReason(Event.LEFT, NOW))
     assert await subscriptions_of(here, leased) == [changed, Kind.SKIPPED_ENDED, given[2]]
     assert len(here.recipient_cache) == 2, "what is erased in the database is not kept here"
     assert (here.recipient_cache.hits, here.recipient_cache.misses) == (4, 4)

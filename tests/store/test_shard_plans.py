@@ -15,11 +15,10 @@ from pushkeep.adapters.store import (
     plan_units,
 )
 from pushkeep.adapters.store.tables import shards
-from pushkeep.domain.action import Action
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.shard import LEASE_SECONDS, Kind, LeaseKey
-from pushkeep.domain.subscription import EndReason, Event
+from pushkeep.domain.subscription import Event, StateReason
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import Checkpoint, SettledMember
@@ -75,15 +74,15 @@ def _fill(connection: Connection, ids: list[int]) -> None:
 
 async def test_no_statement_of_a_worker_scans_a_table(store: SqliteStore, project: Project, busy: Leased) -> None:
     lease = busy.shard.lease
-    gone = EndReason(Event.SAID_GONE, NOW)
+    gone = StateReason(Event.SAID_GONE, NOW)
     written = Checkpoint(
         lease,
         [*accepted([0]), SettledMember(1, Kind.GONE, "end", 410, attempts=1)],
         [later(2, NOW + 60), later(3, NOW + 60)],
         [
-            ResultUpdate(1, 1, Action.DONE),
-            ResultUpdate(2, 1, Action.END, gone),
-            ResultUpdate(3, 1, Action.FAIL),
+            ResultUpdate(1, 1, Event.ACCEPTED),
+            ResultUpdate(2, 1, Event.SAID_GONE, gone),
+            ResultUpdate(3, 1, Event.FAILED),
         ],
     )
     everybody = new_notification(Target.everyone(), send_at=NOW + 1)

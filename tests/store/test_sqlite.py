@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from pushkeep.adapters.store import SqliteStore, files, open_store
 from pushkeep.domain.ids import AnyId
-from pushkeep.domain.subscription import EndReason, Event
+from pushkeep.domain.subscription import Event, StateReason
 from pushkeep.errors import ConfigurationError, Unavailable
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
 from tests.store.samples import BROWSER_KEY, NOW, new_project, registration, sendable, subscription
@@ -194,14 +194,14 @@ async def test_what_has_ended_is_erased_from_the_files(tmp_path: Path) -> None:
         record = (await store.register(project, registration(subscription()))).record
         sealed = await store._read(lambda c: bytes(c.execute(text("SELECT sealed FROM subscriptions")).scalar_one()))
         assert sealed in Path(f"{path}-wal").read_bytes() + path.read_bytes()
-        await store.end_subscription(project, AnyId(record.public_id, None), EndReason(Event.LEFT, NOW))
+        await store.end_subscription(project, AnyId(record.public_id, None), StateReason(Event.LEFT, NOW))
         async with asyncio.timeout(30):
             while sealed in Path(f"{path}-wal").read_bytes() + path.read_bytes():  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.05)  # the writer truncates the log once it is idle
         assert sealed[5:] not in path.read_bytes()
         found = await store.find_subscription(project, AnyId(record.public_id, None))
         assert found is not None
-        assert found.end_reason == EndReason(Event.LEFT, NOW)
+        assert found.state_reason == StateReason(Event.LEFT, NOW)
 
 
 async def test_ids_are_never_given_twice(tmp_path: Path) -> None:

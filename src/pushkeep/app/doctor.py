@@ -93,7 +93,7 @@ async def examine_identity(identity: Identity, surroundings: Surroundings) -> tu
 async def examine_stored(store: Store, project: Project, given: SigningKey | None) -> list[Finding]:
     """Look at which keys the stored subscriptions are bound to."""
     keys = await store.signing_keys(project)
-    return list(bound_findings(keys, await store.active_by_signing_key(project), given))
+    return list(bound_findings(keys, await store.living_by_signing_key(project), given))
 
 
 async def examine_guard(pinned: Transport) -> list[Finding]:

@@ -21,7 +21,7 @@ from pushkeep.domain.origin_statistics import OriginView
 from pushkeep.domain.retry import CHANCE_BYTES, chance_of
 from pushkeep.domain.shard import KIND_OF_VERDICT, Kind
 from pushkeep.domain.situation import DAY_SECONDS, Situation
-from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, EndReason, Event, SubscriptionRecord
+from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, Event, StateReason, SubscriptionRecord
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.shards import Move, SettledMember
 from pushkeep.protocol.answer import Answer
@@ -148,7 +148,7 @@ class Judge:
             if not view.gone_storm or len(days) >= SUSPECT_DAYS_TO_END:
                 results.updates.append(update)
                 continue
-            results.updates.append(ResultUpdate(update.id, update.version, Action.FAIL, suspect_days=days))
+            results.updates.append(ResultUpdate(update.id, update.version, Event.FAILED, suspect_days=days))
             results.settled[index] = replace(results.settled[index], action=Action.FAIL.value)
         results.ended.clear()
 
@@ -158,7 +158,7 @@ class Judge:
         if success_needs_write(
             now=wall, last_accepted_at=record.last_accepted_at, consecutive_failures=record.consecutive_failures
         ):
-            run.update(ResultUpdate(record.id, record.version, Action.DONE))
+            run.update(ResultUpdate(record.id, record.version, Event.ACCEPTED))
         if not run.job.keeps_outcomes:
             run.settle(ACCEPTED_AT[flight.position])
             return
@@ -249,15 +249,15 @@ class Judge:
         )
         wall = self._services.clock.now()
         if action is Action.END and not decision.counts_as_suspect:
-            update = ResultUpdate(record.id, record.version, action, end_reason(outcome, wall))
+            update = ResultUpdate(record.id, record.version, Event.SAID_GONE, reason_of(outcome, wall))
             run.settle_ended(settled, record, update)
             return
         run.settle(settled)
         if action is Action.END:  # doubted for long enough, storm or no storm
-            run.update(ResultUpdate(record.id, record.version, action, end_reason(outcome, wall)))
+            run.update(ResultUpdate(record.id, record.version, Event.SAID_GONE, reason_of(outcome, wall)))
         elif action in _FAILURES:
             days = _doubted(record, wall) if decision.counts_as_suspect else None
-            run.update(ResultUpdate(record.id, record.version, Action.FAIL, suspect_days=days))
+            run.update(ResultUpdate(record.id, record.version, Event.FAILED, suspect_days=days))
 
     def _other_key(self, flight: Flight) -> int | None:
         """A signing key of the project that this message was not tried with."""
@@ -297,9 +297,9 @@ def _doubted(record: SubscriptionRecord, now: float) -> frozenset[int]:
     return record.suspect_days | {int(now // DAY_SECONDS)}
 
 
-def end_reason(outcome: Outcome, now: float) -> EndReason:
+def reason_of(outcome: Outcome, now: float) -> StateReason:
     """Why a subscription ends, in the words of the push service that said so."""
     said = outcome.explanation
     if said is None:
-        return EndReason(Event.SAID_GONE, now, status=outcome.status)
-    return EndReason(Event.SAID_GONE, now, said.text, outcome.status, said.code, said.errno, said.more_info)
+        return StateReason(Event.SAID_GONE, now, status=outcome.status)
+    return StateReason(Event.SAID_GONE, now, said.text, outcome.status, said.code, said.errno, said.more_info)

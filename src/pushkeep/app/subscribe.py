@@ -19,7 +19,7 @@ from pushkeep.domain.ids import (
 )
 from pushkeep.domain.project import Project, ProjectSigningKey
 from pushkeep.domain.registration import Registration
-from pushkeep.domain.subscription import EndReason, Event, State, SubscriptionRecord, check_external_id
+from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord, check_external_id
 from pushkeep.domain.sync_token import make_sync_token, read_sync_token
 from pushkeep.errors import Conflict, InvalidInput, NotFound
 from pushkeep.protocol.encoding import b64_decode
@@ -150,7 +150,7 @@ async def unregister(services: Services, project: Project, sync_token: str) -> N
     """
     secrets = await services.store.project_secrets(project)
     public_id = read_sync_token(secrets.sync, sync_token, project_public_id=project.public_id, field="sync_token")
-    reason = EndReason(Event.LEFT, services.clock.now())
+    reason = StateReason(Event.LEFT, services.clock.now())
     await services.store.end_subscription(project, AnyId(public_id, None), reason)
 
 
@@ -218,7 +218,7 @@ async def remove_subscription(
     if reason is not None and len(reason) > REASON_CHARACTERS_MAX:
         raise InvalidInput(f"reason is over {REASON_CHARACTERS_MAX} characters.", field="reason")
     ended = await services.store.end_subscription(
-        project, wanted, EndReason(Event.REMOVED, services.clock.now(), text=reason)
+        project, wanted, StateReason(Event.REMOVED, services.clock.now(), text=reason)
     )
     if ended is None:
         raise _not_found(wanted)

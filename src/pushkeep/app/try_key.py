@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
-from pushkeep.app.judge import end_reason
+from pushkeep.app.judge import reason_of
 from pushkeep.app.send import send_one
-from pushkeep.domain.action import Action
 from pushkeep.domain.compiled import compile_payload
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, AnyId, uuid7
 from pushkeep.domain.notification import Content
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import State, SubscriptionRecord
+from pushkeep.domain.subscription import Event, SubscriptionRecord
 from pushkeep.errors import NotFound
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.outcome import Outcome
@@ -68,7 +67,7 @@ async def try_key(
     if found is None:
         raise NotFound(f"The project has no subscription {wanted}.", field="subscription")
     record, subscription = found.record, found.subscription
-    if record.state is not State.ACTIVE or subscription is None:
+    if not record.living or subscription is None:
         return Tried(record, None)
     vendor = services.policy.vendor_for(subscription.endpoint)
     payload = _payload(services, project, content)
@@ -89,7 +88,7 @@ async def try_key(
     if outcome.verdict is not Verdict.GONE:
         return Tried(record, outcome)
     now = services.clock.now()
-    update = ResultUpdate(record.id, record.version, Action.END, end_reason(outcome, now))
+    update = ResultUpdate(record.id, record.version, Event.SAID_GONE, reason_of(outcome, now))
     applied = await services.store.apply_results(project, [update], now=now)
     return Tried(record, outcome, record.id in applied)
 

@@ -39,7 +39,7 @@ def list_(
         return
     table = Table("id", "state", "contact", "push service", "created", "last accepted", "failures", "reason", box=None)
     for item in page.items:
-        reason = item.end_reason.text if item.end_reason and item.end_reason.text else ""
+        reason = item.state_reason.text if item.state_reason and item.state_reason.text else ""
         table.add_row(
             item.short_id,
             item.state.value,

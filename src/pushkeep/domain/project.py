@@ -43,6 +43,7 @@ class Project:
         site_url: where a click leads when the notification names no URL.
         publishable_key: ``pk_…``; stands in pages, identifies the project and gives no rights over others' data.
         contact: the ``sub`` of VAPID tokens: ``mailto:`` or ``https:``.
+        allowed_origins: origins whose pages may use the browser routes, besides the site's own.
     """
 
     id: int
@@ -51,13 +52,23 @@ class Project:
     site_url: str
     publishable_key: str
     contact: str
+    allowed_origins: frozenset[str] = frozenset()
 
 
 class KeyState(StrEnum):
     """A signing key's place in its life; only ``active`` is given to browsers."""
 
+    NEXT = "next"
+    """Made, and not used yet."""
     ACTIVE = "active"
     RETIRING = "retiring"
+    """Still signs for the subscriptions that were made with it; their browsers move at their next visit."""
+    RETIRED = "retired"
+    """Signs no more. Its private half is erased, its public half is kept to be recognised."""
+
+
+SIGNING = frozenset({KeyState.ACTIVE, KeyState.RETIRING})
+"""Keys whose subscriptions are sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +80,17 @@ class ProjectSigningKey:
         key: the pair.
         state: whether new subscriptions are made with it.
         created_at: epoch seconds.
+        activated_at, retiring_at: since when it is in use, and since when browsers move away from it.
+        leaked_at: since when it is known to be in other hands; browsers hurry then.
     """
 
     id: int
     key: SigningKey
     state: KeyState
     created_at: float
+    activated_at: float | None = None
+    retiring_at: float | None = None
+    leaked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

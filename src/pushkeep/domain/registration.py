@@ -12,7 +12,6 @@ from enum import Enum, auto
 from pushkeep.domain.subscription import (
     SUBSCRIPTIONS_PER_CONTACT_MAX,
     Event,
-    State,
     SubscriptionRecord,
     move,
 )
@@ -117,7 +116,7 @@ def plan(
         abilities = existing.abilities
     move(existing.state, Event.SYNCED)
     unchanged = (
-        existing.state is State.ACTIVE
+        existing.living
         and existing.keys_hash == keys_hash
         and existing.contact_external_id == owner
         and existing.abilities == abilities

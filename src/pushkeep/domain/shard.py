@@ -138,6 +138,8 @@ class Kind(StrEnum):
     SKIPPED_OWNER = "skipped_owner"
     SKIPPED_KEY = "skipped_key"
     SKIPPED_UNREADABLE = "skipped_unreadable"
+    SKIPPED_QUARANTINED = "skipped_quarantined"
+    SKIPPED_RENEWAL = "skipped_renewal"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     MOVED = "moved"
@@ -164,6 +166,8 @@ KIND_WORDS: Mapping[Kind, str] = MappingProxyType(
         Kind.SKIPPED_OWNER: "belongs to another contact by now",
         Kind.SKIPPED_KEY: "its signing key is retired",
         Kind.SKIPPED_UNREADABLE: "what is stored of it is damaged; remove it, and its browser brings it again",
+        Kind.SKIPPED_QUARANTINED: "refused for days or not to be dialled; in quarantine until its next probe",
+        Kind.SKIPPED_RENEWAL: "its signing key is not taken any more; waits for its browser to renew it",
         Kind.EXPIRED: "its turn did not come before the deadline",
         Kind.CANCELLED: "cancelled before its turn",
         Kind.MOVED: "to be tried again",

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pushkeep.domain.action import Action
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.registration import Registration
-from pushkeep.domain.subscription import EndReason, Recipient, State, SubscriptionRecord
+from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord
+from pushkeep.protocol.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,24 @@ class ResultUpdate:
     Attributes:
         id: the row.
         version: the row's version when the message was sent; another one now means that the result is stale.
-        action: ``DONE`` resets the failures, ``FAIL`` counts one, ``END`` ends the row. Others change nothing.
-        reason: why it ends; for ``END`` only.
-        suspect_days: the days on which the push service has doubted it by now; for ``FAIL`` only, None changes none.
+        event: what happened: ``ACCEPTED`` resets the failures, ``FAILED`` counts one, ``QUARANTINED``,
+            ``KEY_REFUSED`` and ``SAID_GONE`` move the row, ``KEY_FOUND`` corrects its signing key.
+        reason: why, for all but ``ACCEPTED`` and ``KEY_FOUND``.
+        suspect_days: the days on which the push service has doubted it by now; None changes none.
+        probe_at: for ``QUARANTINED``, and for ``FAILED`` while in quarantine, when the next probe may go to it; None
+            where it must not be dialled.
+        signing_key_id: for ``KEY_FOUND``, the key that was taken.
+        verdict: of the answer; None where there was none.
     """
 
     id: int
     version: int
-    action: Action
-    reason: EndReason | None = None
+    event: Event
+    reason: StateReason | None = None
     suspect_days: frozenset[int] | None = None
+    probe_at: float | None = None
+    signing_key_id: int | None = None
+    verdict: Verdict | None = None
 
 
 class SubscriptionStore(Protocol):
@@ -72,16 +80,16 @@ class SubscriptionStore(Protocol):
         """The subscription of an id in any state, with what is needed to send to it; None for an unknown id."""
         ...
 
-    async def end_subscription(self, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:
-        """End an active subscription and erase its endpoint and keys.
+    async def end_subscription(self, project: Project, any_id: AnyId, reason: StateReason) -> SubscriptionRecord | None:
+        """End a living subscription and erase its endpoint and keys.
 
         Returns:
             the record after it; one that had ended before is returned unchanged. None for an unknown id.
         """
         ...
 
-    async def active_by_signing_key(self, project: Project) -> Mapping[int, int]:
-        """How many active subscriptions are bound to which signing key, by the key's number; none is left out."""
+    async def living_by_signing_key(self, project: Project) -> Mapping[int, int]:
+        """How many living subscriptions are bound to which signing key, by the key's number; none is left out."""
         ...
 
     async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pushkeep.app.subscribe import Page
 from pushkeep.domain.moment import write_moment
-from pushkeep.domain.subscription import EndReason, SubscriptionRecord
+from pushkeep.domain.subscription import StateReason, SubscriptionRecord
 from pushkeep.ports.audiences import ContactRecord
 from pushkeep.web.schemas import (
     ContactReport,
@@ -26,12 +26,12 @@ def subscription_report(record: SubscriptionRecord) -> SubscriptionReport:
         contact=record.contact_external_id,
         push_service=record.origin,
         vendor=record.vendor,
-        state=record.state.value,
+        state=record.state,
         created_at=write_moment(record.created_at),
         last_seen_at=write_moment(record.last_seen_at),
         last_accepted_at=None if record.last_accepted_at is None else write_moment(record.last_accepted_at),
         consecutive_failures=record.consecutive_failures,
-        ended=_end(record.end_reason) if record.end_reason else None,
+        ended=_end(record.state_reason) if record.state_reason else None,
     )
 
 
@@ -55,7 +55,7 @@ def tag_list(counts: Mapping[str, int]) -> TagList:
     return TagList([TagCount(tag, contacts) for tag, contacts in sorted(counts.items())])
 
 
-def _end(reason: EndReason) -> EndReport:
+def _end(reason: StateReason) -> EndReport:
     return EndReport(
         cause=reason.cause.value,
         at=write_moment(reason.at),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pushkeep.domain.ability import ABILITIES_MAX, ABILITY_CHARACTERS_MAX
+from pushkeep.domain.subscription import State
 
 AnyJson: TypeAlias = Annotated[object, Meta(extra_json_schema={"description": "Any JSON."})]
 Token: TypeAlias = Annotated[str, Meta(max_length=512)]
@@ -93,7 +94,7 @@ class SubscriptionReport(Struct, frozen=True):
     contact: Annotated[str | None, Meta(description="Its owner, by the site's own id; null while anonymous.")]
     push_service: Annotated[str, Meta(description="Origin of its endpoint.")]
     vendor: str
-    state: Literal["active", "gone", "unsubscribed", "superseded"]
+    state: State
     created_at: Annotated[str, Meta(description="RFC 3339.")]
     last_seen_at: Annotated[str, Meta(description="When its browser last confirmed it; RFC 3339.")]
     last_accepted_at: Annotated[

@@ -29,7 +29,7 @@ from pushkeep.adapters.store.shard_rows import AudienceMember
 from pushkeep.adapters.store.tables import contact_tags, contacts, push_services, signing_keys, subscriptions, tags
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
-from pushkeep.domain.project import KeyState, Project
+from pushkeep.domain.project import SIGNING, Project
 from pushkeep.domain.shard import Kind
 from pushkeep.domain.subscription import State
 from pushkeep.errors import InvalidInput
@@ -102,7 +102,6 @@ class Listed:
 LISTS = frozenset({"contacts", "subscriptions"})
 _MEMBER = (subscriptions.c.id, subscriptions.c.origin, subscriptions.c.vendor)
 _NOBODYS = literal(0, Integer)
-_ACTIVE = State.ACTIVE.value
 _WITHIN = and_(subscriptions.c.id > bindparam("after"), subscriptions.c.id <= bindparam("until"))
 _TO_BE_FOLLOWED = and_(
     subscriptions.c.state == State.SUPERSEDED.value, subscriptions.c.superseded_by > bindparam("high_water")
@@ -115,7 +114,7 @@ _EVERYONE = (
     select(*_MEMBER, _NOBODYS)
     .where(
         subscriptions.c.project_id == bindparam("project_id"),
-        subscriptions.c.state == _ACTIVE,
+        subscriptions.c.ended_at.is_(None),
         _WITHIN,
     )
     .order_by(subscriptions.c.id)
@@ -141,8 +140,8 @@ _TAGGED = text(
         SELECT contact_id FROM contact_tags WHERE tag_id = :tag_id AND contact_id > :after
         ORDER BY contact_id LIMIT :limit
     ) AS tagged CROSS JOIN subscriptions AS s
-    WHERE s.contact_id = tagged.contact_id AND s.state IN ('active', 'superseded') AND s.id <= :high_water
-        AND (s.state = 'active' OR s.superseded_by > :high_water)
+    WHERE s.contact_id = tagged.contact_id AND s.id <= :high_water
+        AND (s.ended_at IS NULL OR s.state = 'superseded' AND s.superseded_by > :high_water)
     """
 )
 _COUNT_TAGGED = text(
@@ -150,7 +149,7 @@ _COUNT_TAGGED = text(
     SELECT s.origin, s.vendor, s.signing_key_id, count(*) AS number
     FROM contact_tags AS t CROSS JOIN subscriptions AS s
     WHERE t.tag_id = :tag_id AND t.contact_id > :after AND t.contact_id <= :until
-        AND s.contact_id = +t.contact_id AND s.state = 'active'
+        AND s.contact_id = +t.contact_id AND s.ended_at IS NULL
     GROUP BY s.origin, s.vendor, s.signing_key_id
     """
 )
@@ -160,7 +159,7 @@ _OF_CONTACTS = (
     .where(
         contacts.c.project_id == bindparam("project_id"),
         contacts.c.external_id.in_(json_values("names")),
-        subscriptions.c.state == _ACTIVE,
+        subscriptions.c.ended_at.is_(None),
     )
 )
 _STANDING = select(
@@ -168,6 +167,7 @@ _STANDING = select(
     subscriptions.c.public_id,
     subscriptions.c.short_id,
     subscriptions.c.state,
+    subscriptions.c.ended_at,
     subscriptions.c.superseded_by,
     subscriptions.c.contact_id,
     subscriptions.c.signing_key_id,
@@ -180,17 +180,17 @@ _BY_SHORT_IDS = _STANDING.where(
 )
 _BY_ROW_IDS = _STANDING.where(subscriptions.c.id.in_(json_values("ids")))
 _USABLE_KEYS = select(signing_keys.c.id).where(
-    signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*KeyState])
+    signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*SIGNING])
 )
 _VENDORS = select(push_services.c.vendor).where(push_services.c.project_id == bindparam("project_id")).distinct()
 _GROUPED = (subscriptions.c.origin, subscriptions.c.vendor, subscriptions.c.signing_key_id)
 _COUNT_EVERYONE = (
     select(*_GROUPED, func.count().label("number"))
-    .where(subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.state == _ACTIVE, _WITHIN)
+    .where(subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.ended_at.is_(None), _WITHIN)
     .group_by(*_GROUPED)
 )
 _LAST_OF_EVERYONE = select(func.coalesce(func.max(subscriptions.c.id), 0)).where(
-    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.state == _ACTIVE
+    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.ended_at.is_(None)
 )
 _LAST_TAGGED = select(func.coalesce(func.max(contact_tags.c.contact_id), 0)).where(
     contact_tags.c.tag_id == bindparam("tag_id")
@@ -265,7 +265,7 @@ def _failed_page(connection: Connection, audience: Audience, after: int, limit: 
     for failed_id, owner in failed.items():
         row = standing.get(failed_id)
         # Replaced since the retry was accepted, as in every audience: followed when it is sent to.
-        if row is not None and (row.state == _ACTIVE or _is_replaced(row)):
+        if row is not None and (row.ended_at is None or _is_replaced(row)):
             members[row.id] = AudienceMember(row.id, row.origin, row.vendor, owner)
     doubtful = frozenset(members) if after else frozenset()
     return AudiencePage(tuple(members.values()), cursor, complete, doubtful)
@@ -305,7 +305,7 @@ def _listed_subscriptions(connection: Connection, project: Project, ids: Sequenc
     ended = 0
     for any_id in ids:
         found = standing.get(numbers.get(str(any_id), 0))
-        if found is not None and found.state == _ACTIVE:
+        if found is not None and found.ended_at is None:
             reached[found.id] = found
         else:
             unknown.append(str(any_id))

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, sele
 from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.tables import contact_tags, contacts, notifications, subscriptions, tags
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import State
 from pushkeep.domain.tag import TAGS_PER_PROJECT_MAX
 from pushkeep.errors import Conflict
 from pushkeep.ports.audiences import ContactRecord
@@ -25,7 +24,7 @@ _TAGS_OF = (
     .where(contact_tags.c.contact_id == bindparam("contact_id"))
 )
 _ACTIVE_OF = select(func.count()).where(
-    subscriptions.c.contact_id == bindparam("contact_id"), subscriptions.c.state == State.ACTIVE.value
+    subscriptions.c.contact_id == bindparam("contact_id"), subscriptions.c.ended_at.is_(None)
 )
 _NAMED_TAGS = select(tags.c.id, tags.c.name).where(
     tags.c.project_id == bindparam("project_id"),

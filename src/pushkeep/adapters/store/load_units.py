@@ -15,7 +15,7 @@ from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import notifications, origin_rests, projects, shards, subscriptions
 from pushkeep.domain.sending import Control, NotificationState
 from pushkeep.domain.shard import SUB_BATCH_MEMBERS_MAX, Kind, Shard, ShardState
-from pushkeep.domain.subscription import Recipient, State
+from pushkeep.domain.subscription import Recipient
 from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import LeaseLost, Loaded, Member
 from pushkeep.protocol.subscription import Subscription
@@ -49,7 +49,6 @@ _MEMBERS = (
         subscriptions.c.project_id + literal_column("0") == bindparam("project_id"),
     )
 )
-_ACTIVE = State.ACTIVE.value
 
 _Rows = Mapping[int, Row[tuple[Any, ...]]]
 
@@ -102,7 +101,7 @@ def _told_by_another(
     for position in positions:
         member = leased.shard.members[position]
         row = _standing_for(member, rows)
-        if row is not None and row.id != member and row.state == _ACTIVE:
+        if row is not None and row.id != member and row.ended_at is None:
             followed.append(Followed(member, row.id, row.contact_id or 0))
     plan = Plan(
         leased.job.id,
@@ -131,13 +130,13 @@ def _with_successors(connection: Connection, project_id: int, found: _Rows) -> _
 
 
 def _is_followed(row: Row[tuple[Any, ...]]) -> bool:
-    return row.state != _ACTIVE and row.superseded_by is not None
+    return row.ended_at is not None and row.superseded_by is not None
 
 
 def _standing_for(member: int, rows: _Rows) -> Row[tuple[Any, ...]] | None:
     """The member's own row, or that of the last one which replaced it."""
     row = rows.get(member)
-    if row is None or row.state == _ACTIVE:
+    if row is None or row.ended_at is None:
         return row
     for _ in range(SUCCESSORS_MAX):
         if not _is_followed(row):
@@ -152,7 +151,7 @@ def _member(shard: Shard, position: int, rows: _Rows, opening: _Opening) -> Memb
     row = _standing_for(shard.members[position], rows)
     if row is None:
         return Member(position, None, Kind.SKIPPED_ENDED)
-    if row.state != _ACTIVE:
+    if row.ended_at is not None:
         opening.forget(row.id)
         return Member(position, None, Kind.SKIPPED_ENDED if row.superseded_by is None else Kind.SKIPPED_REPLACED)
     owner = shard.owners[position] if shard.owners else 0

@@ -33,12 +33,12 @@ _LEAD_TO = text(
         UNION ALL
         SELECT leads.successor, s.id, leads.steps + 1
         FROM leads CROSS JOIN subscriptions AS s INDEXED BY ix_subscriptions_successor
-        WHERE s.superseded_by = leads.id AND s.state <> 'active' AND leads.steps < {SUCCESSORS_MAX}
+        WHERE s.superseded_by = leads.id AND s.ended_at IS NOT NULL AND leads.steps < {SUCCESSORS_MAX}
     )
     SELECT leads.successor, leads.id
     FROM leads CROSS JOIN subscriptions AS s ON s.id = leads.id
     WHERE leads.id <= :high_water
-        AND (s.state = 'active' OR coalesce(json_extract(s.end_reason, '$.at'), :since) >= :since)
+        AND (s.ended_at IS NULL OR s.ended_at >= :since)
     """  # noqa: S608 - of a constant only
 )
 _NOT_REACHED = text(

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from pushkeep.adapters.store.rows import project_from, select_projects, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import api_keys, projects, signing_keys
-from pushkeep.domain.project import KeyState, NewProject, Project, ProjectSigningKey
+from pushkeep.domain.project import SIGNING, KeyState, NewProject, Project, ProjectSigningKey
 from pushkeep.errors import Conflict
 from pushkeep.ports import ProjectSecrets
 from pushkeep.protocol.signing_key import SigningKey
@@ -29,7 +29,7 @@ _SIGNING_KEYS = (
         signing_keys.c.state,
         signing_keys.c.created_at,
     )
-    .where(signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*KeyState]))
+    .where(signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*SIGNING]))
     .order_by(signing_keys.c.id.desc())
 )
 _SECRETS = select(projects.c.identity_secret, projects.c.sync_secret).where(projects.c.id == bindparam("project_id"))
@@ -71,6 +71,7 @@ def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Pr
             private_key=vault.seal_secret(new.public_id, _key_name(key.key_id), key.to_pem().encode()),
             state=KeyState.ACTIVE.value,
             created_at=new.created_at,
+            activated_at=new.created_at,
         )
     )
     return Project(project_id, new.public_id, new.name, new.site_url, new.publishable_key, new.contact)

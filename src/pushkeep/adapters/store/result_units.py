@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, String, bindparam, func, literal_column, update
+from sqlalchemy import Connection, String, bindparam, case, func, literal_column, update
 
 from pushkeep.adapters.store.rows import json_values, write_days, write_reason
 from pushkeep.adapters.store.tables import subscriptions
 from pushkeep.adapters.store.writer import ERASED
-from pushkeep.domain.action import Action
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import EndReason, State, move
+from pushkeep.domain.subscription import Event, State, StateReason, move
 from pushkeep.ports import ResultUpdate
 
 _END = (
@@ -21,12 +20,13 @@ _END = (
         subscriptions.c.id == bindparam("row_id"),
         subscriptions.c.project_id == bindparam("of_project"),
         subscriptions.c.version == bindparam("of_version"),
-        subscriptions.c.state == State.ACTIVE.value,
+        subscriptions.c.ended_at.is_(None),
     )
     .values(
         state=bindparam("new_state"),
         sealed=None,
-        end_reason=bindparam("new_reason"),
+        state_reason=bindparam("new_reason"),
+        ended_at=bindparam("at"),
         version=subscriptions.c.version + 1,
     )
 )
@@ -40,14 +40,17 @@ _CHANGED = (
     )
     .returning(subscriptions.c.id)
 )
-_ACCEPTED = _CHANGED.values(last_accepted_at=bindparam("now"), consecutive_failures=0, suspect_days="")
+_ACCEPTED = _CHANGED.values(
+    state=State.ACTIVE.value, last_accepted_at=bindparam("now"), consecutive_failures=0, suspect_days=""
+)
 _FAILED = _CHANGED.values(
+    state=case((subscriptions.c.state == State.ACTIVE.value, State.FAILING.value), else_=subscriptions.c.state),
     consecutive_failures=subscriptions.c.consecutive_failures + 1,
     suspect_days=func.coalesce(bindparam("new_days", type_=String), subscriptions.c.suspect_days),
 )
 
 
-def end_version(connection: Connection, project_id: int, row_id: int, version: int, reason: EndReason) -> bool:
+def end_version(connection: Connection, project_id: int, row_id: int, version: int, reason: StateReason) -> bool:
     """End a row of this version: what could be used to send to it goes, what recognises it stays."""
     ended = connection.execute(
         _END,
@@ -57,6 +60,7 @@ def end_version(connection: Connection, project_id: int, row_id: int, version: i
             "of_version": version,
             "new_state": move(State.ACTIVE, reason.cause).value,
             "new_reason": write_reason(reason),
+            "at": reason.at,
         },
     )
     if ended.rowcount != 1:
@@ -81,11 +85,11 @@ def apply_updates(
     accepted: dict[int, list[int]] = {}
     failed: dict[tuple[int, frozenset[int] | None], list[int]] = {}
     for item in updates:
-        if item.action is Action.DONE:
+        if item.event is Event.ACCEPTED:
             accepted.setdefault(item.version, []).append(item.id)
-        elif item.action is Action.FAIL:
+        elif item.event is Event.FAILED:
             failed.setdefault((item.version, item.suspect_days), []).append(item.id)
-        elif item.action is Action.END and item.reason is not None:
+        elif item.event is Event.SAID_GONE and item.reason is not None:
             ended = end_version(connection, project_id, item.id, item.version, item.reason)
             applied.update({item.id} if ended else ())
     for version, ids in accepted.items():

@@ -14,7 +14,7 @@ from sqlalchemy.types import UserDefinedType
 from pushkeep.adapters.store.tables import contacts, projects, subscriptions
 from pushkeep.domain.ability import read_abilities
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, EndReason, Event, State, SubscriptionRecord
+from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, Event, State, StateReason, SubscriptionRecord
 
 _STATES = {state.value: state for state in State}
 
@@ -58,11 +58,19 @@ _RECORD_COLUMNS = (
     subscriptions.c.last_accepted_at,
     subscriptions.c.consecutive_failures,
     subscriptions.c.suspect_days,
-    subscriptions.c.end_reason,
+    subscriptions.c.state_reason,
     subscriptions.c.superseded_by,
     subscriptions.c.version,
     subscriptions.c.keys_hash,
     subscriptions.c.abilities,
+    subscriptions.c.ended_at,
+    subscriptions.c.last_displayed_at,
+    subscriptions.c.last_verdict,
+    subscriptions.c.last_verdict_at,
+    subscriptions.c.owner_since,
+    subscriptions.c.sync_sequence,
+    subscriptions.c.probe_at,
+    subscriptions.c.probes,
 )
 _PROJECT_COLUMNS = (
     projects.c.id,
@@ -105,11 +113,19 @@ def record_from(row: Row[tuple[Any, ...]]) -> SubscriptionRecord:
         last_accepted_at,
         consecutive_failures,
         suspect_days,
-        end_reason,
+        state_reason,
         superseded_by,
         version,
         keys_hash,
         abilities,
+        ended_at,
+        last_displayed_at,
+        last_verdict,
+        last_verdict_at,
+        owner_since,
+        sync_sequence,
+        probe_at,
+        probes,
     ) = columns
     return SubscriptionRecord(
         row_id,
@@ -126,11 +142,19 @@ def record_from(row: Row[tuple[Any, ...]]) -> SubscriptionRecord:
         last_accepted_at,
         consecutive_failures,
         frozenset(map(int, suspect_days.split())) if suspect_days else frozenset(),
-        None if end_reason is None else _read_reason(end_reason),
+        None if state_reason is None else _read_reason(state_reason),
         superseded_by,
         version,
         keys_hash,
         read_abilities(abilities) if abilities else frozenset(),
+        ended_at,
+        last_displayed_at,
+        last_verdict,
+        last_verdict_at,
+        owner_since,
+        sync_sequence,
+        probe_at,
+        probes,
     )
 
 
@@ -149,7 +173,7 @@ def uuid_of(text: str) -> UUID:
     return UUID(text)
 
 
-def write_reason(reason: EndReason) -> str:
+def write_reason(reason: StateReason) -> str:
     """A reason as JSON, without what is not known."""
     return json.dumps({name: value for name, value in asdict(reason).items() if value is not None})
 
@@ -159,6 +183,6 @@ def write_days(days: frozenset[int]) -> str:
     return " ".join(map(str, sorted(days)[-SUSPECT_DAYS_TO_END:]))
 
 
-def _read_reason(text: str) -> EndReason:
+def _read_reason(text: str) -> StateReason:
     value = json.loads(text)
-    return EndReason(**{**value, "cause": Event(value["cause"])})
+    return StateReason(**{**value, "cause": Event(value["cause"])})

@@ -10,7 +10,7 @@ from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.registration import Registration
-from pushkeep.domain.subscription import EndReason, Recipient, State, SubscriptionRecord
+from pushkeep.domain.subscription import Recipient, State, StateReason, SubscriptionRecord
 from pushkeep.ports import ResultUpdate, StoredRegistration
 
 
@@ -51,13 +51,13 @@ class SubscriptionMethods(StoreBase):
             partial(subscription_units.find_recipient, vault=self._vault, project=project, any_id=any_id)
         )
 
-    async def end_subscription(self, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:
+    async def end_subscription(self, project: Project, any_id: AnyId, reason: StateReason) -> SubscriptionRecord | None:
         """See the port."""
         return await self._write(partial(subscription_units.end, project=project, any_id=any_id, reason=reason))
 
-    async def active_by_signing_key(self, project: Project) -> Mapping[int, int]:
+    async def living_by_signing_key(self, project: Project) -> Mapping[int, int]:
         """See the port."""
-        return await self._read(partial(subscription_units.active_by_signing_key, project=project))
+        return await self._read(partial(subscription_units.living_by_signing_key, project=project))
 
     async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:
         """See the port."""

@@ -16,7 +16,7 @@ from pushkeep.domain.ability import write_abilities
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.registration import Plan, Registration, Write, check_owner_has_room, plan
-from pushkeep.domain.subscription import EndReason, Event, Recipient, State, SubscriptionRecord, move
+from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord, move
 from pushkeep.errors import Unavailable
 from pushkeep.ports import StoredRegistration
 
@@ -39,7 +39,7 @@ _ACTIVE_OF_CONTACT = (
     .select_from(subscriptions)
     .where(
         subscriptions.c.contact_id == bindparam("contact_id"),
-        subscriptions.c.state == State.ACTIVE.value,
+        subscriptions.c.ended_at.is_(None),
         subscriptions.c.id != bindparam("leaving"),
     )
 )
@@ -112,7 +112,7 @@ def _check_room(
     connection: Connection, contact_id: int | None, decided: Plan, existing: SubscriptionRecord | None
 ) -> None:
     """Count only where the contact gets one more active subscription."""
-    already = existing is not None and existing.state is State.ACTIVE and existing.contact_external_id == decided.owner
+    already = existing is not None and existing.living and existing.contact_external_id == decided.owner
     if contact_id is None or already:
         return
     leaving = decided.supersede.id if decided.supersede is not None else 0
@@ -189,12 +189,13 @@ def _refresh(
             vendor=registration.vendor,
             keys_hash=keys_hash,
             sealed=vault.seal_subscription(project, endpoint_hash, registration.subscription),
-            end_reason=None,
+            state_reason=None,
+            ended_at=None,
             superseded_by=None,
             abilities=write_abilities(decided.abilities),
             last_seen_at=registration.now,
-            consecutive_failures=0 if existing.state is not State.ACTIVE else existing.consecutive_failures,
-            suspect_days="" if existing.state is not State.ACTIVE else write_days(existing.suspect_days),
+            consecutive_failures=0 if not existing.living else existing.consecutive_failures,
+            suspect_days="" if not existing.living else write_days(existing.suspect_days),
             version=existing.version + 1,
         )
     )
@@ -203,8 +204,8 @@ def _refresh(
 def _supersede(
     connection: Connection, project: Project, replaced: SubscriptionRecord, successor_id: int, now: float
 ) -> None:
-    if replaced.state is State.ACTIVE:
-        end_version(connection, project.id, replaced.id, replaced.version, EndReason(Event.REPLACED, now))
+    if replaced.living:
+        end_version(connection, project.id, replaced.id, replaced.version, StateReason(Event.REPLACED, now))
     connection.execute(
         update(subscriptions).where(subscriptions.c.id == replaced.id).values(superseded_by=successor_id)
     )
@@ -249,20 +250,20 @@ def page(
     return tuple(record_from(row) for row in connection.execute(query))
 
 
-def active_by_signing_key(connection: Connection, project: Project) -> Mapping[int, int]:
-    """See :meth:`pushkeep.ports.SubscriptionStore.active_by_signing_key`."""
+def living_by_signing_key(connection: Connection, project: Project) -> Mapping[int, int]:
+    """See :meth:`pushkeep.ports.SubscriptionStore.living_by_signing_key`."""
     rows = connection.execute(
         select(subscriptions.c.signing_key_id, func.count())
-        .where(subscriptions.c.project_id == project.id, subscriptions.c.state == State.ACTIVE.value)
+        .where(subscriptions.c.project_id == project.id, subscriptions.c.ended_at.is_(None))
         .group_by(subscriptions.c.signing_key_id)
     )
     return {row[0]: row[1] for row in rows}
 
 
-def end(connection: Connection, project: Project, any_id: AnyId, reason: EndReason) -> SubscriptionRecord | None:
+def end(connection: Connection, project: Project, any_id: AnyId, reason: StateReason) -> SubscriptionRecord | None:
     """See :meth:`pushkeep.ports.SubscriptionStore.end_subscription`."""
     record = find(connection, project, any_id)
-    if record is None or record.state is not State.ACTIVE:
+    if record is None or not record.living:
         return record
     end_version(connection, project.id, record.id, record.version, reason)
     return find(connection, project, any_id)

@@ -63,6 +63,7 @@ projects = Table(
     Column("identity_secret", LargeBinary, nullable=False),  # sealed
     Column("sync_secret", LargeBinary, nullable=False),  # sealed
     Column("created_at", Double, nullable=False),
+    Column("allowed_origins", Text, nullable=False, server_default=text("''")),  # separated by blanks
     sqlite_autoincrement=True,
 )
 
@@ -85,9 +86,13 @@ signing_keys = Table(
     Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
     Column("key_id", String(12), nullable=False),
     Column("public_key", LargeBinary(65), nullable=False),
-    Column("private_key", LargeBinary, nullable=False),  # PKCS#8 PEM, sealed
+    Column("private_key", LargeBinary, nullable=False),  # PKCS#8 PEM, sealed; nothing once it is retired
     Column("state", String(16), nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("activated_at", Double),
+    Column("retiring_at", Double),
+    Column("retired_at", Double),
+    Column("leaked_at", Double),
     UniqueConstraint("project_id", "key_id"),
     Index(
         "uq_signing_keys_active",
@@ -125,7 +130,7 @@ subscriptions = Table(
     Column("keys_hash", LargeBinary(16), nullable=False),
     Column("sealed", LargeBinary),  # endpoint, p256dh, auth; erased when the subscription ends
     Column("state", String(16), nullable=False),
-    Column("end_reason", Text),  # JSON
+    Column("state_reason", Text),  # JSON; nothing while it is active
     Column("superseded_by", _Id, ForeignKey("subscriptions.id")),
     Column("created_at", Double, nullable=False),
     Column("last_seen_at", Double, nullable=False),
@@ -134,14 +139,66 @@ subscriptions = Table(
     Column("suspect_days", Text, nullable=False, server_default=text("''")),  # epoch days, separated by blanks
     Column("abilities", Text, nullable=False, server_default=text("''")),  # what its worker can do, e.g. deflate
     Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("ended_at", Double),  # nothing while it is living
+    Column("last_displayed_at", Double),
+    Column("last_verdict", String(24)),
+    Column("last_verdict_at", Double),
+    Column("owner_since", Double),
+    Column("sync_sequence", BigInteger, nullable=False, server_default=text("0")),
+    Column("probe_at", Double),
+    Column("probes", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("project_id", "endpoint_hash", "signing_key_id"),
     UniqueConstraint("project_id", "short_id"),
     Index("ix_subscriptions_project", "project_id", "id"),
+    Index("ix_subscriptions_living", "project_id", "id", sqlite_where=text("ended_at IS NULL")),
     Index("ix_subscriptions_state", "project_id", "state", "id"),
-    Index("ix_subscriptions_contact", "contact_id", "state"),
+    Index("ix_subscriptions_contact", "contact_id", "ended_at"),
+    Index("ix_subscriptions_ended", "ended_at", sqlite_where=text("ended_at IS NOT NULL")),
     Index("ix_subscriptions_successor", "superseded_by", sqlite_where=text("superseded_by IS NOT NULL")),
     sqlite_autoincrement=True,
 )
+
+lifecycle = Table(
+    "lifecycle",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("subscription_id", _Id, ForeignKey("subscriptions.id"), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("event", String(24), nullable=False),
+    Column("state_before", String(16)),
+    Column("state", String(16), nullable=False),
+    Column("evidence", Text, nullable=False),  # JSON
+    Index("ix_lifecycle_subscription", "subscription_id", "id"),
+)
+"""What happened to each subscription: rows are added, never changed, and go with their subscription."""
+
+lifecycle_days = Table(
+    "lifecycle_days",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), primary_key=True),
+    Column("day", Integer, primary_key=True),  # since the epoch, UTC
+    Column("signing_key_id", _Id, ForeignKey("signing_keys.id"), primary_key=True),
+    Column("event", String(24), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many entries of each kind ``lifecycle`` has got on each day: what is purged stays counted."""
+
+chores = Table(
+    "chores",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), primary_key=True),
+    Column("name", String(24), primary_key=True),
+    Column("due_at", Double, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_expires_at", Double),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("result", Text),  # JSON
+    sqlite_with_rowid=False,
+)
+"""What is done regularly, by one process at a time, and how it went the last time."""
 
 tags = Table(
     "tags",

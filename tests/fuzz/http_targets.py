@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Coroutine
 
 from pushkeep.client.request_builder import parse_response
 from pushkeep.domain.doctor.site import Fetched, manifest_finding, page_findings, read_page, worker_findings
@@ -51,13 +52,17 @@ class Service:
 
     def push(self, request: Request) -> Response:
         """The answer; nothing in it waits."""
-        answering = self.resources.handle(request)
-        try:
-            answering.send(None)
-        except StopIteration as done:
-            answer: Response = done.value
-            return answer
-        raise AssertionError("it waits")
+        return at_once(self.resources.handle(request))
+
+
+def at_once(answering: Coroutine[object, None, Response]) -> Response:
+    """What a coroutine that need not wait returns."""
+    try:
+        answering.send(None)
+    except StopIteration as done:
+        answer: Response = done.value
+        return answer
+    raise AssertionError("it waits")
 
 
 SERVICES = {strict: Service(strict=strict) for strict in (False, True)}
@@ -93,9 +98,8 @@ def registration(data: bytes) -> None:
     """Chromium's registration form."""
     service = SERVICES[False]
     login = ("authorization", f"AidLogin {DEVICE[0]}:{DEVICE[1]}")
-    answer = answer_registration(
-        Request("POST", "http", "localhost", "/c2dm/register3", (login,), data, len(data), "1.1"), service.hub
-    )
+    request = Request("POST", "http", "localhost", "/c2dm/register3", (login,), data, len(data), "1.1")
+    answer = at_once(answer_registration(request, service.hub))
     assert answer.status in STATUSES
     assert len(service.core.subscriptions) <= LIMITS.subscriptions_max
 

@@ -133,6 +133,20 @@ async def test_expire(service: PushService, admin: AdminClient, sender: Sender) 
     assert (await admin.call("POST", path)).status_code == 404
 
 
+async def test_registration_is_closed_and_opened(service: PushService, admin: AdminClient) -> None:
+    async with firefox(service) as client:
+        assert (await admin.call("POST", "registration/close")).status_code == 204
+        with pytest.raises(AssertionError, match="503"):
+            await client.register()
+        assert (await admin.call("POST", "registration/close", body=b'{"hold": 1}')).status_code == 400
+        assert (await admin.call("POST", "registration/close", body=b'{"hold": true}')).status_code == 204
+        waiting = asyncio.create_task(client.register())
+        assert await admin.listing("subscriptions") == []
+        assert (await admin.call("POST", "registration/open")).status_code == 204
+        _, endpoint = await waiting
+        assert service.subscription_for(endpoint) is not None
+
+
 @pytest.mark.parametrize(
     "body",
     [b"x", b"[]", b'{"code": 1005}', b'{"code": "4774"}', b'{"code": true}', b'{"refuse": 1}', b"[" * 10_000],

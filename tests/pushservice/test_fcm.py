@@ -286,6 +286,22 @@ async def test_a_refused_client_is_held_until_it_is_admitted(
         assert location.endswith((await hear_push(connection))["id"])
 
 
+async def test_a_closed_registration_refuses_what_is_new_and_a_held_one_answers_late(
+    service: PushService, chromium: FakeChromium, sender: Sender
+) -> None:
+    endpoint = await chromium.register(SUBTYPE)
+    service.close_registration()
+    with pytest.raises(AssertionError, match="Error=TOO_MANY_REGISTRATIONS"):
+        await chromium.register(SUBTYPE, key=OTHER_KEY)
+    assert (await sender.post(endpoint)).status_code == 201
+    service.close_registration(hold=True)
+    waiting = asyncio.create_task(chromium.register(SUBTYPE, key=OTHER_KEY))
+    await asyncio.sleep(0.05)  # long enough for an answer that came too early
+    assert not waiting.done()
+    service.open_registration()
+    assert service.subscription_for(await waiting) is not None
+
+
 @pytest.mark.parametrize(
     "octets",
     [

@@ -8,6 +8,8 @@ POST      /admin/clients/{id}/forget             forget it and its subscriptions
 POST      /admin/clients/{id}/drop               end its connection; body ``{"code": 4774, "refuse": true}``
 POST      /admin/clients/{id}/admit              let it connect again
 POST      /admin/subscriptions/{id}/expire       end it
+POST      /admin/registration/close              make no new subscriptions; body ``{"hold": true}``
+POST      /admin/registration/open               make them again
 POST      /admin/faults                          add one; body ``{"fault": "apple status=429 times=3"}``
 POST      /admin/faults/{id}/remove              end it; ``/admin/faults/clear`` ends all
 ========  =====================================  ==============================================================
@@ -35,6 +37,7 @@ ADMIN_PREFIX = "/admin/"
 _WAIT_SECONDS_MAX = 60.0
 _CLIENT_VERB = re.compile(r"/admin/clients/([A-Za-z0-9]{1,64})/(forget|drop|admit)")
 _FAULT_VERB = re.compile(r"/admin/faults/(?:clear|(f[0-9]{1,12})/remove)")
+_REGISTRATION_VERB = re.compile(r"/admin/registration/(close|open)")
 _SUBSCRIPTION_VERB = re.compile(r"/admin/subscriptions/([A-Za-z0-9]{1,64})/expire")
 
 
@@ -116,6 +119,13 @@ class Admin:
         if on_subscription is not None:
             self._control.expire(on_subscription.group(1))
             return
+        on_registration = _REGISTRATION_VERB.fullmatch(request.path)
+        if on_registration is not None:
+            if on_registration.group(1) == "open":
+                self._control.open_registration()
+            else:
+                self._control.close_registration(hold=_flag(_options(request.body), "hold"))
+            return
         on_client = _CLIENT_VERB.fullmatch(request.path)
         if on_client is None:
             raise NotFound("There is no such admin verb.")
@@ -148,14 +158,19 @@ def _fault(body: bytes) -> str:
 
 def _drop_options(body: bytes) -> tuple[int | None, bool]:
     options = _options(body)
-    code, refuse = options.get("code"), options.get("refuse", False)
+    code, refuse = options.get("code"), _flag(options, "refuse")
     # 1000 to 4999 without the codes RFC 6455 section 7.4 reserves: those must not be sent.
     sendable = isinstance(code, int) and (code in (1000, 1001, 1011, 1012, 1013) or 3000 <= code <= 4999)
     if isinstance(code, bool) or not (code is None or (isinstance(code, int) and sendable)):
         raise InvalidInput("code must be 1000, 1001, 1011 to 1013, or 3000 to 4999.", field="code")
-    if not isinstance(refuse, bool):
-        raise InvalidInput("refuse must be true or false.", field="refuse")
     return code, refuse
+
+
+def _flag(options: dict[str, object], name: str) -> bool:
+    value = options.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name} must be true or false.", field=name)
+    return value
 
 
 def _number(request: Request, name: str, default: float, maximum: float) -> float:

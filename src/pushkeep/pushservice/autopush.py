@@ -118,7 +118,7 @@ class _Conversation:
 
     async def _read(self) -> None:
         while (text := await self._socket.receive(seconds=None)) is not None:
-            reply = self._take(frames.parse(text))
+            reply = await self._take(frames.parse(text))
             if reply is not None:
                 await self._socket.send(reply)
             await asyncio.sleep(0)  # neither reading nor writing need have waited, and others want a turn
@@ -131,9 +131,11 @@ class _Conversation:
                 self._hub.written(message)  # first, because the ack may overtake the end of send()
                 await self._socket.send(frames.notification(message))
 
-    def _take(self, frame: frames.ClientFrame) -> str | None:
+    async def _take(self, frame: frames.ClientFrame) -> str | None:
         match frame:
             case frames.Register():
+                if not await self._hub.may_register():
+                    return frames.not_registered(frame.channel, 503, "No subscriptions are made for now.")
                 return self._register(frame)
             case frames.Unregister(channel, code):
                 for subscription in self._hub.core.channel(self._client, channel):

@@ -205,6 +205,19 @@ class Control:
         """Let a client connect again after ``drop_connection(…, refuse=True)``."""
         self._hub.admit(client_id)
 
+    def close_registration(self, *, hold: bool = False) -> None:
+        """Make no new subscriptions for any browser; those there are go on.
+
+        Refused, ``subscribe()`` rejects at once. With ``hold`` the browser gets no answer until
+        :meth:`open_registration`, when it gets the right one: so an attempt that its page has given up succeeds late.
+        Firefox itself gives up after ten to twenty seconds, Chromium waits.
+        """
+        self._hub.close_registration(hold=hold)
+
+    def open_registration(self) -> None:
+        """Make new subscriptions again."""
+        self._hub.open_registration()
+
     def expire(self, subscription_id: str) -> None:
         """End a subscription as if it had expired: its endpoint answers 410, the client is not told.
 

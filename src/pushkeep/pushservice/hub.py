@@ -85,6 +85,9 @@ class Hub:
         self.links: dict[str, Link] = {}
         self.acks: deque[Ack] = deque(maxlen=limits.acks_kept)
         self._barred: dict[str, asyncio.Event] = {}
+        self._registration_open = asyncio.Event()
+        self._registration_open.set()
+        self._registration_held = False
 
     def now(self) -> float:
         """Epoch seconds, by a wrong clock while a fault has it so."""
@@ -140,6 +143,21 @@ class Hub:
             await admission.wait()
 
     # Subscriptions
+
+    def close_registration(self, *, hold: bool) -> None:
+        """Make no new subscriptions until :meth:`open_registration`: refuse them, or leave them unanswered."""
+        self._registration_held = hold
+        self._registration_open.clear()
+
+    def open_registration(self) -> None:
+        """Make new subscriptions again; whoever was left unanswered is answered now."""
+        self._registration_open.set()
+
+    async def may_register(self) -> bool:
+        """Whether new subscriptions are made; returns only when they are, while they are left unanswered."""
+        if self._registration_held:
+            await self._registration_open.wait()
+        return self._registration_open.is_set()
 
     def subscribe(self, client: Client, *, vendor: str, channel: str, key: bytes | None, app: str = "") -> Subscription:
         """Make or find a subscription.

@@ -254,7 +254,7 @@ class PushService(Subscribing, Control):
         if request.path == CHECKIN_PATH:
             return answer_checkin(request, self._hub.core.tokens, now=self._now())
         if request.path == REGISTRATION_PATH:
-            return answer_registration(request, self._hub)
+            return await answer_registration(request, self._hub)
         return text_response(404, "Here are check-in, registration and the autopush WebSocket.\n")
 
 

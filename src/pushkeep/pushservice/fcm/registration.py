@@ -24,7 +24,7 @@ _SUBTYPE_CHARACTERS_MAX = 1_024  # an origin, a UUID and a few letters
 _APP_CHARACTERS_MAX = 256  # such as org.chromium.linux
 
 
-def answer_registration(request: Request, hub: Hub) -> Response:
+async def answer_registration(request: Request, hub: Hub) -> Response:
     """Give a token, or take one back (``delete=true``)."""
     if request.method != "POST":
         return text_response(405, "Registration takes POST.\n", {"allow": "POST"})
@@ -45,6 +45,9 @@ def answer_registration(request: Request, hub: Hub) -> Response:
     key = _key(sender)
     if key is None or not subtype:
         return text_response(200, "token=" + hub.core.tokens.endpoint_token("fcm", None))
+    if not await hub.may_register():
+        # Chromium tries a service that is unavailable again by itself for minutes; this it believes at once.
+        return _error("TOO_MANY_REGISTRATIONS")
     try:
         client = hub.core.client(android_id, "chromium", hub.now())
         subscription = hub.subscribe(client, vendor="fcm", channel=subtype, key=key, app=app)

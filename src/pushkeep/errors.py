@@ -80,13 +80,22 @@ class Conflict(PushkeepError):
 
     Attributes:
         details: facts the caller needs to put it right, by name.
+        reason: a short machine-readable word where callers act on it, listed where the conflict is found; else None.
     """
 
     code = "conflict"
 
-    def __init__(self, message: str, *, field: str | None = None, details: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        details: Mapping[str, str] | None = None,
+        reason: str | None = None,
+    ) -> None:
         super().__init__(message, field=field)
         self.details: Mapping[str, str] = dict(details or {})
+        self.reason = reason
 
 
 class Unauthorized(PushkeepError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import uuid
+from typing import Any
 
 from pushkeep.domain.ids import SHORT_ID_ALPHABET, AnyId
 from pushkeep.domain.notification import Target
@@ -57,11 +58,12 @@ def registration(
     signing_key_id: int = 1,
     *,
     owner: str | None = None,
-    replaces: str | None = None,
+    replaces: str | tuple[str, ...] | None = None,
     now: float = NOW,
     short_ids: tuple[str, ...] | None = None,
     abilities: frozenset[str] | None = None,
     vendor: str = "mozilla",
+    **more: Any,
 ) -> Registration:
     number = next(_count)
     return Registration(
@@ -69,11 +71,12 @@ def registration(
         signing_key_id=signing_key_id,
         vendor=vendor,
         owner=owner,
-        replaces=replaces,
+        replaces=replaces if isinstance(replaces, tuple) else () if replaces is None else (replaces,),
         now=now,
         public_id=str(uuid.UUID(int=int(now) << 80 | 7 << 76 | 2 << 62 | number)),
         short_ids=short_ids or tuple(_short(number * 4 + offset) for offset in range(4)),
         abilities=abilities,
+        **more,
     )
 
 

@@ -116,7 +116,7 @@ async def register(
             signing_key_id=key.id,
             vendor=services.policy.vendor_for(subscription.endpoint).name,
             owner=owner if owner is not None else named,
-            replaces=replaced,
+            replaces=() if replaced is None else (replaced,),
             now=now,
             public_id=str(uuid7(now, entropy.token_bytes(UUID7_RANDOM_BYTES))),
             short_ids=tuple(short_id(entropy.token_bytes(SHORT_ID_RANDOM_BYTES)) for _ in range(_SHORT_ID_CANDIDATES)),

@@ -8,8 +8,10 @@ by their internal number.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from pushkeep.domain.subscription import Event, State
 
@@ -22,6 +24,19 @@ class By(StrEnum):
     OPERATOR = "operator"
     """A command or an API key."""
     SWEEP = "sweep"
+
+
+BY_OF_END: Mapping[Event, By] = MappingProxyType(
+    {
+        Event.SAID_GONE: By.PUSH_SERVICE,
+        Event.LOST: By.BROWSER,
+        Event.LEFT: By.BROWSER,
+        Event.REPLACED: By.BROWSER,
+        Event.REMOVED: By.OPERATOR,
+        Event.EXPIRED: By.SWEEP,
+    }
+)
+"""Whose word an end is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from pushkeep.ports.audiences import ContactStore, ReceiptStore
+from pushkeep.ports.keys import KeyStore
 from pushkeep.ports.lanes import LaneStore, Wakeups
+from pushkeep.ports.lifecycle import DayCount, LifecycleStore, NumberedEntry
 from pushkeep.ports.notifications import NotificationStore
 from pushkeep.ports.outside import (
     BlockingSleeper,
@@ -25,9 +27,13 @@ __all__ = [
     "Cancellable",
     "Clock",
     "ContactStore",
+    "DayCount",
     "Entropy",
+    "KeyStore",
     "LaneStore",
+    "LifecycleStore",
     "NotificationStore",
+    "NumberedEntry",
     "ProjectSecrets",
     "ProjectStore",
     "ReceiptStore",
@@ -45,7 +51,9 @@ __all__ = [
 
 class Store(
     ProjectStore,
+    KeyStore,
     SubscriptionStore,
+    LifecycleStore,
     ContactStore,
     NotificationStore,
     ShardStore,

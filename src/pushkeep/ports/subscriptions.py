@@ -34,9 +34,11 @@ class ResultUpdate:
         id: the row.
         version: the row's version when the message was sent; another one now means that the result is stale.
         event: what happened: ``ACCEPTED`` resets the failures, ``FAILED`` counts one, ``QUARANTINED``,
-            ``KEY_REFUSED`` and ``SAID_GONE`` move the row, ``KEY_FOUND`` corrects its signing key.
+            ``KEY_REFUSED`` and ``SAID_GONE`` move the row, ``KEY_FOUND`` corrects its signing key and is an
+            acceptance as well.
         reason: why, for all but ``ACCEPTED`` and ``KEY_FOUND``.
-        suspect_days: the days on which the push service has doubted it by now; None changes none.
+        suspect_days: the days on which the push service has doubted it by now; None changes none. A ``FAILED`` in
+            quarantine that has them is a definite one, and counts as a probe.
         probe_at: for ``QUARANTINED``, and for ``FAILED`` while in quarantine, when the next probe may go to it; None
             where it must not be dialled.
         signing_key_id: for ``KEY_FOUND``, the key that was taken.
@@ -62,7 +64,7 @@ class SubscriptionStore(Protocol):
         At most one row exists for each endpoint and signing key, however many register at once.
 
         Raises:
-            Conflict: as ``plan`` and ``check_owner_has_room`` do; nothing has changed then.
+            Conflict, InvalidInput, InvalidToken: as ``plan`` and ``check_owner_has_room`` do; nothing has changed then.
         """
         ...
 
@@ -80,11 +82,35 @@ class SubscriptionStore(Protocol):
         """The subscription of an id in any state, with what is needed to send to it; None for an unknown id."""
         ...
 
-    async def end_subscription(self, project: Project, any_id: AnyId, reason: StateReason) -> SubscriptionRecord | None:
+    async def end_subscription(
+        self, project: Project, any_id: AnyId, reason: StateReason, *, sequence: int | None = None
+    ) -> SubscriptionRecord | None:
         """End a living subscription and erase its endpoint and keys.
 
+        Args:
+            project: whose.
+            any_id: which.
+            reason: ``LEFT`` and ``LOST`` are its browser's word, ``REMOVED`` the operator's.
+            sequence: the browser's number of these words; None for the operator's, and browsers that give none.
+
         Returns:
-            the record after it; one that had ended before is returned unchanged. None for an unknown id.
+            the record after it; one that had ended before keeps its reason. None for an unknown id.
+
+        Raises:
+            Conflict: ``stale``, the browser has said something later of it; nothing has changed then.
+        """
+        ...
+
+    async def heartbeat(
+        self, project: Project, public_id: str, *, sequence: int | None, now: float
+    ) -> SubscriptionRecord | None:
+        """Note that its browser has a subscription; written at most every ten minutes, and never of an ended one.
+
+        Returns:
+            the record after it, in whatever state; None for an unknown id.
+
+        Raises:
+            Conflict: ``stale``, the browser has said something later.
         """
         ...
 

@@ -5,68 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, String, bindparam, case, func, literal_column, update
+from sqlalchemy import Connection, bindparam, literal_column, update
 
-from pushkeep.adapters.store.rows import json_values, write_days, write_reason
+from pushkeep.adapters.store.key_found_units import key_found
+from pushkeep.adapters.store.move_units import Step, move_rows
+from pushkeep.adapters.store.rows import json_values
 from pushkeep.adapters.store.tables import subscriptions
-from pushkeep.adapters.store.writer import ERASED
+from pushkeep.domain.lifecycle import By
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import Event, State, StateReason, move
+from pushkeep.domain.subscription import Event, State, StateReason
 from pushkeep.ports import ResultUpdate
+from pushkeep.protocol.verdict import Verdict
 
-_END = (
-    update(subscriptions)
-    .where(
-        subscriptions.c.id == bindparam("row_id"),
-        subscriptions.c.project_id == bindparam("of_project"),
-        subscriptions.c.version == bindparam("of_version"),
-        subscriptions.c.ended_at.is_(None),
-    )
-    .values(
-        state=bindparam("new_state"),
-        sealed=None,
-        state_reason=bindparam("new_reason"),
-        ended_at=bindparam("at"),
-        version=subscriptions.c.version + 1,
-    )
-)
-_CHANGED = (
+_ACCEPTED = (
     update(subscriptions)
     .where(
         subscriptions.c.id.in_(json_values("ids")),
         subscriptions.c.version == bindparam("of_version"),
+        subscriptions.c.state == State.ACTIVE.value,
         # Added to zero so that SQLite does not look it up in the index on (project_id, id) instead of by key alone.
         subscriptions.c.project_id + literal_column("0") == bindparam("of_project"),
     )
+    .values(
+        # Nothing that an index is made of, or SQLite would write that for each row, too.
+        last_accepted_at=bindparam("now"),
+        last_verdict=Verdict.ACCEPTED.value,
+        last_verdict_at=bindparam("now"),
+    )
     .returning(subscriptions.c.id)
 )
-_ACCEPTED = _CHANGED.values(
-    state=State.ACTIVE.value, last_accepted_at=bindparam("now"), consecutive_failures=0, suspect_days=""
-)
-_FAILED = _CHANGED.values(
-    state=case((subscriptions.c.state == State.ACTIVE.value, State.FAILING.value), else_=subscriptions.c.state),
-    consecutive_failures=subscriptions.c.consecutive_failures + 1,
-    suspect_days=func.coalesce(bindparam("new_days", type_=String), subscriptions.c.suspect_days),
-)
-
-
-def end_version(connection: Connection, project_id: int, row_id: int, version: int, reason: StateReason) -> bool:
-    """End a row of this version: what could be used to send to it goes, what recognises it stays."""
-    ended = connection.execute(
-        _END,
-        {
-            "row_id": row_id,
-            "of_project": project_id,
-            "of_version": version,
-            "new_state": move(State.ACTIVE, reason.cause).value,
-            "new_reason": write_reason(reason),
-            "at": reason.at,
-        },
-    )
-    if ended.rowcount != 1:
-        return False
-    connection.info[ERASED] = True
-    return True
+"""What is active has nothing to reset: hardly any message comes to more than this."""
 
 
 def apply_results(
@@ -80,23 +48,40 @@ def apply_updates(
     connection: Connection, project_id: int, updates: Sequence[ResultUpdate], *, now: float
 ) -> frozenset[int]:
     """As :func:`apply_results`, for a checkpoint, which has the project's number only."""
-    applied: set[int] = set()
-    # Of one notification there are few versions and few such sets of days: few statements change many rows.
+    # Of one notification there are few versions: few statements change many rows.
     accepted: dict[int, list[int]] = {}
-    failed: dict[tuple[int, frozenset[int] | None], list[int]] = {}
+    others: dict[int, Step] = {}
+    applied: set[int] = set()
     for item in updates:
         if item.event is Event.ACCEPTED:
             accepted.setdefault(item.version, []).append(item.id)
-        elif item.event is Event.FAILED:
-            failed.setdefault((item.version, item.suspect_days), []).append(item.id)
-        elif item.event is Event.SAID_GONE and item.reason is not None:
-            ended = end_version(connection, project_id, item.id, item.version, item.reason)
-            applied.update({item.id} if ended else ())
+        elif item.event is Event.KEY_FOUND:
+            applied.update({item.id} if key_found(connection, project_id, item, now) else ())
+        else:
+            others[item.id] = _step(item, now)
     for version, ids in accepted.items():
         rows = {"ids": json.dumps(ids), "of_version": version, "of_project": project_id}
-        applied.update(connection.execute(_ACCEPTED, {**rows, "now": now}).scalars())
-    for (version, days), ids in failed.items():
-        rows = {"ids": json.dumps(ids), "of_version": version, "of_project": project_id}
-        doubted = None if days is None else write_days(days)
-        applied.update(connection.execute(_FAILED, {**rows, "new_days": doubted}).scalars())
+        active = frozenset(connection.execute(_ACCEPTED, {**rows, "now": now}).scalars())
+        applied |= active
+        if len(active) < len(ids):
+            again = Step(Event.ACCEPTED, StateReason(Event.ACCEPTED, now), By.PUSH_SERVICE, version, verdict="accepted")
+            others |= {id: again for id in ids if id not in active and id not in others}
+    if others:
+        applied |= move_rows(connection, project_id, others)
     return frozenset(applied)
+
+
+def _step(item: ResultUpdate, now: float) -> Step:
+    reason = item.reason
+    verdict = None if item.verdict is None else item.verdict.value
+    if reason is None:
+        reason = StateReason(item.event, now, verdict=verdict)
+    return Step(
+        item.event,
+        reason,
+        By.PUSH_SERVICE,
+        item.version,
+        item.suspect_days,
+        item.probe_at,
+        reason.verdict if verdict is None else verdict,
+    )

@@ -17,7 +17,9 @@ from pushkeep.adapters.store import files
 from pushkeep.adapters.store.base import READERS, Ground
 from pushkeep.adapters.store.contact_methods import ContactMethods
 from pushkeep.adapters.store.inline_writer import InlineWriter
+from pushkeep.adapters.store.key_methods import KeyMethods
 from pushkeep.adapters.store.lane_methods import LaneMethods
+from pushkeep.adapters.store.lifecycle_methods import LifecycleMethods
 from pushkeep.adapters.store.migrate import check_migrated, migrate
 from pushkeep.adapters.store.notification_methods import NotificationMethods
 from pushkeep.adapters.store.project_methods import ProjectMethods
@@ -65,7 +67,9 @@ _READING_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA temp_store = MEMORY", "PRA
 
 class SqliteStore(
     ProjectMethods,
+    KeyMethods,
     SubscriptionMethods,
+    LifecycleMethods,
     ContactMethods,
     NotificationMethods,
     ShardMethods,

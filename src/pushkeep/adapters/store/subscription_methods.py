@@ -51,9 +51,26 @@ class SubscriptionMethods(StoreBase):
             partial(subscription_units.find_recipient, vault=self._vault, project=project, any_id=any_id)
         )
 
-    async def end_subscription(self, project: Project, any_id: AnyId, reason: StateReason) -> SubscriptionRecord | None:
+    async def end_subscription(
+        self, project: Project, any_id: AnyId, reason: StateReason, *, sequence: int | None = None
+    ) -> SubscriptionRecord | None:
         """See the port."""
-        return await self._write(partial(subscription_units.end, project=project, any_id=any_id, reason=reason))
+        return await self._write(
+            partial(subscription_units.end, project=project, any_id=any_id, reason=reason, sequence=sequence)
+        )
+
+    async def heartbeat(
+        self, project: Project, public_id: str, *, sequence: int | None, now: float
+    ) -> SubscriptionRecord | None:
+        """See the port. As of :meth:`register`, most change nothing and wait for nothing."""
+        record, unchanged = await self._read(
+            partial(subscription_units.seen_lately, project=project, public_id=public_id, sequence=sequence, now=now)
+        )
+        if unchanged:
+            return record
+        return await self._write(
+            partial(subscription_units.heartbeat, project=project, public_id=public_id, sequence=sequence, now=now)
+        )
 
     async def living_by_signing_key(self, project: Project) -> Mapping[int, int]:
         """See the port."""

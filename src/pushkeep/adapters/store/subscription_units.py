@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pushkeep.adapters.store.contact_units import contact_id_of
-from pushkeep.adapters.store.result_units import end_version
-from pushkeep.adapters.store.rows import record_from, select_records, uuid_of, write_days
+from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
+from pushkeep.adapters.store.move_units import ACTIVE_AGAIN, Step, move_all, move_rows
+from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import push_services, subscriptions
 from pushkeep.domain.ability import write_abilities
 from pushkeep.domain.ids import AnyId
+from pushkeep.domain.lifecycle import BY_OF_END, By, Evidence
 from pushkeep.domain.project import Project
-from pushkeep.domain.registration import Plan, Registration, Write, check_owner_has_room, plan
-from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord, move
+from pushkeep.domain.registration import (
+    SEEN_WRITE_SECONDS,
+    Plan,
+    Registration,
+    Write,
+    check_owner_has_room,
+    check_sequence,
+    plan,
+)
+from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord
 from pushkeep.errors import Unavailable
 from pushkeep.ports import StoredRegistration
 
@@ -34,14 +45,38 @@ _BY_SHORT_ID = select_records().where(
     subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id == bindparam("short_id")
 )
 _SEALED = select(subscriptions.c.endpoint_hash, subscriptions.c.sealed).where(subscriptions.c.id == bindparam("row_id"))
-_ACTIVE_OF_CONTACT = (
+_LIVING_OF_CONTACT = (
     select(func.count())
     .select_from(subscriptions)
     .where(
         subscriptions.c.contact_id == bindparam("contact_id"),
         subscriptions.c.ended_at.is_(None),
-        subscriptions.c.id != bindparam("leaving"),
+        subscriptions.c.id.not_in(json_values("leaving")),
     )
+)
+_TOUCH = (
+    update(subscriptions)
+    .where(subscriptions.c.id == bindparam("row_id"))
+    .values(last_seen_at=bindparam("now"), sync_sequence=bindparam("sequence"))
+)
+_SEQUENCE = (
+    update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sync_sequence=bindparam("sequence"))
+)
+_POINT_ON = (
+    update(subscriptions)
+    .where(subscriptions.c.id == bindparam("row_id"))
+    .values(superseded_by=bindparam("new_successor"))
+)
+_CONTACT_OF = select(subscriptions.c.contact_id).where(subscriptions.c.id == bindparam("row_id"))
+_QUARANTINED_AT = (
+    select(subscriptions.c.id)
+    .where(
+        subscriptions.c.project_id == bindparam("project_id"),
+        subscriptions.c.state == State.QUARANTINED.value,
+        subscriptions.c.origin == bindparam("origin"),
+    )
+    .order_by(subscriptions.c.id)
+    .limit(bindparam("most"))
 )
 _TAKEN_SHORT_IDS = select(subscriptions.c.short_id).where(
     subscriptions.c.project_id == bindparam("project_id"),
@@ -60,41 +95,39 @@ def existing_registration(
     connection: Connection, vault: Vault, project: Project, registration: Registration
 ) -> StoredRegistration | None:
     """The registration if it changes nothing, found without the write lock; None if something is to be written."""
-    existing, replaced = _rows_concerned(connection, vault, project, registration)
-    if existing is None:
+    existing, decided, _ = _decide(connection, vault, project, registration)
+    if existing is None or not decided.changes_nothing:
         return None
-    keys_hash = vault.keys_hash(registration.subscription)
-    decided = plan(registration, keys_hash=keys_hash, existing=existing, replaced=replaced)
-    if decided.write is Write.NOTHING and decided.supersede is None:
-        return StoredRegistration(existing, created=False)
-    return None
+    return StoredRegistration(existing, created=False)
 
 
 def register(connection: Connection, vault: Vault, project: Project, registration: Registration) -> StoredRegistration:
     """See :meth:`pushkeep.ports.SubscriptionStore.register`."""
-    existing, replaced = _rows_concerned(connection, vault, project, registration)
-    keys_hash = vault.keys_hash(registration.subscription)
-    decided = plan(registration, keys_hash=keys_hash, existing=existing, replaced=replaced)
+    existing, decided, keys_hash = _decide(connection, vault, project, registration)
+    if existing is not None and decided.changes_nothing:
+        return StoredRegistration(existing, created=False)
     contact_id = None
     if decided.owner is not None:
         contact_id = contact_id_of(connection, project, decided.owner, registration.now)
-    _check_room(connection, contact_id, decided, existing)
+    _check_room(connection, contact_id, decided, existing, registration)
     if existing is None:
         row_id = _insert(connection, vault, project, registration, decided, keys_hash, contact_id)
     else:
         row_id = existing.id
         _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
-    if decided.supersede is not None:
-        _supersede(connection, project, decided.supersede, row_id, registration.now)
-    _note_push_service(connection, project, registration)
+    public_id = registration.public_id if existing is None else existing.public_id
+    for replaced in decided.supersede:
+        _supersede(connection, project, replaced, row_id, public_id, registration)
+    if existing is None or decided.write is Write.RENEW:
+        _note_push_service(connection, project, registration)
     row = connection.execute(_BY_ROW_ID, {"row_id": row_id}).one()
     return StoredRegistration(record_from(row), created=existing is None)
 
 
-def _rows_concerned(
+def _decide(
     connection: Connection, vault: Vault, project: Project, registration: Registration
-) -> tuple[SubscriptionRecord | None, SubscriptionRecord | None]:
-    existing = connection.execute(
+) -> tuple[SubscriptionRecord | None, Plan, bytes]:
+    row = connection.execute(
         _BY_ENDPOINT,
         {
             "project_id": project.id,
@@ -102,22 +135,42 @@ def _rows_concerned(
             "signing_key_id": registration.signing_key_id,
         },
     ).one_or_none()
-    replaced = None
-    if registration.replaces is not None:
-        replaced = find(connection, project, AnyId(registration.replaces, None))
-    return (None if existing is None else record_from(existing)), replaced
+    existing = None if row is None else record_from(row)
+    predecessors = [
+        predecessor
+        for public_id in dict.fromkeys(registration.replaces)
+        if (predecessor := find(connection, project, AnyId(public_id, None))) is not None
+    ]
+    successor = None if existing is None or existing.living else _end_of_chain(connection, existing)
+    keys_hash = vault.keys_hash(registration.subscription)
+    decided = plan(registration, keys_hash=keys_hash, existing=existing, predecessors=predecessors, successor=successor)
+    return existing, decided, keys_hash
+
+
+def _end_of_chain(connection: Connection, ended: SubscriptionRecord) -> SubscriptionRecord | None:
+    """The last of those that replaced one another, beginning with what replaced this one; None where nothing did."""
+    last = None
+    following = ended.superseded_by
+    while following is not None:
+        last = record_from(connection.execute(_BY_ROW_ID, {"row_id": following}).one())
+        following = None if last.living else last.superseded_by
+    return last
 
 
 def _check_room(
-    connection: Connection, contact_id: int | None, decided: Plan, existing: SubscriptionRecord | None
+    connection: Connection,
+    contact_id: int | None,
+    decided: Plan,
+    existing: SubscriptionRecord | None,
+    registration: Registration,
 ) -> None:
-    """Count only where the contact gets one more active subscription."""
+    """Count only where the contact gets one more living subscription."""
     already = existing is not None and existing.living and existing.contact_external_id == decided.owner
     if contact_id is None or already:
         return
-    leaving = decided.supersede.id if decided.supersede is not None else 0
-    count = connection.execute(_ACTIVE_OF_CONTACT, {"contact_id": contact_id, "leaving": leaving}).scalar_one()
-    check_owner_has_room(decided.owner, count)
+    leaving = json.dumps([replaced.id for replaced in decided.supersede])
+    count = connection.execute(_LIVING_OF_CONTACT, {"contact_id": contact_id, "leaving": leaving}).scalar_one()
+    check_owner_has_room(decided.owner, count, registration.contact_max)
 
 
 def _insert(
@@ -146,8 +199,15 @@ def _insert(
         "created_at": registration.now,
         "last_seen_at": registration.now,
         "abilities": write_abilities(decided.abilities),
+        "owner_since": decided.owner_since,
+        "sync_sequence": decided.sequence,
     }
-    return int(connection.execute(_INSERT, values).scalar_one())
+    row_id = int(connection.execute(_INSERT, values).scalar_one())
+    named = None if not decided.supersede else decided.supersede[0].public_id
+    evidence = Evidence(registration.by, contact=contact_id, predecessor=named)
+    entry = Entry(row_id, registration.signing_key_id, registration.now, Event.REGISTERED, None, State.ACTIVE, evidence)
+    write_entries(connection, project.id, [entry])
+    return row_id
 
 
 def _free_short_id(connection: Connection, project: Project, candidates: tuple[str, ...]) -> str:
@@ -176,39 +236,73 @@ def _refresh(
     existing: SubscriptionRecord,
 ) -> None:
     """Touch or renew the row of a browser that came back."""
-    change = update(subscriptions).where(subscriptions.c.id == existing.id)
     if decided.write is Write.TOUCH:
-        connection.execute(change.values(last_seen_at=registration.now))
+        touched = {"row_id": existing.id, "now": registration.now, "sequence": decided.sequence}
+        connection.execute(_TOUCH, touched)
     if decided.write is not Write.RENEW:
         return
     endpoint_hash = vault.endpoint_hash(registration.subscription.endpoint)
-    connection.execute(
-        change.values(
-            state=move(existing.state, Event.SYNCED).value,
-            contact_id=contact_id,
-            vendor=registration.vendor,
-            keys_hash=keys_hash,
-            sealed=vault.seal_subscription(project, endpoint_hash, registration.subscription),
-            state_reason=None,
-            ended_at=None,
-            superseded_by=None,
-            abilities=write_abilities(decided.abilities),
-            last_seen_at=registration.now,
-            consecutive_failures=0 if not existing.living else existing.consecutive_failures,
-            suspect_days="" if not existing.living else write_days(existing.suspect_days),
-            version=existing.version + 1,
+    _write_moves(connection, project, registration, decided, contact_id, existing)
+    values: dict[str, object] = {
+        "state": decided.state.value,
+        "contact_id": contact_id,
+        "vendor": registration.vendor,
+        "keys_hash": keys_hash,
+        "sealed": vault.seal_subscription(project, endpoint_hash, registration.subscription),
+        "ended_at": None,
+        "superseded_by": None,
+        "abilities": write_abilities(decided.abilities),
+        "last_seen_at": registration.now,
+        "owner_since": decided.owner_since,
+        "sync_sequence": decided.sequence,
+        "version": existing.version + 1,
+    }
+    if decided.state is State.ACTIVE:
+        values |= {name.removeprefix("new_"): value for name, value in ACTIVE_AGAIN.items()}
+    connection.execute(update(subscriptions).where(subscriptions.c.id == existing.id).values(values))
+
+
+def _write_moves(
+    connection: Connection,
+    project: Project,
+    registration: Registration,
+    decided: Plan,
+    contact_id: int | None,
+    existing: SubscriptionRecord,
+) -> None:
+    if not decided.moves:
+        return
+    contact_before = connection.execute(_CONTACT_OF, {"row_id": existing.id}).scalar_one()
+    entries, before = [], existing.state
+    for event in decided.moves:
+        evidence = Evidence(registration.by)
+        if event in (Event.OWNER_MOVED, Event.OWNER_DETACHED):
+            evidence = Evidence(registration.by, contact=contact_id, contact_before=contact_before)
+        elif decided.supersede:
+            evidence = Evidence(registration.by, predecessor=decided.supersede[0].public_id)
+        entries.append(
+            Entry(existing.id, existing.signing_key_id, registration.now, event, before, decided.state, evidence)
         )
-    )
+        before = decided.state
+    write_entries(connection, project.id, entries)
 
 
 def _supersede(
-    connection: Connection, project: Project, replaced: SubscriptionRecord, successor_id: int, now: float
+    connection: Connection,
+    project: Project,
+    replaced: SubscriptionRecord,
+    successor_id: int,
+    successor: str,
+    registration: Registration,
 ) -> None:
-    if replaced.living:
-        end_version(connection, project.id, replaced.id, replaced.version, StateReason(Event.REPLACED, now))
-    connection.execute(
-        update(subscriptions).where(subscriptions.c.id == replaced.id).values(superseded_by=successor_id)
+    if not replaced.living:
+        connection.execute(_POINT_ON, {"row_id": replaced.id, "new_successor": successor_id})
+        return
+    reason = StateReason(Event.REPLACED, registration.now)
+    step = Step(
+        Event.REPLACED, reason, registration.by, replaced.version, superseded_by=successor_id, successor=successor
     )
+    move_rows(connection, project.id, {replaced.id: step})
 
 
 def find(connection: Connection, project: Project, any_id: AnyId) -> SubscriptionRecord | None:
@@ -260,10 +354,63 @@ def living_by_signing_key(connection: Connection, project: Project) -> Mapping[i
     return {row[0]: row[1] for row in rows}
 
 
-def end(connection: Connection, project: Project, any_id: AnyId, reason: StateReason) -> SubscriptionRecord | None:
+def end(
+    connection: Connection, project: Project, any_id: AnyId, reason: StateReason, sequence: int | None = None
+) -> SubscriptionRecord | None:
     """See :meth:`pushkeep.ports.SubscriptionStore.end_subscription`."""
     record = find(connection, project, any_id)
-    if record is None or not record.living:
+    if record is None:
+        return None
+    if not record.living and (sequence is None or sequence <= record.sync_sequence):
         return record
-    end_version(connection, project.id, record.id, record.version, reason)
+    known = check_sequence(sequence, record.sync_sequence)
+    if known != record.sync_sequence:  # of what has ended, too: what was said before must not bring it back
+        connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
+    if record.living:
+        step = Step(reason.cause, reason, BY_OF_END.get(reason.cause, By.OPERATOR), record.version)
+        move_rows(connection, project.id, {record.id: step})
     return find(connection, project, any_id)
+
+
+def seen_lately(
+    connection: Connection, project: Project, public_id: str, sequence: int | None, now: float
+) -> tuple[SubscriptionRecord | None, bool]:
+    """The record a heartbeat is for, and whether nothing of it is to be written."""
+    record = find(connection, project, AnyId(public_id, None))
+    if record is None:
+        return None, True
+    known = check_sequence(sequence, record.sync_sequence)
+    recent = not record.living or now - record.last_seen_at < SEEN_WRITE_SECONDS
+    return record, recent and known == record.sync_sequence
+
+
+def heartbeat(
+    connection: Connection, project: Project, public_id: str, sequence: int | None, now: float
+) -> SubscriptionRecord | None:
+    """See :meth:`pushkeep.ports.SubscriptionStore.heartbeat`."""
+    record, unchanged = seen_lately(connection, project, public_id, sequence, now)
+    if record is None or unchanged:
+        return record
+    known = check_sequence(sequence, record.sync_sequence)
+    if record.living:
+        connection.execute(_TOUCH, {"row_id": record.id, "now": now, "sequence": known})
+    else:
+        connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
+    return find(connection, project, AnyId(public_id, None))
+
+
+def release(connection: Connection, project: Project, any_id: AnyId, reason: StateReason) -> SubscriptionRecord | None:
+    """See :meth:`pushkeep.ports.lifecycle.LifecycleStore.release_subscription`."""
+    record = find(connection, project, any_id)
+    if record is not None:
+        move_all(connection, project.id, [record.id], Event.RELEASED, reason, By.OPERATOR)
+    return find(connection, project, any_id)
+
+
+def release_origin(
+    connection: Connection, project: Project, origin: str, reason: StateReason, *, limit: int
+) -> Sequence[int]:
+    """See :meth:`pushkeep.ports.lifecycle.LifecycleStore.release_origin`."""
+    named = {"project_id": project.id, "origin": origin, "most": limit}
+    ids = list(connection.execute(_QUARANTINED_AT, named).scalars())
+    return sorted(move_all(connection, project.id, ids, Event.RELEASED, reason, By.OPERATOR))

@@ -1,0 +1,97 @@
+"""The unit of work for a subscription that was made with another signing key than was believed."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
+from pushkeep.adapters.store.move_units import Step, move_rows
+from pushkeep.adapters.store.rows import AnyRow
+from pushkeep.adapters.store.tables import signing_keys, subscriptions
+from pushkeep.domain.lifecycle import By, Evidence
+from pushkeep.domain.subscription import TRANSITIONS, Event, State, StateReason
+from pushkeep.ports import ResultUpdate
+from pushkeep.protocol.verdict import Verdict
+
+_ROW = select(
+    subscriptions.c.id,
+    subscriptions.c.public_id,
+    subscriptions.c.state,
+    subscriptions.c.ended_at,
+    subscriptions.c.endpoint_hash,
+    subscriptions.c.signing_key_id,
+)
+_BELIEVED = _ROW.where(
+    subscriptions.c.id == bindparam("row_id"),
+    subscriptions.c.version == bindparam("of_version"),
+    subscriptions.c.project_id == bindparam("of_project"),
+)
+_TWIN = _ROW.where(
+    subscriptions.c.project_id == bindparam("of_project"),
+    subscriptions.c.endpoint_hash == bindparam("of_hash"),
+    subscriptions.c.signing_key_id == bindparam("of_key"),
+)
+_KEY_IDS = select(signing_keys.c.id, signing_keys.c.key_id).where(
+    signing_keys.c.project_id == bindparam("of_project"), signing_keys.c.id.in_(bindparam("keys", expanding=True))
+)
+_RELABEL = (
+    update(subscriptions)
+    .where(subscriptions.c.id == bindparam("row_id"))
+    .values(signing_key_id=bindparam("new_key"), version=subscriptions.c.version + 1)
+)
+_REHASH = update(subscriptions).where(subscriptions.c.id == bindparam("row_id"))
+
+_NOWHERE = b""
+"""The hash of no endpoint."""
+
+
+def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: float) -> bool:
+    """Write down the signing key a message was taken with, and that it was taken.
+
+    Where the browser's subscription is registered with that key already, and living, this row is replaced by that
+    one. A tombstone with that key changes labels with this row: a living one is not given up for a dead one.
+
+    Returns:
+        whether the row was still of that version, and living.
+    """
+    named = {"row_id": item.id, "of_version": item.version, "of_project": project_id}
+    row = connection.execute(_BELIEVED, named).one_or_none()
+    if row is None or row.ended_at is not None or item.signing_key_id is None:
+        return False
+    accepted = Step(Event.ACCEPTED, StateReason(Event.ACCEPTED, now), By.PUSH_SERVICE, verdict=Verdict.ACCEPTED.value)
+    if row.signing_key_id != item.signing_key_id:
+        wanted = {"of_project": project_id, "of_hash": row.endpoint_hash, "of_key": item.signing_key_id}
+        twin = connection.execute(_TWIN, wanted).one_or_none()
+        if twin is not None and twin.ended_at is None:
+            replaced = StateReason(Event.REPLACED, now)
+            by_twin = Step(
+                Event.REPLACED,
+                replaced,
+                By.PUSH_SERVICE,
+                superseded_by=twin.id,
+                successor=str(twin.public_id),
+            )
+            move_rows(connection, project_id, {item.id: by_twin})
+            return True
+        _relabel(connection, project_id, row, twin, item.signing_key_id, now)
+    move_rows(connection, project_id, {item.id: accepted})
+    return True
+
+
+def _relabel(connection: Connection, project_id: int, row: AnyRow, twin: AnyRow | None, key: int, now: float) -> None:
+    if twin is not None:  # out of the way of the unique constraint, and back with the other label
+        connection.execute(_REHASH.values(endpoint_hash=_NOWHERE), {"row_id": twin.id})
+    connection.execute(_RELABEL, {"row_id": row.id, "new_key": key})
+    if twin is not None:
+        there = {"row_id": twin.id, "new_key": row.signing_key_id}
+        connection.execute(_RELABEL, there)
+        connection.execute(_REHASH.values(endpoint_hash=twin.endpoint_hash), {"row_id": twin.id})
+    names = dict(
+        connection.execute(_KEY_IDS, {"of_project": project_id, "keys": [row.signing_key_id, key]}).tuples().all()
+    )
+    before = State(row.state)
+    after = TRANSITIONS[before, Event.KEY_FOUND]
+    evidence = Evidence(By.PUSH_SERVICE, key=names.get(key), key_before=names.get(row.signing_key_id))
+    write_entries(connection, project_id, [Entry(row.id, key, now, Event.KEY_FOUND, before, after, evidence)])
+    if after is not before:
+        connection.execute(update(subscriptions).where(subscriptions.c.id == row.id).values(state=after.value))

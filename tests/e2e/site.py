@@ -15,9 +15,10 @@ from typing import Any
 
 import httpx
 
-from pushkeep.app.projects import create_api_key, current_signing_key
+from pushkeep.app.projects import create_api_key, current_signing_key, identity_secret
 from pushkeep.compose import Serving, serve
 from pushkeep.config import load_settings
+from pushkeep.domain.identity import sign_identity
 from pushkeep.pushservice import PushService, SubscriptionInfo
 from pushkeep.testing.browser import Page, poll
 from pushkeep.testing.notifications import Notification
@@ -28,6 +29,7 @@ from .desk import Desk
 # A fraction of a second when the machine is idle; bounded for one that is not.
 SUBSCRIBE_SECONDS_MAX = 60.0
 COMMAND_SECONDS_MAX = 60.0
+SERVER_SECONDS_MAX = 60.0
 
 _used_ports: set[int] = set()
 
@@ -59,13 +61,60 @@ class Ran:
     err: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Site:
+    """A Pushkeep with its demo page. It can go away and come back with what it had: same address, same data."""
+
     url: str
     data_dir: Path
-    api_key: str
-    serving: Serving
     http: httpx.AsyncClient
+    _running: tuple[Serving, asyncio.Task[None]] | None = None
+
+    @property
+    def serving(self) -> Serving:
+        assert self._running is not None, "the server is away"
+        return self._running[0]
+
+    async def come(self) -> None:
+        """Start the server."""
+        port = self.http.base_url.port
+        settings = load_settings(
+            overrides={
+                "data_dir": self.data_dir,
+                "port": port,
+                "public_url": self.url,
+                "contact": "mailto:tests@example.org",
+                "workers": 0,  # as the demo runs
+            },
+            environ={},
+        )
+        page = DemoPage(
+            pushkeep_command="pushkeep",
+            api_key_file=str(self.data_dir / "api-key"),
+            data_dir_flag=f"--data-dir {self.data_dir}",
+            offline=True,
+        )
+        ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
+        server = asyncio.create_task(serve(settings, demo=page, on_ready=ready.set_result, handle_signals=False))
+        await asyncio.wait({server, ready}, return_when=asyncio.FIRST_COMPLETED, timeout=SERVER_SECONDS_MAX)
+        if not ready.done():
+            server.cancel()
+            await server
+        self._running = (ready.result(), server)
+
+    async def leave(self) -> None:
+        """Stop the server and wait until it has; whoever asks it then finds nobody. May be called twice."""
+        if self._running is None:
+            return
+        (serving, server), self._running = self._running, None
+        serving.stop()
+        await asyncio.wait_for(server, SERVER_SECONDS_MAX)
+
+    async def identity(self, external_id: str) -> str:
+        """What the site's own server puts into the page of somebody who is logged in."""
+        services, project = self.serving.services, self.serving.project
+        secret = await identity_secret(services, project)
+        return sign_identity(secret, external_id=external_id, expires_at=services.clock.now() + 600)
 
     async def pushkeep(self, *arguments: str) -> Ran:
         """Run the command line as an operator would, in a process of its own beside the server."""
@@ -132,42 +181,19 @@ async def running_site(data_dir: Path, service: PushService, label: str) -> Asyn
     """Serve the demo page at an origin no test had before."""
     data_dir.mkdir(parents=True, exist_ok=True)
     port = _fresh_port()
-    url = f"http://{label}.localhost:{port}"
     entries = service.origin_map_entries()
     # The file is how the command line beside the server learns where the push services are.
     (data_dir / "pushkeep.toml").write_text(f"origin_map = {json.dumps(entries)}\n")
-    settings = load_settings(
-        overrides={
-            "data_dir": data_dir,
-            "port": port,
-            "public_url": url,
-            "contact": "mailto:tests@example.org",
-            "workers": 0,  # as the demo runs
-        },
-        environ={},
-    )
-    key_file = data_dir / "api-key"
-    page = DemoPage(
-        pushkeep_command="pushkeep", api_key_file=str(key_file), data_dir_flag=f"--data-dir {data_dir}", offline=True
-    )
-    ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
-    server = asyncio.create_task(serve(settings, demo=page, on_ready=ready.set_result, handle_signals=False))
-    await asyncio.wait({server, ready}, return_when=asyncio.FIRST_COMPLETED, timeout=60)
-    if not ready.done():
-        server.cancel()
-        await server
-    serving = ready.result()
-    try:
-        api_key = await create_api_key(serving.services, serving.project, "tests")
-        headers = {"Authorization": f"Bearer {api_key}"}
-        # trust_env off: a proxy of the environment must not see these requests.
-        async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, trust_env=False
-        ) as http:
-            yield Site(url, data_dir, api_key, serving, http)
-    finally:
-        serving.stop()
-        await server
+    # trust_env off: a proxy of the environment must not see these requests.
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
+        site = Site(f"http://{label}.localhost:{port}", data_dir, http)
+        await site.come()
+        try:
+            api_key = await create_api_key(site.serving.services, site.serving.project, "tests")
+            http.headers["Authorization"] = f"Bearer {api_key}"
+            yield site
+        finally:
+            await site.leave()
 
 
 def _fresh_port() -> int:

@@ -96,7 +96,12 @@ class SigningKey:
     @cached_property
     def key_id(self) -> str:
         """A name for logs and records: 12 characters of the public key's SHA-256."""
-        return b64url_encode(hashlib.sha256(self.public_bytes).digest()[:9])
+        return self.id_of(self.public_bytes)
+
+    @staticmethod
+    def id_of(public_bytes: bytes) -> str:
+        """The key id of a public key of 65 octets."""
+        return b64url_encode(hashlib.sha256(public_bytes).digest()[:9])
 
     def __repr__(self) -> str:
         return f"<SigningKey {self.key_id}>"

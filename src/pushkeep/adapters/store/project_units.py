@@ -16,8 +16,9 @@ from pushkeep.errors import Conflict
 from pushkeep.ports import ProjectSecrets
 from pushkeep.protocol.signing_key import SigningKey
 
-KeyCache = dict[int, SigningKey]
-"""Signing keys by row id. A row's key never changes, so it is unsealed and parsed once."""
+KeyCache = dict[int, dict[int, SigningKey]]
+"""Signing keys by project and row id, of those that sign. A row's key never changes, so it is unsealed and parsed once;
+which rows sign is read from the database each time."""
 
 
 # Asked for with every registration and notification, and so built once.
@@ -28,6 +29,9 @@ _SIGNING_KEYS = (
         signing_keys.c.private_key,
         signing_keys.c.state,
         signing_keys.c.created_at,
+        signing_keys.c.activated_at,
+        signing_keys.c.retiring_at,
+        signing_keys.c.leaked_at,
     )
     .where(signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*SIGNING]))
     .order_by(signing_keys.c.id.desc())
@@ -68,7 +72,7 @@ def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Pr
             project_id=project_id,
             key_id=key.key_id,
             public_key=key.public_bytes,
-            private_key=vault.seal_secret(new.public_id, _key_name(key.key_id), key.to_pem().encode()),
+            private_key=vault.seal_secret(new.public_id, key_seal_name(key.key_id), key.to_pem().encode()),
             state=KeyState.ACTIVE.value,
             created_at=new.created_at,
             activated_at=new.created_at,
@@ -122,13 +126,18 @@ def load_signing_keys(
 ) -> tuple[ProjectSigningKey, ...]:
     """See :meth:`pushkeep.ports.ProjectStore.signing_keys`."""
     rows = connection.execute(_SIGNING_KEYS, {"project_id": project.id}).all()
+    known = cache.get(project.id, {})
+    signing: dict[int, SigningKey] = {}
     keys = []
     for row in rows:
-        key = cache.get(row.id)
+        key = known.get(row.id)
         if key is None:
-            pem = vault.open_secret(project.public_id, _key_name(row.key_id), row.private_key)
-            key = cache[row.id] = SigningKey.from_pem(pem)
-        keys.append(ProjectSigningKey(row.id, key, KeyState(row.state), row.created_at))
+            pem = vault.open_secret(project.public_id, key_seal_name(row.key_id), row.private_key)
+            key = SigningKey.from_pem(pem)
+        signing[row.id] = key
+        times = row.created_at, row.activated_at, row.retiring_at, row.leaked_at
+        keys.append(ProjectSigningKey(row.id, key, KeyState(row.state), *times))
+    cache[project.id] = signing  # a key that was retired does not stay in memory either
     return tuple(sorted(keys, key=lambda found: found.state is not KeyState.ACTIVE))
 
 
@@ -141,5 +150,6 @@ def project_secrets(connection: Connection, vault: Vault, project: Project) -> P
     )
 
 
-def _key_name(key_id: str) -> str:
+def key_seal_name(key_id: str) -> str:
+    """The name under which a signing key's private half is sealed."""
     return f"signing key {key_id}"

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from pushkeep.app.projects import create_api_key, current_signing_key, identity_
 from pushkeep.compose import Serving, serve
 from pushkeep.config import load_settings
 from pushkeep.domain.identity import sign_identity
+from pushkeep.domain.subscription import ENDED
 from pushkeep.pushservice import PushService, SubscriptionInfo
 from pushkeep.testing.browser import Page, poll
 from pushkeep.testing.notifications import Notification
 from pushkeep.web.demo_page import DemoPage
 
 from .desk import Desk
+from .insides import SHOWN, Held, held
 
 # A fraction of a second when the machine is idle; bounded for one that is not.
 SUBSCRIBE_SECONDS_MAX = 60.0
@@ -40,10 +42,6 @@ SUBSCRIBED = """(() => {
   if (status.dataset.state !== "subscribed") throw new Error(status.dataset.state);
   return document.querySelector("#short-id").textContent.trim();
 })()"""
-# What the worker's registration shows; the page lies outside its scope.
-SHOWN = """navigator.serviceWorker.getRegistration("/pushkeep/a/")
-  .then((registration) => registration.getNotifications())
-  .then((shown) => shown.map(({title, body, tag, data}) => ({title, body, tag, data})))"""
 
 
 def command_environment(home: Path) -> dict[str, str]:
@@ -169,6 +167,21 @@ class Site:
         found: list[dict[str, Any]] = answer.json()["items"]
         return found
 
+    async def living(self) -> list[dict[str, Any]]:
+        """Those that have not ended."""
+        return [one for one in await self.subscriptions() if one["state"] not in ENDED]
+
+    async def rotate(self, *flags: str) -> str:
+        """Change the signing key by command; the new public key."""
+        ran = await self.pushkeep("keys", "rotate", *flags)
+        assert ran.status == 0, ran.err
+        return await self.public_key()
+
+    async def public_key(self) -> str:
+        """What a page is told to subscribe with."""
+        answer = await self.http.get(f"/v1/client/{self.serving.project.publishable_key}/config")
+        return str(answer.json()["application_server_key"])
+
     async def subscription(self, short_id: str) -> dict[str, Any]:
         answer = await self.http.get(f"/v1/subscriptions/{short_id}")
         assert answer.status_code == 200, answer.text
@@ -244,11 +257,42 @@ class Visitor:
         """Press the page's button that ends it in the browser without a word to the server."""
         await self.page.click("#vanish")
         await self.page.wait_for("!document.querySelector('#note').hidden")
-        assert await self.page.evaluate(
-            """navigator.serviceWorker.getRegistration("/pushkeep/a/")
-                 .then((registration) => registration.pushManager.getSubscription())
-                 .then((subscription) => subscription === null)"""
+        assert await held(self.page) == []
+
+    async def holds(self) -> Held:
+        """The one subscription in the browser, which must live at the push service."""
+        (found,) = await held(self.page)
+        assert self.desk.service.subscription_for(found.endpoint) is not None
+        return found
+
+    async def again(self) -> Visitor:
+        """The same visitor under the other name that the page shows before long."""
+        other = f"(({{ textContent }}) => textContent && textContent !== '{self.short_id}' && textContent)"
+        short_id = await self.page.wait_for(
+            f"{other}(document.querySelector('#short-id'))", timeout_seconds=SUBSCRIBE_SECONDS_MAX
         )
+        return replace(self, short_id=str(short_id))
+
+    async def visits(self) -> Visitor:
+        """Load the page anew and wait until it has agreed with the server."""
+        await self.page.goto(self.site.url)
+        return replace(self, short_id=str(await self.page.wait_for(SUBSCRIBED, timeout_seconds=SUBSCRIBE_SECONDS_MAX)))
+
+    async def is_reached(self, title: str) -> None:
+        """A message to it is taken by the push service and seen on the desktop."""
+        outcome = await self.site.notify_one(self.short_id, content={"title": title})
+        assert outcome["kind"] == "accepted", outcome
+        await self.sees(title)
+
+    async def living_in_browser(self) -> list[Held]:
+        """What the browser holds and the push service still knows."""
+        service = self.desk.service
+        return [one for one in await held(self.page) if service.subscription_for(one.endpoint) is not None]
+
+    async def is_the_only_one(self) -> None:
+        """What the server takes for living is exactly this, and it is what the browser uses."""
+        (living,) = await self.site.living()
+        assert living["short_id"] == self.short_id
 
 
 async def arrive(desk: Desk, site: Site) -> Page:

@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from .site import SHOWN, Visitor
+from .insides import SHOWN
+from .site import Visitor
 
 pytestmark = pytest.mark.browser
 

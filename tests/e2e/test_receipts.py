@@ -17,7 +17,8 @@ from pushkeep.domain.subscription import Recipient
 from pushkeep.protocol.request import PushOptions
 from pushkeep.testing.browser import poll
 
-from .site import SHOWN, SUBSCRIBE_SECONDS_MAX, Visitor
+from .insides import SHOWN
+from .site import SUBSCRIBE_SECONDS_MAX, Visitor
 
 pytestmark = pytest.mark.browser
 

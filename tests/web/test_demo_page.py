@@ -16,8 +16,9 @@ import pytest
 
 from pushkeep.app.projects import create_api_key
 from pushkeep.compose import create_app
+from pushkeep.protocol.encoding import b64_decode
 from pushkeep.pushservice import PushService
-from pushkeep.web.demo_page import DemoPage
+from pushkeep.web.demo_page import PEOPLE, DemoPage
 from tests.processes.helpers import new_visitor
 from tests.web.conftest import WAIT_SECONDS, Site, client_for, settings_for
 from tests.web.test_real_server import served
@@ -114,3 +115,14 @@ async def _run(*command: str) -> str:
         out, _ = await process.communicate()
     assert process.returncode == 0, out
     return out.decode()
+
+
+async def test_two_people_can_sign_in_and_nobody_else(site: Site) -> None:
+    for person in PEOPLE:
+        answer = await site.client.get(f"/demo/identity/{person}")
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        claims = answer.json()["identity"].split(".")[1]
+        assert json.loads(b64_decode(claims, field="claims"))["sub"] == person
+    for other in ("carol", "Ada", "ada%2F..", "%00"):
+        assert (await site.client.get(f"/demo/identity/{other}")).status_code == 404

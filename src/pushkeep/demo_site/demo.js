@@ -1,5 +1,6 @@
 // The demo page: renders what the SDK says, and explains every way it can go wrong.
 import { Pushkeep, PushError } from '/pushkeep/sdk.js';
+import { identity, life, person, signIn } from './life.js';
 
 const MESSAGES_MAX = 20;
 const COPIED_MS = 1_600;
@@ -231,13 +232,30 @@ unsubscribeButton.addEventListener('click', async () => {
 at('vanish').addEventListener('click', async () => {
   const id = push.status().shortId;
   const left = await doing('Leaving…', async () => {
-    const registration = await navigator.serviceWorker.getRegistration('/pushkeep/a/');
-    await (await registration?.pushManager.getSubscription())?.unsubscribe();
+    for (const slot of ['a', 'b']) {
+      const registration = await navigator.serviceWorker.getRegistration(`/pushkeep/${slot}/`);
+      await (await registration?.pushManager.getSubscription())?.unsubscribe();
+    }
   });
   if (left) {
     showNote(`This browser has left, and the server does not know. Send to ${id} once more: the push service says so, and the subscription is dropped. Reload this page to subscribe again.`);
   }
 });
+
+const people = [...document.querySelectorAll('input[name="person"]')].map((input) => /** @type {HTMLInputElement} */ (input));
+
+/** Shows who is signed in. */
+function chosen() {
+  for (const input of people) input.checked = input.value === (person() ?? '');
+}
+
+for (const input of people) {
+  input.addEventListener('change', async () => {
+    await doing(input.value ? 'Signing in…' : 'Signing out…', () => signIn(push, input.value));
+    chosen();
+    void refresh();
+  });
+}
 
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.addEventListener('click', () => copy(/** @type {HTMLButtonElement} */ (button)));
@@ -286,7 +304,9 @@ tabs.forEach((tab, index) => {
 
 // ---- start
 
-push = await Pushkeep.init({ projectKey });
+push = await Pushkeep.init({ projectKey, identity: await identity().catch(() => undefined) });
+const { refresh } = life(push);
+chosen();
 
 /** What stands in the way now, apart from what went wrong in the last click. */
 function standing() {
@@ -299,11 +319,13 @@ push.on('change', () => {
   const over = push.status().subscribed || at('error').dataset.code === 'denied';
   if (!working && (error || over)) showError(error);
   render();
+  void refresh();
 });
 push.on('received', ({ detail }) => {
   received += 1;
   showMessage(detail, 'shown');
   render();
+  void refresh();
 });
 push.on('clicked', ({ detail }) => showMessage(detail, 'clicked'));
 showError(standing());

@@ -11,11 +11,21 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from pushkeep.app.projects import identity_secret
+from pushkeep.domain.identity import sign_identity
 from pushkeep.domain.project import Project
+from pushkeep.errors import NotFound
 from pushkeep.web.client_api import insecure_explanation
-from pushkeep.web.exchange import HttpRequest, application_of, exchange_of
+from pushkeep.web.exchange import HttpRequest, application_of, exchange_of, services_of
 from pushkeep.web.files import answer_file, load_files
 from pushkeep.web.security_headers import PAGE_POLICY
+
+PEOPLE = ("ada", "bert")
+"""Who can sign in on the page, to see that a browser they share has one owner at a time. Nobody else is named: whoever
+reaches the page could otherwise sign in as a contact of the site."""
+
+IDENTITY_SECONDS = 3600
+"""How long such a sign-in is valid: a page open for a while."""
 
 _PACKAGE = "pushkeep.demo_site"
 
@@ -74,13 +84,24 @@ def demo_handlers(demo: DemoPage) -> list[ControllerRouterHandler]:
         """What the page knows, as JSON."""
         return Response(msgspec.json.encode(_info(request, demo)), media_type="application/json")
 
+    @get("/demo/identity/{person:str}")
+    async def demo_identity(request: HttpRequest, person: FromPath[str]) -> Response[bytes]:
+        """What a site's own server gives to the page of somebody who is logged in; here for two people made up."""
+        if person not in PEOPLE:
+            raise NotFound(f"The demo knows {' and '.join(PEOPLE)}, nobody else.")
+        services = services_of(request)
+        secret = await identity_secret(services, application_of(request).default_project())
+        expires_at = services.clock.now() + IDENTITY_SECONDS
+        token = sign_identity(secret, external_id=person, expires_at=expires_at)
+        return Response(msgspec.json.encode({"identity": token}), media_type="application/json")
+
     @get("/demo/{name:str}")
     async def demo_asset(request: HttpRequest, name: FromPath[str]) -> Response[bytes]:
         """A file of the page."""
         answer = answer_file(assets, name, if_none_match=request.headers.get("if-none-match"), cache_control="no-cache")
         return Response(answer.body, status_code=answer.status, headers=answer.headers)
 
-    return [demo_page, demo_info, demo_asset]
+    return [demo_page, demo_info, demo_identity, demo_asset]
 
 
 def _info(request: HttpRequest, demo: DemoPage) -> DemoInfo:

@@ -29,7 +29,12 @@ def answer(verdict: Verdict, **known: Any) -> Decision:
     return decide(situation(verdict, **known))
 
 
-SUSPECTED = Decision(Action.FAIL, rest=Rest(Scope.ENDPOINT, DAY_SECONDS), counts_as_suspect=True)
+SUSPECTED = Decision(Action.FAIL, counts_as_suspect=True)
+
+
+def quarantined(days: float, alert: Alert | None = None) -> Decision:
+    """Into quarantine, or on in it, with so many days until the next probe."""
+    return Decision(Action.QUARANTINE, counts_as_suspect=True, alert=alert, probe_seconds=days * DAY_SECONDS)
 
 
 def test_accepted_is_done() -> None:
@@ -68,10 +73,10 @@ def test_gone_while_the_origins_breaker_is_open_is_held_as_suspect_with_an_alert
     decision = answer(Verdict.GONE, origin=storm)
     assert (decision.action, decision.alert, decision.counts_as_suspect) == (Action.FAIL, Alert.GONE_STORM, True)
     third = answer(Verdict.GONE, origin=storm, suspect_days=frozenset({TODAY - 2, TODAY - 1}))
-    assert (third.action, third.alert) == (Action.END, Alert.GONE_STORM), "as any suspect, on the third day"
+    assert third == quarantined(1, Alert.GONE_STORM), "as any suspect, on the third day"
 
 
-def test_suspect_the_first_time_fails_keeps_and_is_probed_once_a_day() -> None:
+def test_suspect_the_first_time_fails_and_is_kept() -> None:
     assert answer(Verdict.SUSPECT) == SUSPECTED
 
 
@@ -81,9 +86,23 @@ def test_suspect_thrice_on_one_day_or_two_is_kept() -> None:
     assert answer(Verdict.SUSPECT, suspect_days=frozenset({TODAY - 1})) == SUSPECTED
 
 
-def test_suspect_on_three_different_days_ends_it() -> None:
-    decision = answer(Verdict.SUSPECT, suspect_days=frozenset({TODAY - 9, TODAY - 1}))
-    assert decision == Decision(Action.END, counts_as_suspect=True)
+def test_suspect_on_three_different_days_is_quarantined_with_a_probe_a_day_later() -> None:
+    assert answer(Verdict.SUSPECT, suspect_days=frozenset({TODAY - 9, TODAY - 1})) == quarantined(1)
+
+
+@pytest.mark.parametrize(("failed", "days"), [(0, 3), (1, 7)])
+def test_a_suspect_at_its_first_or_second_probe_is_probed_ever_less_often(failed: int, days: float) -> None:
+    known = {"is_probe": True, "failed_probes": failed, "suspect_days": frozenset({TODAY - 3, TODAY - 2, TODAY - 1})}
+    assert answer(Verdict.SUSPECT, **known) == quarantined(days)
+    assert answer(Verdict.GONE, **known, origin=OriginView(gone_storm=True)) == quarantined(days, Alert.GONE_STORM)
+
+
+def test_a_suspect_at_its_third_probe_ends() -> None:
+    assert answer(Verdict.SUSPECT, is_probe=True, failed_probes=2) == Decision(Action.END, counts_as_suspect=True)
+
+
+def test_gone_at_a_probe_ends_at_once() -> None:
+    assert answer(Verdict.GONE, is_probe=True) == Decision(Action.END)
 
 
 def test_key_mismatch_is_tried_once_with_another_recorded_key() -> None:
@@ -112,7 +131,7 @@ def test_bad_token_while_the_same_key_is_accepted_for_others_is_taken_as_suspect
     taken = OriginView(key_taken_for_others=True)
     assert answer(Verdict.BAD_TOKEN, origin=taken) == SUSPECTED
     decision = answer(Verdict.BAD_TOKEN, origin=taken, suspect_days=frozenset({TODAY - 2, TODAY - 1}))
-    assert decision.action is Action.END
+    assert decision == quarantined(1)
 
 
 def test_too_large_fails_this_message_with_an_alert_and_keeps_the_subscription() -> None:
@@ -177,7 +196,13 @@ def test_transient_after_the_last_attempt_fails_and_is_counted() -> None:
     assert answer(Verdict.TRANSIENT, policy=NO_RETRIES) == Decision(Action.FAIL)
 
 
-def test_refused_endpoint_is_quarantined_with_an_alert() -> None:
+def test_transient_at_a_probe_is_tried_again_then_not_counted_and_comes_a_day_later() -> None:
+    assert answer(Verdict.TRANSIENT, is_probe=True).action is Action.RETRY
+    decision = answer(Verdict.TRANSIENT, is_probe=True, failed_probes=2, policy=NO_RETRIES)
+    assert decision == Decision(Action.QUARANTINE, probe_seconds=DAY_SECONDS)
+
+
+def test_refused_endpoint_is_quarantined_without_a_probe_and_with_an_alert() -> None:
     assert answer(Verdict.REFUSED_ENDPOINT) == Decision(Action.QUARANTINE, alert=Alert.REFUSED_ENDPOINT)
 
 
@@ -202,6 +227,8 @@ _situations = st.builds(
     chance=st.floats(0, 1, exclude_max=True),
     policy=st.builds(RetryPolicy, attempts_max=st.integers(1, 8), retry_after_seconds_max=st.floats(1, 1e6)),
     suspect_days=_days,
+    is_probe=st.booleans(),
+    failed_probes=st.integers(0, 3),
     origin=st.builds(
         OriginView, gone_storm=st.booleans(), throttled_widely=st.booleans(), key_taken_for_others=st.booleans()
     ),
@@ -212,16 +239,34 @@ _situations = st.builds(
 )
 
 
+def _doubted(given: Situation) -> bool:
+    """Whether the answer is taken for a doubt."""
+    return given.verdict in (Verdict.GONE, Verdict.SUSPECT) or (
+        given.verdict is Verdict.BAD_TOKEN and given.origin.key_taken_for_others
+    )
+
+
 @given(_situations)
-def test_nothing_but_gone_or_a_doubt_on_three_days_ever_ends_a_subscription(given: Situation) -> None:
+def test_nothing_but_gone_or_a_third_doubted_probe_ever_ends_a_subscription(given: Situation) -> None:
     decision = decide(given)
     if decision.action is not Action.END:
         return
     believed = given.verdict is Verdict.GONE and not given.origin.gone_storm
-    doubted = given.verdict in (Verdict.GONE, Verdict.SUSPECT) or (
-        given.verdict is Verdict.BAD_TOKEN and given.origin.key_taken_for_others
-    )
-    assert believed or (doubted and len(given.suspect_days | {TODAY}) >= 3)
+    assert believed or (_doubted(given) and given.is_probe and given.failed_probes >= 2)
+
+
+@given(_situations)
+def test_quarantine_comes_of_three_days_of_doubt_or_a_refused_address_alone(given: Situation) -> None:
+    decision = decide(given)
+    if decision.action is not Action.QUARANTINE:
+        assert decision.probe_seconds is None
+        return
+    if decision.probe_seconds is None:
+        assert given.verdict is Verdict.REFUSED_ENDPOINT
+        return
+    assert DAY_SECONDS <= decision.probe_seconds <= 7 * DAY_SECONDS
+    assert given.is_probe or (_doubted(given) and len(given.suspect_days | {TODAY}) >= 3)
+    assert decision.counts_as_suspect == _doubted(given)
 
 
 @given(_situations)
@@ -244,7 +289,7 @@ def test_every_situation_has_a_row_and_the_same_one_decides_the_same(given: Situ
 
 def test_every_row_is_reached_by_some_situation() -> None:
     kinds = itertools.product(
-        Verdict, (FCM, WNS, MOZILLA), (math.inf, 1.0), (True, False), (0, 2), (1.0, math.inf), (0, 4)
+        Verdict, (FCM, WNS, MOZILLA), (math.inf, 1.0), (True, False), (0, 2), (1.0, math.inf), (0, 4), (None, 0, 2)
     )
     reached = {
         id(
@@ -259,9 +304,11 @@ def test_every_row_is_reached_by_some_situation() -> None:
                     other_key=flag,
                     remedy=Remedy.DROP_TOPIC if flag else None,
                     before=(verdict,) * attempts,
+                    is_probe=probes is not None,
+                    failed_probes=probes or 0,
                 )
             )
         )
-        for verdict, vendor, remaining, flag, days, age, attempts in kinds
+        for verdict, vendor, remaining, flag, days, age, attempts, probes in kinds
     }
     assert [(row.verdict.value, row.when) for row in ACTION_TABLE if id(row) not in reached] == []

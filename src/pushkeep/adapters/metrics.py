@@ -72,6 +72,12 @@ METRICS: tuple[Metric, ...] = (
         ("vendor", "kind"),
     ),
     Metric("pushkeep_retries", "counter", "Recipients handed on to be tried again later.", ("vendor",)),
+    Metric(
+        "pushkeep_subscription_moves",
+        "counter",
+        "Subscriptions whose state or signing key answers have changed, by what happened to them.",
+        ("vendor", "event"),
+    ),
     Metric("pushkeep_attempts", "counter", "Messages posted, by what the answer meant.", ("vendor", "verdict")),
     Metric("pushkeep_attempt_seconds", "histogram", "Time from start to answer.", ("vendor",), ATTEMPT_SECONDS),
     Metric("pushkeep_in_flight", "gauge", "Messages posted and not yet answered.", ("vendor",)),
@@ -163,6 +169,7 @@ class Metrics(Collector):
         self._listeners: Mapping[type, Callable[..., None]] = {
             facts.AttemptEnded: self._attempt_ended,
             facts.CheckpointWritten: self._checkpoint_written,
+            facts.SubscriptionsMoved: self._subscriptions_moved,
             facts.NotificationAccepted: self._notification_accepted,
             facts.NotificationRefused: lambda event: self._count("pushkeep_notifications_refused", event.code),
             facts.NotificationFinished: lambda event: self._count("pushkeep_notifications_finished", event.state.value),
@@ -280,6 +287,10 @@ class Metrics(Collector):
             else:
                 self._count("pushkeep_messages", vendor, kind.value, by=count)
         self._observe("pushkeep_checkpoint_seconds", (), event.seconds)
+
+    def _subscriptions_moved(self, event: facts.SubscriptionsMoved) -> None:
+        for happened, count in event.events.items():
+            self._count("pushkeep_subscription_moves", label_of(event.vendor), happened.value, by=count)
 
     def _notification_accepted(self, event: facts.NotificationAccepted) -> None:
         if event.replayed:

@@ -15,8 +15,9 @@ from typing import Protocol
 
 from pushkeep.app.context import Services
 from pushkeep.app.judge import Judge
-from pushkeep.app.shard_run import Results, ShardRun
-from pushkeep.domain.event import CheckpointWritten, LeaseWasLost, NotificationFinished
+from pushkeep.app.results import Results
+from pushkeep.app.shard_run import ShardRun
+from pushkeep.domain.event import CheckpointWritten, LeaseWasLost, NotificationFinished, SubscriptionsMoved
 from pushkeep.domain.shard import PROGRESS_SECONDS_MAX, Kind, LeaseKey, lease_renew_seconds
 from pushkeep.errors import Unavailable
 from pushkeep.ports.shards import Ended, Ending, LeaseLost
@@ -189,3 +190,5 @@ class Bookkeeper:
         if results.moves:
             counts[Kind.MOVED] = len(results.moves)
         self._services.announcer.announce(CheckpointWritten(run.shard.vendor, run.job.priority, counts, seconds))
+        if results.happened:
+            self._services.announcer.announce(SubscriptionsMoved(run.shard.vendor, Counter(results.happened)))

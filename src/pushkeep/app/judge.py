@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from pushkeep.app.context import Services
-from pushkeep.app.shard_run import ACCEPTED_AT, Again, Flight, Results, ShardRun
+from pushkeep.app.results import Results, SaidGone
+from pushkeep.app.shard_run import ACCEPTED_AT, Again, Flight, ShardRun
 from pushkeep.app.sharing import Sharing
-from pushkeep.domain.action import ALERT_WORDS, Action, Alert, Change, Decision, Rest, Scope, success_needs_write
+from pushkeep.domain.action import ALERT_WORDS, Action, Alert, Change, Decision, Scope, success_needs_write
 from pushkeep.domain.action_table import decide
 from pushkeep.domain.circuit import COOL_DOWN_SECONDS
 from pushkeep.domain.follow_up import FOLLOW_UP_RETRIES, due_at, history_with
 from pushkeep.domain.origin_statistics import OriginView
 from pushkeep.domain.retry import CHANCE_BYTES, chance_of
 from pushkeep.domain.shard import KIND_OF_VERDICT, Kind
-from pushkeep.domain.situation import DAY_SECONDS, Situation
-from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, Event, StateReason, SubscriptionRecord
+from pushkeep.domain.situation import Situation
+from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.shards import Move, SettledMember
 from pushkeep.protocol.answer import Answer
@@ -33,8 +36,15 @@ from pushkeep.protocol.verdict import Verdict
 TOLD_REMEMBERED_MAX = 10_000
 """Alerts and faults told of late; after so many others one may be told once more."""
 
-_FAILURES = frozenset({Action.FAIL, Action.NEEDS_RENEWAL, Action.QUARANTINE})
-"""What is written down as a failure of the subscription."""
+_EVENTS: Mapping[Action, Event] = MappingProxyType(
+    {
+        Action.END: Event.SAID_GONE,
+        Action.FAIL: Event.FAILED,
+        Action.NEEDS_RENEWAL: Event.KEY_REFUSED,
+        Action.QUARANTINE: Event.QUARANTINED,
+    }
+)
+"""What is written down of the subscription; of the other actions, nothing is."""
 
 _COMPARED = frozenset({Verdict.GONE, Verdict.BAD_TOKEN, Verdict.THROTTLED})
 """Only these are weighed against what the push service told others; the rest is spared the look."""
@@ -78,7 +88,9 @@ class Judge:
             now=self._services.clock.now(),
             duration_ms=(now - flight.begun_at) * 1000,
         )
-        decision = self._decide(flight, outcome, now)
+        situation = self._situation(flight, outcome, now)
+        decision = decide(situation)
+        self._follow(flight, decision, now)
         again = flight.again or Again()
         again.before = (*again.before, verdict)
         if decision.action in (Action.RETRY, Action.HOLD):
@@ -86,8 +98,9 @@ class Judge:
                 return self._change(flight, again, decision.change, outcome)
             if self._moves(flight, again, decision.wait_seconds):
                 return False
-            decision = replace(decision, action=_given_up(verdict))  # no full second is left before the deadline
-        self._settle(flight, outcome, decision, len(again.before))
+            situation = replace(situation, remaining_seconds=0.0)  # follow-ups are counted in full seconds
+            decision = decide(situation)
+        self._settle(flight, outcome, situation, decision)
         return False
 
     def learn(self, flight: Flight, verdict: Verdict | None, now: float) -> None:
@@ -138,27 +151,30 @@ class Judge:
         if not results.ended:
             return
         # An end that was doubted before is no part of it, and any endpoint of this origin will do to ask.
-        record = results.ended[0][0]
-        services = self._services
-        view = services.statistics.view(run.shard.origin, endpoint=record.id, key=record.signing_key_id, now=now)
-        if view.gone_storm:
-            self._alert(run, Alert.GONE_STORM)
-        for record, update, index in results.ended:
-            days = _doubted(record, services.clock.now())
-            if not view.gone_storm or len(days) >= SUSPECT_DAYS_TO_END:
-                results.updates.append(update)
-                continue
-            results.updates.append(ResultUpdate(update.id, update.version, Event.FAILED, suspect_days=days))
-            results.settled[index] = replace(results.settled[index], action=Action.FAIL.value)
+        record = results.ended[0].record
+        view = self._services.statistics.view(run.shard.origin, endpoint=record.id, key=record.signing_key_id, now=now)
+        for said in results.ended:
+            decision = decide(replace(said.situation, origin=view))
+            if decision.alert is not None:
+                self._alert(run, decision.alert)
+            update = _update(said.record, said.outcome, said.situation, decision)
+            if update is not None:
+                results.note(update, said.record.state)
+            results.settled[said.index] = replace(results.settled[said.index], action=decision.action.value)
         results.ended.clear()
 
     def _accepted(self, flight: Flight, answer: Answer, now: float) -> None:
         run, record = flight.run, flight.record
         wall = self._services.clock.now()
-        if success_needs_write(
-            now=wall, last_accepted_at=record.last_accepted_at, consecutive_failures=record.consecutive_failures
+        if flight.key_id != record.signing_key_id:
+            run.update(key_found(record, flight.key_id), record.state)
+        elif success_needs_write(
+            now=wall,
+            last_accepted_at=record.last_accepted_at,
+            consecutive_failures=record.consecutive_failures,
+            active=record.state is State.ACTIVE,
         ):
-            run.update(ResultUpdate(record.id, record.version, Event.ACCEPTED))
+            run.update(ResultUpdate(record.id, record.version, Event.ACCEPTED, verdict=Verdict.ACCEPTED), record.state)
         if not run.job.keeps_outcomes:
             run.settle(ACCEPTED_AT[flight.position])
             return
@@ -174,7 +190,7 @@ class Judge:
             )
         )
 
-    def _decide(self, flight: Flight, outcome: Outcome, now: float) -> Decision:
+    def _situation(self, flight: Flight, outcome: Outcome, now: float) -> Situation:
         services, run, record = self._services, flight.run, flight.record
         wall = services.clock.now()
         circuit = services.circuits.get(flight.key_id, run.shard.origin)
@@ -182,38 +198,36 @@ class Judge:
         before = run.shard.history if again is None else (*run.shard.history, *again.before)
         attempts_before = run.shard.attempt - 1 + (0 if again is None else len(again.before))
         assert flight.options is not None
-        decision = decide(
-            Situation(
-                verdict=verdict,
-                vendor=VENDORS.get(run.shard.vendor, UNKNOWN),
-                now=wall,
-                age_seconds=wall - record.created_at,
-                before=before,
-                forgotten=attempts_before - len(before),
-                remaining_seconds=run.job.deadline - wall,
-                retry_after=outcome.retry_after,
-                chance=chance_of(services.entropy.token_bytes(CHANCE_BYTES)),
-                policy=FOLLOW_UP_RETRIES,
-                suspect_days=record.suspect_days,
-                origin=self._view(flight, now) if verdict in _COMPARED else OriginView(),
-                circuit_wait_seconds=max(circuit.probe_at - now, 0.0) or COOL_DOWN_SECONDS,
-                remedy=remedy if remedy is not None and is_of_use(flight.options, remedy) else None,
-                remedies_tried=frozenset(() if again is None else again.remedies),
-                other_key=self._other_key(flight) is not None,
-            )
+        return Situation(
+            verdict=verdict,
+            vendor=VENDORS.get(run.shard.vendor, UNKNOWN),
+            now=wall,
+            age_seconds=wall - record.created_at,
+            before=before,
+            forgotten=attempts_before - len(before),
+            remaining_seconds=run.job.deadline - wall,
+            retry_after=outcome.retry_after,
+            chance=chance_of(services.entropy.token_bytes(CHANCE_BYTES)),
+            policy=FOLLOW_UP_RETRIES,
+            suspect_days=record.suspect_days,
+            is_probe=record.state is State.QUARANTINED,
+            failed_probes=record.probes,
+            origin=self._view(flight, now) if verdict in _COMPARED else OriginView(),
+            circuit_wait_seconds=max(circuit.probe_at - now, 0.0) or COOL_DOWN_SECONDS,
+            remedy=remedy if remedy is not None and is_of_use(flight.options, remedy) else None,
+            remedies_tried=frozenset(() if again is None else again.remedies),
+            other_key=self._other_key(flight) is not None,
         )
-        if decision.rest is not None:
-            self._rest(flight, decision.rest, now, suspect=decision.counts_as_suspect)
-        if decision.alert is not None:
-            self._alert(run, decision.alert)
-        return decision
 
-    def _rest(self, flight: Flight, rest: Rest, now: float, *, suspect: bool) -> None:
-        if rest.scope is Scope.ORIGIN:
-            self._sharing.rest(flight.run.shard.origin, flight.run.shard.vendor, rest.seconds)
-        elif rest.scope is Scope.ENDPOINT and not suspect:
-            # A suspect is tried with each notification: most of them live, and nothing here would send to it later.
+    def _follow(self, flight: Flight, decision: Decision, now: float) -> None:
+        """Let rest what is to rest, and tell what is to be told."""
+        rest, shard = decision.rest, flight.run.shard
+        if rest is not None and rest.scope is Scope.ORIGIN:
+            self._sharing.rest(shard.origin, shard.vendor, rest.seconds)
+        elif rest is not None and rest.scope is Scope.ENDPOINT:
             self._services.statistics.hold_endpoint(flight.record.id, now + rest.seconds)
+        if decision.alert is not None:
+            self._alert(flight.run, decision.alert)
 
     def _change(self, flight: Flight, again: Again, change: Change, outcome: Outcome) -> bool:
         """Note what is different about the next attempt, which is made at once."""
@@ -235,7 +249,7 @@ class Judge:
         run.move(Move(flight.position, due, attempt, history_with(run.shard.history, *again.before)))
         return True
 
-    def _settle(self, flight: Flight, outcome: Outcome, decision: Decision, attempts: int) -> None:
+    def _settle(self, flight: Flight, outcome: Outcome, situation: Situation, decision: Decision) -> None:
         run, record, action = flight.run, flight.record, decision.action
         settled = SettledMember(
             flight.position,
@@ -245,19 +259,15 @@ class Judge:
             outcome.explanation,
             outcome.retry_after,
             outcome.duration_ms,
-            run.shard.attempt - 1 + attempts,
+            situation.attempt,
         )
-        wall = self._services.clock.now()
         if action is Action.END and not decision.counts_as_suspect:
-            update = ResultUpdate(record.id, record.version, Event.SAID_GONE, reason_of(outcome, wall))
-            run.settle_ended(settled, record, update)
+            run.settle_ended(settled, SaidGone(record, situation, outcome))
             return
         run.settle(settled)
-        if action is Action.END:  # doubted for long enough, storm or no storm
-            run.update(ResultUpdate(record.id, record.version, Event.SAID_GONE, reason_of(outcome, wall)))
-        elif action in _FAILURES:
-            days = _doubted(record, wall) if decision.counts_as_suspect else None
-            run.update(ResultUpdate(record.id, record.version, Event.FAILED, suspect_days=days))
+        update = _update(record, outcome, situation, decision)
+        if update is not None:
+            run.update(update, record.state)
 
     def _other_key(self, flight: Flight) -> int | None:
         """A signing key of the project that this message was not tried with."""
@@ -287,19 +297,37 @@ class Judge:
         return True
 
 
-def _given_up(verdict: Verdict) -> Action:
-    """What is done where there was time to wait, but not for the full second that follow-ups are counted in."""
-    return Action.FAIL if verdict in (Verdict.TRANSIENT, Verdict.GONE) else Action.FAIL_BLAMELESS
+def key_found(record: SubscriptionRecord, key_id: int) -> ResultUpdate:
+    """A message was taken that was signed with another key than the subscription is believed to be made with."""
+    return ResultUpdate(record.id, record.version, Event.KEY_FOUND, signing_key_id=key_id, verdict=Verdict.ACCEPTED)
 
 
-def _doubted(record: SubscriptionRecord, now: float) -> frozenset[int]:
-    """The days on which the push service doubted it, with today."""
-    return record.suspect_days | {int(now // DAY_SECONDS)}
+def _update(
+    record: SubscriptionRecord, outcome: Outcome, situation: Situation, decision: Decision
+) -> ResultUpdate | None:
+    """What is written down of the subscription; None where it is not to blame."""
+    event = _EVENTS.get(decision.action)
+    if event is None:
+        return None
+    probe_at = None
+    if decision.probe_seconds is not None:
+        probe_at = situation.now + decision.probe_seconds
+        if situation.is_probe:
+            event = Event.FAILED  # of a probe: it has been in quarantine before
+    return ResultUpdate(
+        record.id,
+        record.version,
+        event,
+        reason_of(outcome, situation.now, event),
+        situation.suspect_days_with_this if decision.counts_as_suspect else None,
+        probe_at,
+        verdict=outcome.verdict,
+    )
 
 
-def reason_of(outcome: Outcome, now: float) -> StateReason:
-    """Why a subscription ends, in the words of the push service that said so."""
-    said = outcome.explanation
+def reason_of(outcome: Outcome, now: float, cause: Event = Event.SAID_GONE) -> StateReason:
+    """Why a subscription stands where it stands, in the words of the push service that said so."""
+    said, verdict = outcome.explanation, outcome.verdict.value
     if said is None:
-        return StateReason(Event.SAID_GONE, now, status=outcome.status)
-    return StateReason(Event.SAID_GONE, now, said.text, outcome.status, said.code, said.errno, said.more_info)
+        return StateReason(cause, now, status=outcome.status, verdict=verdict)
+    return StateReason(cause, now, said.text, outcome.status, said.code, said.errno, said.more_info, verdict)

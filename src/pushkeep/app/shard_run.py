@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 
 from pushkeep.app.payloads import PayloadMaker
 from pushkeep.app.project_context import ProjectContext
+from pushkeep.app.results import Results, SaidGone
 from pushkeep.domain.sending import wire_ttl
 from pushkeep.domain.shard import SHARD_MEMBERS_MAX, Kind, LeaseKey
-from pushkeep.domain.subscription import SubscriptionRecord
+from pushkeep.domain.subscription import State, SubscriptionRecord
+from pushkeep.errors import PayloadTooLarge
 from pushkeep.ports import ResultUpdate
 from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import Checkpoint, Ending, Member, Move, SettledMember
@@ -127,18 +130,18 @@ class Flight:
             for remedy in self.again.remedies:
                 options = apply_remedy(options, remedy)
         self.options = options
-        payload = maker.plaintext(self.record.id, self.record.abilities, run.shard.vendor)
-        return context.senders[self.key_id].build(self.subscription, payload, options, run.vendor)
+        sender = context.senders[self.key_id]
+        told = self.record.id, self.record.abilities, run.shard.vendor
+        if self.record.signing_key_id in context.leaked:
+            with suppress(PayloadTooLarge):  # with the hint: a message is not lost for it
+                payload = maker.plaintext(*told, renew=True)
+                return sender.build(self.subscription, payload, options, run.vendor)
+        return sender.build(self.subscription, maker.plaintext(*told), options, run.vendor)
 
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What is taken out of a run to be written."""
-
-    settled: list[SettledMember]
-    moves: list[Move]
-    updates: list[ResultUpdate]
-    ended: list[tuple[SubscriptionRecord, ResultUpdate, int]]
+    @property
+    def has_key(self) -> bool:
+        """Whether the key it is signed with is in use still: it may have been retired while this waited."""
+        return self.run.context is not None and self.key_id in self.run.context.senders
 
 
 class ShardRun:
@@ -172,11 +175,8 @@ class ShardRun:
     """
 
     __slots__ = (
-        "_ended",
-        "_moves",
         "_options",
-        "_settled",
-        "_updates",
+        "_results",
         "again",
         "context",
         "ending",
@@ -225,20 +225,18 @@ class ShardRun:
         self.listed = False
         self.served = 0
         self._options: PushOptions | None = None
-        self._settled: list[SettledMember] = []
-        self._moves: list[Move] = []
-        self._updates: list[ResultUpdate] = []
-        self._ended: list[tuple[SubscriptionRecord, ResultUpdate, int]] = []
+        self._results = Results.none()
 
     @property
     def has_results(self) -> bool:
         """Whether there is something to write down."""
-        return bool(self._settled or self._moves or self._updates or self._ended)
+        results = self._results
+        return bool(results.settled or results.moves or results.updates or results.ended)
 
     @property
     def unwritten(self) -> int:
         """Members whose results are not written down."""
-        return len(self._settled) + len(self._moves)
+        return len(self._results.settled) + len(self._results.moves)
 
     @property
     def waiting(self) -> int:
@@ -315,36 +313,31 @@ class ShardRun:
 
     def settle(self, member: SettledMember) -> None:
         """A member's state is final."""
-        self._settled.append(member)
+        self._results.settled.append(member)
         self.left -= 1
 
     def move(self, move: Move) -> None:
         """A member goes to a follow-up."""
-        self._moves.append(move)
+        self._results.moves.append(move)
         self.left -= 1
 
-    def update(self, update: ResultUpdate) -> None:
-        """A message changed its subscription."""
-        self._updates.append(update)
+    def update(self, update: ResultUpdate, state: State) -> None:
+        """A message changed its subscription, which was in this state."""
+        self._results.note(update, state)
 
-    def settle_ended(self, member: SettledMember, record: SubscriptionRecord, update: ResultUpdate) -> None:
-        """A member whose push service said that it has ended: to be believed or not when it is written down."""
-        self._ended.append((record, update, len(self._settled)))
+    def settle_ended(self, member: SettledMember, said: SaidGone) -> None:
+        """A member whose push service said that it has ended."""
+        self._results.ended.append(replace(said, index=len(self._results.settled)))
         self.settle(member)
 
     def take_results(self) -> Results:
         """What is to be written now."""
-        results = Results(self._settled, self._moves, self._updates, self._ended)
-        self._settled, self._moves, self._updates, self._ended = [], [], [], []
+        results, self._results = self._results, Results.none()
         return results
 
     def put_back(self, results: Results) -> None:
         """It could not be written; next time."""
-        shift = len(results.settled)
-        self._ended = results.ended + [(record, update, index + shift) for record, update, index in self._ended]
-        self._settled = results.settled + self._settled
-        self._moves = results.moves + self._moves
-        self._updates = results.updates + self._updates
+        self._results = results.and_then(self._results)
 
     def checkpoint(self, results: Results, *, final: bool) -> Checkpoint:
         """What the store is asked to write."""

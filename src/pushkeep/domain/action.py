@@ -36,7 +36,8 @@ class Action(StrEnum):
     """Give up this message, and send no more until the subscription's browser has renewed it."""
 
     QUARANTINE = "quarantine"
-    """Give up this message, and never dial the endpoint again until the operator allows its origin."""
+    """Give up this message, and from now on only probe the subscription, or never dial its endpoint again until the
+    operator releases it."""
 
 
 class Change(StrEnum):
@@ -59,7 +60,7 @@ ALERT_WORDS: Mapping[Alert, str] = MappingProxyType(
     {
         Alert.GONE_STORM: (
             "the push service calls unusually many subscriptions gone; they are kept for now, and ended if it still "
-            "says so when its share of them is no longer unusual, or on three different days"
+            "says so when its share of them is no longer unusual; on three different days it puts them into quarantine"
         ),
         Alert.BAD_TOKEN: (
             "the push service refuses our token, so messages to it are held back; check the contact, the signing key "
@@ -69,8 +70,8 @@ ALERT_WORDS: Mapping[Alert, str] = MappingProxyType(
             "the push service refuses the message itself; `pushkeep doctor explain` says what its answer means"
         ),
         Alert.REFUSED_ENDPOINT: (
-            "an endpoint leads to an address that is not public, so it was not dialled; if the push service is "
-            "yours, add it to the origin map"
+            "an endpoint leads to an address that is not public, so it was not dialled and is in quarantine; if the "
+            "push service is yours, add it to the origin map and release it with `pushkeep subscriptions release`"
         ),
     }
 )
@@ -107,8 +108,10 @@ class Decision:
         wait_seconds: before the next attempt, for ``retry`` and ``hold``.
         change: what is different about it.
         rest: what else is not sent to for a while.
-        counts_as_suspect: whether the day is added to the subscription's suspect days.
+        counts_as_suspect: whether the day is added to the subscription's suspect days; for a probe, whether it counts
+            as failed.
         alert: what the operator is told.
+        probe_seconds: for ``quarantine``, until the next message may go to it; None where it must not be dialled.
     """
 
     action: Action
@@ -117,12 +120,17 @@ class Decision:
     rest: Rest | None = None
     counts_as_suspect: bool = False
     alert: Alert | None = None
+    probe_seconds: float | None = None
 
 
 SUCCESS_WRITE_SECONDS = 3600.0
 """An accepted message is written down at most once an hour: a broadcast must not rewrite the whole table."""
 
 
-def success_needs_write(*, now: float, last_accepted_at: float | None, consecutive_failures: int) -> bool:
+def success_needs_write(
+    *, now: float, last_accepted_at: float | None, consecutive_failures: int, active: bool = True
+) -> bool:
     """Whether an accepted message changes what is stored enough to be written."""
-    return consecutive_failures > 0 or last_accepted_at is None or now - last_accepted_at > SUCCESS_WRITE_SECONDS
+    if consecutive_failures > 0 or not active or last_accepted_at is None:
+        return True
+    return now - last_accepted_at > SUCCESS_WRITE_SECONDS

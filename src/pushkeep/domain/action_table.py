@@ -4,8 +4,9 @@ The first table (:mod:`pushkeep.protocol.verdict`) says what one answer means; t
 with what is known of the subscription, the message and the push service (:class:`Situation`). For each verdict the
 rows are read from the top, and the first whose condition holds is taken. The last row of a verdict has none.
 
-Only ``gone`` ends a subscription, and ``suspect`` on three different days. Everything else keeps it: a wrong contact
-in our token would otherwise wipe out every Apple user in one broadcast.
+Only ``gone`` ends a subscription. Doubt on three different days puts it into quarantine
+(:mod:`pushkeep.domain.quarantine`), and ends it only when three probes there were refused, too. Everything else keeps
+it: a wrong contact in our token would otherwise wipe out every Apple user in one broadcast.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pushkeep.domain.action import Action, Alert, Change, Decision, Rest, Scope
+from pushkeep.domain.quarantine import LOST_PROBE_SECONDS, is_last_probe, seconds_to_probe
 from pushkeep.domain.retry import wait_before_retry
-from pushkeep.domain.situation import DAY_SECONDS, Situation
+from pushkeep.domain.situation import Situation
 from pushkeep.protocol.verdict import Verdict
 
 FRESH_VENDORS = frozenset({"fcm"})
@@ -24,9 +26,6 @@ FRESH_SECONDS = 120.0
 
 FRESH_GONE_WAITS_SECONDS = (2.0, 10.0)
 """Before attempts two and three of a message to such a subscription; a third ``gone`` is believed."""
-
-SUSPECT_REST_SECONDS = float(DAY_SECONDS)
-"""A suspect subscription gets one message a day, as a probe, until it is accepted or ended."""
 
 
 def _always(_: Situation) -> bool:
@@ -38,6 +37,10 @@ def _no_seconds(_: Situation) -> float:
 
 
 def _no_rest(_: Situation) -> Rest | None:
+    return None
+
+
+def _no_probe(_: Situation) -> float | None:
     return None
 
 
@@ -56,6 +59,7 @@ class ActionRow:
         rest: what else is not sent to for a while.
         counts_as_suspect: whether the day is added to the subscription's suspect days.
         alert: what the operator is told.
+        probe: seconds until the next probe, for ``quarantine``.
     """
 
     verdict: Verdict
@@ -68,11 +72,18 @@ class ActionRow:
     rest: Callable[[Situation], Rest | None] = _no_rest
     counts_as_suspect: bool = False
     alert: Alert | None = None
+    probe: Callable[[Situation], float | None] = _no_probe
 
     def decide(self, situation: Situation) -> Decision:
         """The decision of this row."""
         return Decision(
-            self.action, self.wait(situation), self.change, self.rest(situation), self.counts_as_suspect, self.alert
+            self.action,
+            self.wait(situation),
+            self.change,
+            self.rest(situation),
+            self.counts_as_suspect,
+            self.alert,
+            self.probe(situation),
         )
 
 
@@ -124,35 +135,54 @@ def _circuit_rest(s: Situation) -> Rest:
     return Rest(Scope.KEY_AT_ORIGIN, s.circuit_wait_seconds)
 
 
-def _suspect_rest(_: Situation) -> Rest:
-    return Rest(Scope.ENDPOINT, SUSPECT_REST_SECONDS)
-
-
 def _remediable(s: Situation) -> bool:
     return s.remedy is not None and s.remedy not in s.remedies_tried and s.remaining_seconds > 0
+
+
+def _next_probe(s: Situation) -> float:
+    return seconds_to_probe(s.failed_probes + 1 if s.is_probe else 0)
 
 
 def _suspect_rows(
     verdict: Verdict, when: str, holds: Callable[[Situation], bool], alert: Alert | None = None
 ) -> Iterator[ActionRow]:
-    """The two rows of an answer that is taken for a doubt: ended on the third day, kept and probed before."""
+    """The rows of an answer that is taken for a doubt, on the first days, from the third day on, and at probes."""
     joined = f"{when}, and " if when else ""
     yield ActionRow(
         verdict,
-        f"{joined}it is the third different day with such an answer and none was accepted since",
+        f"{joined}it is the third probe in quarantine with such an answer",
         Action.END,
         "end the subscription",
-        lambda s: holds(s) and s.suspected_long_enough,
+        lambda s: holds(s) and s.is_probe and is_last_probe(s.failed_probes),
         counts_as_suspect=True,
         alert=alert,
     )
     yield ActionRow(
         verdict,
+        f"{joined}it is the first or second",
+        Action.QUARANTINE,
+        "give up this message; the next probe is what is due 3 days later, then 7 days later",
+        lambda s: holds(s) and s.is_probe,
+        counts_as_suspect=True,
+        alert=alert,
+        probe=_next_probe,
+    )
+    yield ActionRow(
+        verdict,
+        f"{joined}it is the third different day with such an answer and none was accepted since",
+        Action.QUARANTINE,
+        "give up this message and put the subscription into quarantine; its first probe is what is due a day later",
+        lambda s: holds(s) and s.suspected_long_enough,
+        counts_as_suspect=True,
+        alert=alert,
+        probe=_next_probe,
+    )
+    yield ActionRow(
+        verdict,
         when,
         Action.FAIL,
-        "give up this message, keep the subscription as suspect and probe it once a day",
+        "give up this message, keep the subscription as suspect and go on sending to it",
         holds,
-        rest=_suspect_rest,
         counts_as_suspect=True,
         alert=alert,
     )
@@ -218,7 +248,7 @@ ACTION_TABLE: tuple[ActionRow, ...] = (
         Verdict.KEY_MISMATCH,
         "",
         Action.NEEDS_RENEWAL,
-        "give up this message, send no more until the browser renews the subscription; never end it by this alone",
+        "give up this message, send no more until the browser has renewed the subscription; never end it by this alone",
     ),
     *_suspect_rows(
         Verdict.BAD_TOKEN,
@@ -279,12 +309,20 @@ ACTION_TABLE: tuple[ActionRow, ...] = (
         _has_time,
         wait=_retry_wait,
     ),
+    ActionRow(
+        Verdict.TRANSIENT,
+        "it is a probe in quarantine",
+        Action.QUARANTINE,
+        "give up this message; it does not count as a probe, and the next one is what is due a day later",
+        lambda s: s.is_probe,
+        probe=lambda _: LOST_PROBE_SECONDS,
+    ),
     ActionRow(Verdict.TRANSIENT, "", Action.FAIL, "give up this message, count the failure"),
     ActionRow(
         Verdict.REFUSED_ENDPOINT,
         "",
         Action.QUARANTINE,
-        "give up this message; never dial it again until the operator allows the push service",
+        "give up this message and put the subscription into quarantine; never dial it until the operator releases it",
         alert=Alert.REFUSED_ENDPOINT,
     ),
 )

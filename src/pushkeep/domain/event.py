@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from pushkeep.domain.sending import NotificationState, Priority
 from pushkeep.domain.shard import Kind
+from pushkeep.domain.subscription import Event as SubscriptionEvent
 from pushkeep.protocol.verdict import Verdict
 
 
@@ -155,6 +156,20 @@ class CheckpointWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionsMoved:
+    """Answers of a push service changed the state or the signing key of subscriptions.
+
+    Attributes:
+        vendor: the vendor row's name.
+        events: how many, by what happened to them; as the sender saw it: whoever was changed by somebody else in the
+            same moment is counted here, and was left alone.
+    """
+
+    vendor: str
+    events: Mapping[SubscriptionEvent, int]
+
+
+@dataclass(frozen=True, slots=True)
 class LaneRested:
     """A push service asked for patience; nothing is started to it.
 
@@ -261,6 +276,7 @@ Event: TypeAlias = (
     | ShardsSetAside
     | AttemptEnded
     | CheckpointWritten
+    | SubscriptionsMoved
     | LaneRested
     | CircuitOpened
     | CircuitClosed

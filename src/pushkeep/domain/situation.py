@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pushkeep.domain.circuit import COOL_DOWN_SECONDS
 from pushkeep.domain.origin_statistics import OriginView
 from pushkeep.domain.retry import RetryPolicy
-from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END
+from pushkeep.domain.subscription import SUSPECT_DAYS_TO_QUARANTINE
 from pushkeep.protocol.remedy import Remedy
 from pushkeep.protocol.vendors import Vendor
 from pushkeep.protocol.verdict import Verdict
@@ -36,6 +36,8 @@ class Situation:
         policy: how patient to be.
         suspect_days: the UTC days (epoch days) of earlier suspect answers since the last accepted message; never
             more than three are needed.
+        is_probe: whether the subscription is in quarantine, and this message was let through to probe it.
+        failed_probes: how many were definitely refused before it.
         origin: what the origin's statistics say.
         circuit_wait_seconds: until the circuit of this key and origin lets a probe through.
         remedy: what the answer itself says to change, if that changes anything about the message.
@@ -54,6 +56,8 @@ class Situation:
     chance: float = 0.5
     policy: RetryPolicy = _POLICY
     suspect_days: frozenset[int] = frozenset()
+    is_probe: bool = False
+    failed_probes: int = 0
     origin: OriginView = _NOTHING_KNOWN
     circuit_wait_seconds: float = COOL_DOWN_SECONDS
     remedy: Remedy | None = None
@@ -73,7 +77,7 @@ class Situation:
     @property
     def suspected_long_enough(self) -> bool:
         """Whether this is the third day on which the push service doubts the subscription."""
-        return len(self.suspect_days_with_this) >= SUSPECT_DAYS_TO_END
+        return len(self.suspect_days_with_this) >= SUSPECT_DAYS_TO_QUARANTINE
 
     def times_before(self, verdict: Verdict) -> int:
         """How often this message had that verdict already."""

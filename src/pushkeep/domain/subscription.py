@@ -19,7 +19,7 @@ from types import MappingProxyType
 from pushkeep.errors import Conflict, InvalidInput
 from pushkeep.protocol.subscription import Subscription
 
-SUSPECT_DAYS_TO_END = 3
+SUSPECT_DAYS_TO_QUARANTINE = 3
 """FCM doubts a living subscription for about a day at a time; three days of doubt are no flapping."""
 
 EXTERNAL_ID_CHARACTERS_MAX = 200

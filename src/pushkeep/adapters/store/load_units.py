@@ -13,9 +13,10 @@ from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.adapters.store.rows import AnyRow, json_values, record_from, select_records
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import notifications, origin_rests, projects, shards, subscriptions
+from pushkeep.domain.quarantine import may_probe
 from pushkeep.domain.sending import Control, NotificationState
 from pushkeep.domain.shard import SUB_BATCH_MEMBERS_MAX, Kind, Shard, ShardState
-from pushkeep.domain.subscription import Recipient
+from pushkeep.domain.subscription import SENDABLE, Recipient, State
 from pushkeep.ports.notifications import Leased
 from pushkeep.ports.shards import LeaseLost, Loaded, Member
 from pushkeep.protocol.subscription import Subscription
@@ -49,6 +50,8 @@ _MEMBERS = (
         subscriptions.c.project_id + literal_column("0") == bindparam("project_id"),
     )
 )
+
+_SENDABLE = frozenset(state.value for state in SENDABLE)
 
 _Rows = Mapping[int, Row[tuple[Any, ...]]]
 
@@ -84,7 +87,7 @@ def load(
     members = [
         Member(position, None, Kind.SKIPPED_REPLACED)
         if shard.members[position] in told
-        else _member(shard, position, rows, opening)
+        else _member(shard, position, rows, opening, now)
         for position in positions
     ]
     return Loaded(Control.SEND, tuple(members), rests_until)
@@ -147,7 +150,7 @@ def _standing_for(member: int, rows: _Rows) -> Row[tuple[Any, ...]] | None:
     return row
 
 
-def _member(shard: Shard, position: int, rows: _Rows, opening: _Opening) -> Member:
+def _member(shard: Shard, position: int, rows: _Rows, opening: _Opening, now: float) -> Member:
     row = _standing_for(shard.members[position], rows)
     if row is None:
         return Member(position, None, Kind.SKIPPED_ENDED)
@@ -157,6 +160,11 @@ def _member(shard: Shard, position: int, rows: _Rows, opening: _Opening) -> Memb
     owner = shard.owners[position] if shard.owners else 0
     if owner and row.contact_id != owner:
         return Member(position, None, Kind.SKIPPED_OWNER)
+    if row.state not in _SENDABLE:
+        if row.state == State.NEEDS_RENEWAL.value:
+            return Member(position, None, Kind.SKIPPED_RENEWAL)
+        if not may_probe(State(row.state), row.probe_at, now):
+            return Member(position, None, Kind.SKIPPED_QUARANTINED)
     subscription = opening.open(row)
     if subscription is None:
         return Member(position, None, Kind.SKIPPED_UNREADABLE)

@@ -18,6 +18,7 @@ from pushkeep.adapters.store.rows import AnyRow, json_values, write_days, write_
 from pushkeep.adapters.store.tables import subscriptions
 from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.lifecycle import By, Evidence
+from pushkeep.domain.quarantine import after_failure, after_quarantine
 from pushkeep.domain.subscription import ENDED, TRANSITIONS, Event, State, StateReason
 
 _STANDING = select(
@@ -162,13 +163,29 @@ def _values(row: AnyRow, before: State, after: State, step: Step) -> dict[str, A
     if step.suspect_days is not None and after is not State.ACTIVE:
         values["new_suspect_days"] = write_days(step.suspect_days)
     if after is State.QUARANTINED and step.event in (Event.QUARANTINED, Event.FAILED):
-        values["new_probe_at"] = step.probe_at
-        definite = step.suspect_days is not None
-        values["new_probes"] = 0 if before is not after else row.probes + (step.event is Event.FAILED and definite)
+        values["new_probe_at"], values["new_probes"] = _probes(row, before, step)
     if after in ENDED:
         values |= {"at": step.reason.at, "new_superseded_by": step.superseded_by or row.superseded_by}
         values["new_probe_at"] = None
     return values
+
+
+def _probes(row: AnyRow, before: State, step: Step) -> tuple[float | None, int]:
+    """When the next probe may go after this step, and how many have failed."""
+    if step.event is Event.QUARANTINED:
+        return after_quarantine(
+            quarantined=before is State.QUARANTINED,
+            probe_at=row.probe_at,
+            probes=row.probes,
+            next_probe_at=step.probe_at,
+        )
+    return after_failure(
+        probe_at=row.probe_at,
+        probes=row.probes,
+        next_probe_at=step.probe_at,
+        definite=step.suspect_days is not None,
+        at=step.reason.at,
+    )
 
 
 ACTIVE_AGAIN: Mapping[str, Any] = {

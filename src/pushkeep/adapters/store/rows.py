@@ -14,7 +14,7 @@ from sqlalchemy.types import UserDefinedType
 from pushkeep.adapters.store.tables import contacts, projects, subscriptions
 from pushkeep.domain.ability import read_abilities
 from pushkeep.domain.project import Project
-from pushkeep.domain.subscription import SUSPECT_DAYS_TO_END, Event, State, StateReason, SubscriptionRecord
+from pushkeep.domain.subscription import SUSPECT_DAYS_TO_QUARANTINE, Event, State, StateReason, SubscriptionRecord
 
 _STATES = {state.value: state for state in State}
 
@@ -180,7 +180,7 @@ def write_reason(reason: StateReason) -> str:
 
 def write_days(days: frozenset[int]) -> str:
     """Days of doubt as the column has them: no more than it takes to end a subscription."""
-    return " ".join(map(str, sorted(days)[-SUSPECT_DAYS_TO_END:]))
+    return " ".join(map(str, sorted(days)[-SUSPECT_DAYS_TO_QUARANTINE:]))
 
 
 def _read_reason(text: str) -> StateReason:

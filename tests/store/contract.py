@@ -14,6 +14,7 @@ from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, Event, R
 from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports import ResultUpdate, Store
 from pushkeep.protocol.signing_key import SigningKey
+from pushkeep.protocol.verdict import Verdict
 from tests.store.samples import (
     NOW,
     OTHER_BROWSER_KEY,
@@ -195,7 +196,7 @@ class RegistrationContract:
         assert stored.created
 
     async def test_a_browser_that_comes_back_gets_its_row_again(self, store: Store, project: Project) -> None:
-        for number, cause in enumerate((Event.LEFT, Event.REMOVED, Event.SAID_GONE)):
+        for number, cause in enumerate((Event.LEFT, Event.REMOVED)):
             asked = registration(subscription(f"back{number}"), owner="ann")
             first = (await store.register(project, asked)).record
             await store.apply_results(
@@ -205,9 +206,8 @@ class RegistrationContract:
             assert ended is not None
             again = await store.register(project, registration(subscription(f"back{number}"), now=NOW + 2))
             assert not again.created
-            assert again.record == dataclasses.replace(
-                first, last_seen_at=NOW + 2, version=first.version + 2, consecutive_failures=0
-            )
+            told = {"last_verdict": again.record.last_verdict, "last_verdict_at": again.record.last_verdict_at}
+            assert again.record == dataclasses.replace(first, last_seen_at=NOW + 2, version=first.version + 2, **told)
 
     async def test_a_tombstone_is_not_handed_to_other_keys(self, store: Store, project: Project) -> None:
         first = (await store.register(project, registration(subscription()))).record
@@ -322,7 +322,7 @@ class ResultContract:
         reason = StateReason(Event.REMOVED, NOW + 1, text="asked for by mail")
         ended = await store.end_subscription(project, named, reason)
         assert ended == dataclasses.replace(
-            record, state=State.UNSUBSCRIBED, state_reason=reason, version=record.version + 1
+            record, state=State.UNSUBSCRIBED, state_reason=reason, version=record.version + 1, ended_at=NOW + 1
         )
         later = await store.end_subscription(project, named, StateReason(Event.LEFT, NOW + 2))
         assert later == ended
@@ -332,18 +332,36 @@ class ResultContract:
         records = [
             (await store.register(project, registration(subscription(f"s{number}")))).record for number in range(4)
         ]
-        reason = StateReason(Event.SAID_GONE, NOW, "gone", 410, None, 106)
+        failed = StateReason(Event.FAILED, NOW, "try later", 404, verdict="suspect")
+        reason = StateReason(Event.SAID_GONE, NOW, "gone", 410, None, 106, verdict="gone")
         updates = [
             ResultUpdate(records[0].id, 1, Event.ACCEPTED),
-            ResultUpdate(records[1].id, 1, Event.FAILED),
+            ResultUpdate(records[1].id, 1, Event.FAILED, failed, verdict=Verdict.SUSPECT),
             ResultUpdate(records[2].id, 1, Event.SAID_GONE, reason),
         ]
         applied = await store.apply_results(project, updates, now=NOW + 9)
         assert applied == {record.id for record in records[:3]}
         after = await store.list_subscriptions(project, state=None, limit=10, after=0)
-        assert after[0] == dataclasses.replace(records[0], last_accepted_at=NOW + 9)
-        assert after[1] == dataclasses.replace(records[1], consecutive_failures=1)
-        assert after[2] == dataclasses.replace(records[2], state=State.GONE, state_reason=reason, version=2)
+        assert after[0] == dataclasses.replace(
+            records[0], last_accepted_at=NOW + 9, last_verdict="accepted", last_verdict_at=NOW + 9
+        )
+        assert after[1] == dataclasses.replace(
+            records[1],
+            state=State.FAILING,
+            state_reason=failed,
+            consecutive_failures=1,
+            last_verdict="suspect",
+            last_verdict_at=NOW,
+        )
+        assert after[2] == dataclasses.replace(
+            records[2],
+            state=State.GONE,
+            state_reason=reason,
+            version=2,
+            ended_at=NOW,
+            last_verdict="gone",
+            last_verdict_at=NOW,
+        )
         assert after[3] == records[3]
 
     async def test_success_clears_failures(self, store: Store, project: Project) -> None:

@@ -118,8 +118,7 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
     public_id = registration.public_id if existing is None else existing.public_id
     for replaced in decided.supersede:
         _supersede(connection, project, replaced, row_id, public_id, registration)
-    if existing is None or decided.write is Write.RENEW:
-        _note_push_service(connection, project, registration)
+    _note_push_service(connection, project, registration)
     row = connection.execute(_BY_ROW_ID, {"row_id": row_id}).one()
     return StoredRegistration(record_from(row), created=existing is None)
 

@@ -170,6 +170,7 @@ lifecycle = Table(
     Column("state", String(16), nullable=False),
     Column("evidence", Text, nullable=False),  # JSON
     Index("ix_lifecycle_subscription", "subscription_id", "id"),
+    sqlite_autoincrement=True,
 )
 """What happened to each subscription: rows are added, never changed, and go with their subscription."""
 

@@ -43,7 +43,10 @@ def upgrade() -> None:
         "UPDATE subscriptions SET ended_at = coalesce(json_extract(state_reason, '$.at'), last_seen_at) "
         "WHERE state <> 'active'"
     )
-    op.execute("UPDATE subscriptions SET state = 'failing' WHERE state = 'active' AND consecutive_failures > 0")
+    op.execute(
+        "UPDATE subscriptions SET state = 'failing', state_reason = json_object('cause', 'failed', 'at', last_seen_at) "
+        "WHERE state = 'active' AND consecutive_failures > 0"
+    )
     op.execute("UPDATE subscriptions SET owner_since = created_at WHERE contact_id IS NOT NULL")
     op.execute("UPDATE signing_keys SET activated_at = created_at")
     op.drop_index("ix_subscriptions_contact", "subscriptions")
@@ -80,6 +83,7 @@ def _create_log() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_lifecycle_project_id"),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name="fk_lifecycle_subscription_id"),
         sa.PrimaryKeyConstraint("id", name="pk_lifecycle"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_lifecycle_subscription", "lifecycle", ["subscription_id", "id"], unique=False)
     op.create_table(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.app.payloads import COMPRESSED_MARKER, PayloadMaker
+from pushkeep.app.payloads import COMPRESSED_MARKER, RENEW_MEMBER, PayloadMaker
 from pushkeep.domain.ability import DEFLATE
 from pushkeep.domain.compiled import Compiled, compile_payload
 from pushkeep.domain.notification import Content
@@ -17,6 +18,7 @@ from pushkeep.domain.receipt import ReceiptTokens, receipt_key
 from pushkeep.domain.sending import NotificationJob, Priority
 from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.request import PushOptions
+from pushkeep.protocol.sizes import FIREFOX_ANDROID_PLAINTEXT_BYTES_MAX
 
 ID = "01a20069-9469-7f10-87df-063c7022572e"
 KEY = receipt_key(b"s" * 32)
@@ -118,3 +120,49 @@ def test_a_payload_with_a_token_needs_the_key() -> None:
 def test_no_payload_stays_none_and_an_empty_one_empty(compress: bool) -> None:
     assert PayloadMaker(job(None, compress=compress), KEY).plaintext(1, CAN, "fcm") is None
     assert PayloadMaker(job(Compiled(b"", None), compress=compress), None).plaintext(1, CAN, "fcm") == b""
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("receipts", [False, True])
+@pytest.mark.parametrize("fetch", [False, True])
+def test_whose_key_leaked_is_told_to_renew_and_nothing_else_is_different(
+    compress: bool, receipts: bool, fetch: bool
+) -> None:
+    compiled = content(body=LONG, receipts=receipts, fetch=fetch, data={"pushkeep": {"id": ID}})
+    maker = PayloadMaker(job(compiled, compress=compress), KEY)
+
+    def read(payload: bytes | None) -> tuple[str, dict[str, Any]]:
+        assert payload is not None
+        if not payload.startswith(COMPRESSED_MARKER):
+            return "", json.loads(payload)
+        token, whole = unpacked(payload)
+        assert isinstance(whole, dict)
+        return token, whole
+
+    for abilities in (frozenset[str](), CAN):
+        token, plain = read(maker.plaintext(7, abilities, "mozilla"))
+        hinted = maker.plaintext(7, abilities, "mozilla", renew=True)
+        token_hinted, told = read(hinted)
+        assert token_hinted == token
+        assert told["pushkeep"].pop("renew") is True
+        assert told == plain
+        other = maker.plaintext(8, abilities, "mozilla", renew=True)
+        assert len(other or b"") == len(hinted or b"")
+
+
+@pytest.mark.parametrize("payload", [b"", b"Hello", b'{"title":"Hi","pushkeep":{"id":"mine"}}'])
+def test_a_payload_that_is_not_ours_is_sent_as_it_is(payload: bytes) -> None:
+    maker = PayloadMaker(job(Compiled(payload, None)), None)
+    assert maker.plaintext(1, frozenset(), "fcm", renew=True) == payload
+    assert PayloadMaker(job(None), None).plaintext(1, frozenset(), "fcm", renew=True) is None
+
+
+def test_the_hint_keeps_nothing_from_firefox_on_android() -> None:
+    empty = len(content(receipts=False, data={"more": "x"}).payload) - 1
+    for length in range(FIREFOX_ANDROID_PLAINTEXT_BYTES_MAX - 15, FIREFOX_ANDROID_PLAINTEXT_BYTES_MAX + 2):
+        compiled = content(receipts=False, data={"more": "x" * (length - empty)})
+        assert len(compiled.payload) == length
+        hinted = PayloadMaker(job(compiled), None).plaintext(1, frozenset(), "mozilla", renew=True)
+        assert hinted is not None
+        lifted = length <= FIREFOX_ANDROID_PLAINTEXT_BYTES_MAX < length + len(RENEW_MEMBER)
+        assert len(hinted) == length + (0 if lifted else len(RENEW_MEMBER))

@@ -312,6 +312,9 @@ class Dispatcher:
 
     def _begin(self, traffic: Traffic, run: ShardRun, flight: Flight, left: float, now: float) -> bool:
         """Encrypt, sign and post; False if that cannot be done, which is this recipient's trouble alone."""
+        if not flight.has_key:
+            run.settle(SettledMember(flight.position, Kind.SKIPPED_KEY))
+            return False
         try:
             request = flight.build(left)
         except PayloadTooLarge:

@@ -50,6 +50,8 @@ class Loader:
                 dispatcher.tend(run)
                 return
             loaded = await self._services.store.load(run.leased, positions)
+            if not _keys_of(loaded) <= context.senders.keys():  # rotated since: what is new is not taken for retired
+                run.context = context = await self._contexts.read_again(run.job.project_id)
             self._take_in(run, positions, loaded, min(before, context.loaded_at))
             self._books.answered()
         except LeaseLost:
@@ -88,3 +90,7 @@ class Loader:
             if found is not None and found.subscription is not None and found.record.origin == run.shard.origin:
                 run.vendor = self._services.policy.vendor_for(found.subscription.endpoint)
                 return
+
+
+def _keys_of(loaded: Loaded) -> set[int]:
+    return {member.recipient.record.signing_key_id for member in loaded.members if member.recipient is not None}

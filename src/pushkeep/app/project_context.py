@@ -25,12 +25,14 @@ class ProjectContext:
         senders: what signs and encrypts, by the signing key's number, in the order in which keys are tried.
         receipt_key: see :func:`pushkeep.domain.receipt.receipt_key`.
         loaded_at: monotonic seconds, before it was read.
+        leaked: numbers of the keys among them that are in other hands.
     """
 
     project_id: int
     senders: Mapping[int, Sender]
     receipt_key: bytes = field(repr=False)
     loaded_at: float
+    leaked: frozenset[int] = frozenset()
 
 
 class ProjectContexts:
@@ -57,6 +59,16 @@ class ProjectContexts:
             return known
         return await self._reading.read(project_id, lambda: self._read(project_id))
 
+    async def read_again(self, project_id: int) -> ProjectContext:
+        """The context as it is from now on: for who has met a key that is not in the one it has.
+
+        Raises:
+            NotFound, Unavailable: as :meth:`get`.
+        """
+        if project_id in self._reading:  # it may have looked before that key came into use
+            await self._reading.read(project_id, lambda: self._read(project_id))
+        return await self._reading.read(project_id, lambda: self._read(project_id))
+
     async def _read(self, project_id: int) -> ProjectContext:
         services = self._services
         loaded_at = services.clock.monotonic()
@@ -70,5 +82,7 @@ class ProjectContexts:
         }
         if len(self._known) >= PROJECTS_MAX:
             self._known.clear()
-        found = self._known[project_id] = ProjectContext(project_id, senders, receipt_key(secrets.sync), loaded_at)
+        leaked = frozenset(key.id for key in keys if key.leaked_at is not None)
+        found = ProjectContext(project_id, senders, receipt_key(secrets.sync), loaded_at, leaked)
+        self._known[project_id] = found
         return found

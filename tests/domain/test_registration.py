@@ -1,17 +1,23 @@
+"""What a registration does: every row of the decision, without a store."""
+
+from __future__ import annotations
+
 import dataclasses
 
 import pytest
 
+from pushkeep.domain.lifecycle import By
 from pushkeep.domain.registration import (
     SEEN_WRITE_SECONDS,
     Plan,
     Registration,
     Write,
     check_owner_has_room,
+    check_sequence,
     plan,
 )
-from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
-from pushkeep.errors import Conflict
+from pushkeep.domain.subscription import ENDED, LIVING, Event, State, SubscriptionRecord
+from pushkeep.errors import Conflict, InvalidInput, InvalidToken
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.subscription import Subscription
 
@@ -39,86 +45,224 @@ ROW = SubscriptionRecord(
     keys_hash=KEYS,
 )
 OLD = dataclasses.replace(ROW, id=3, public_id="p3", short_id="s3")
+OLDER = dataclasses.replace(ROW, id=2, public_id="p2", short_id="s2")
 
 
-def asked(owner: str | None = None, replaces: str | None = None) -> Registration:
-    return Registration(SUBSCRIPTION, 1, "apple", owner, replaces, NOW, "new", ("s",))
+def asked(
+    owner: str | None = None,
+    *,
+    sequence: int | None = None,
+    detach: bool = False,
+    issued: float | None = None,
+    by: By = By.BROWSER,
+    abilities: frozenset[str] | None = None,
+) -> Registration:
+    return Registration(
+        SUBSCRIPTION,
+        1,
+        "apple",
+        owner,
+        (),
+        NOW,
+        "new",
+        ("s",),
+        abilities,
+        sequence,
+        detach,
+        issued,
+        by,
+    )
 
 
 def decided(
     registration: Registration,
     existing: SubscriptionRecord | None = None,
-    replaced: SubscriptionRecord | None = None,
+    *predecessors: SubscriptionRecord,
+    successor: SubscriptionRecord | None = None,
     keys: bytes = KEYS,
 ) -> Plan:
-    return plan(registration, keys_hash=keys, existing=existing, replaced=replaced)
+    return plan(registration, keys_hash=keys, existing=existing, predecessors=predecessors, successor=successor)
 
 
-def test_a_new_endpoint_makes_a_row() -> None:
-    assert decided(asked()) == Plan(Write.CREATE, None)
-    assert decided(asked("ann")) == Plan(Write.CREATE, "ann")
+def owned(row: SubscriptionRecord, owner: str | None, since: float = NOW - 100) -> SubscriptionRecord:
+    return dataclasses.replace(row, contact_external_id=owner, owner_since=since)
 
 
-def test_a_known_one_is_confirmed_and_seldom_written() -> None:
-    assert decided(asked(), ROW) == Plan(Write.NOTHING, None)
-    seen_long_ago = dataclasses.replace(ROW, last_seen_at=NOW - SEEN_WRITE_SECONDS)
-    assert decided(asked(), seen_long_ago) == Plan(Write.TOUCH, None)
+def ended(row: SubscriptionRecord, state: State, superseded_by: int | None = None) -> SubscriptionRecord:
+    return dataclasses.replace(row, state=state, ended_at=NOW - 50, superseded_by=superseded_by)
 
 
-@pytest.mark.parametrize("state", [State.GONE, State.UNSUBSCRIBED, State.SUPERSEDED])
-def test_an_ended_one_comes_back(state: State) -> None:
-    ended = dataclasses.replace(ROW, state=state, state_reason=StateReason(Event.LEFT, NOW))
-    assert decided(asked(), ended) == Plan(Write.RENEW, None)
+class TestRows:
+    def test_a_new_endpoint_makes_a_row(self) -> None:
+        made = decided(asked())
+        assert (made.write, made.owner, made.owner_since, made.moves) == (Write.CREATE, None, None, (Event.REGISTERED,))
+        made = decided(asked("ann"))
+        assert (made.write, made.owner, made.owner_since) == (Write.CREATE, "ann", NOW)
+
+    def test_a_known_one_is_confirmed_and_seldom_written(self) -> None:
+        assert decided(asked(), ROW).changes_nothing
+        seen_long_ago = dataclasses.replace(ROW, last_seen_at=NOW - SEEN_WRITE_SECONDS)
+        assert decided(asked(), seen_long_ago).write is Write.TOUCH
+
+    def test_abilities_change_the_row_only_where_they_changed(self) -> None:
+        can = dataclasses.replace(ROW, abilities=frozenset({"deflate"}))
+        assert decided(asked(abilities=can.abilities)).abilities == can.abilities
+        assert decided(asked(abilities=can.abilities), ROW).write is Write.RENEW
+        assert decided(asked(abilities=can.abilities), can).write is Write.NOTHING
+        assert decided(asked(), can).abilities == can.abilities
+        assert decided(asked(abilities=frozenset()), can).abilities == frozenset()
+
+    @pytest.mark.parametrize("state", sorted(LIVING))
+    def test_a_living_one_keeps_its_state_when_its_browser_comes(self, state: State) -> None:
+        row = dataclasses.replace(ROW, state=state)
+        assert decided(asked(), row) == Plan(Write.NOTHING, None, state=state)
+        late = dataclasses.replace(row, last_seen_at=NOW - SEEN_WRITE_SECONDS)
+        assert decided(asked(), late) == Plan(Write.TOUCH, None, state=state)
+
+    @pytest.mark.parametrize("state", [State.UNSUBSCRIBED, State.SUPERSEDED])
+    def test_an_ended_one_comes_back(self, state: State) -> None:
+        back = decided(asked(), ended(ROW, state))
+        assert (back.write, back.state, back.moves) == (Write.RENEW, State.ACTIVE, (Event.SYNCED,))
+
+    def test_what_its_push_service_calls_gone_is_left_alone(self) -> None:
+        gone = ended(owned(ROW, "ann"), State.GONE)
+        left = decided(asked("bob", sequence=9, abilities=frozenset({"deflate"})), gone, OLD)
+        assert left.changes_nothing
+        assert (left.state, left.owner, left.sequence) == (State.GONE, "ann", 0)
+
+    @pytest.mark.parametrize("state", sorted({*LIVING, *ENDED} - {State.ACTIVE, State.FAILING}))
+    def test_the_operator_brings_back_whatever_was_believed(self, state: State) -> None:
+        row = ended(ROW, state, 9) if state in ENDED else dataclasses.replace(ROW, state=state)
+        back = decided(asked(by=By.OPERATOR), row, successor=dataclasses.replace(OLD, id=9))
+        assert (back.write, back.state, back.moves) == (Write.RENEW, State.ACTIVE, (Event.ENTERED,))
+
+    def test_a_failing_one_is_not_made_well_by_the_operators_word(self) -> None:
+        row = dataclasses.replace(ROW, state=State.FAILING)
+        assert decided(asked(by=By.OPERATOR), row).changes_nothing
+
+    def test_changed_secrets_need_the_rows_own_token(self) -> None:
+        for predecessors in ((), (OLD,)):
+            with pytest.raises(Conflict, match="other keys") as caught:
+                decided(asked(), ROW, *predecessors, keys=b"x" * 16)
+            assert caught.value.reason == "other_secrets"
+        renewed = decided(asked(), ROW, ROW, keys=b"x" * 16)
+        assert (renewed.write, renewed.supersede, renewed.moves) == (Write.RENEW, (), (Event.RENEWED,))
 
 
-def test_abilities_change_the_row_only_where_they_changed() -> None:
-    can = dataclasses.replace(ROW, abilities=frozenset({"deflate"}))
+class TestPredecessors:
+    def test_every_living_one_is_replaced_and_ended_ones_point_on(self) -> None:
+        gone = ended(OLDER, State.GONE)
+        assert decided(asked(), None, OLD, gone).supersede == (OLD, gone)
+        assert decided(asked(), ROW, OLD, gone).supersede == (OLD, gone)
 
-    def says(abilities: frozenset[str] | None) -> Registration:
-        return dataclasses.replace(asked(), abilities=abilities)
+    def test_what_was_superseded_is_not_superseded_again(self) -> None:
+        assert decided(asked(), None, ended(OLD, State.SUPERSEDED, 99)).supersede == ()
 
-    assert decided(says(can.abilities)) == Plan(Write.CREATE, None, abilities=can.abilities)
-    assert decided(says(can.abilities), ROW) == Plan(Write.RENEW, None, abilities=can.abilities)
-    assert decided(says(can.abilities), can) == Plan(Write.NOTHING, None, abilities=can.abilities)
-    assert decided(says(None), can) == Plan(Write.NOTHING, None, abilities=can.abilities)
-    assert decided(says(frozenset()), can) == Plan(Write.RENEW, None)
+    def test_a_row_does_not_replace_itself(self) -> None:
+        assert decided(asked(), ROW, ROW).changes_nothing
 
+    def test_an_old_one_comes_back_only_in_the_place_of_its_successor(self) -> None:
+        old, successor = ended(ROW, State.SUPERSEDED, 9), dataclasses.replace(OLD, id=9)
+        with pytest.raises(Conflict, match="another subscription since") as caught:
+            decided(asked(), old, successor=successor)
+        assert caught.value.reason == "replaced"
+        back = decided(asked(), old, successor, successor=successor)
+        assert (back.state, back.supersede) == (State.ACTIVE, (successor,))
+        back = decided(asked(), old, successor=ended(successor, State.GONE))
+        assert back.state is State.ACTIVE
 
-def test_owners() -> None:
-    owned = dataclasses.replace(ROW, contact_external_id="ann")
-    assert decided(asked(), owned) == Plan(Write.NOTHING, "ann")
-    assert decided(asked("ann"), owned) == Plan(Write.NOTHING, "ann")
-    assert decided(asked("bob"), owned) == Plan(Write.RENEW, "bob")
-    assert decided(asked("ann"), ROW) == Plan(Write.RENEW, "ann")
-
-
-def test_a_replacement_inherits_and_an_identity_wins() -> None:
-    old = dataclasses.replace(OLD, contact_external_id="ann")
-    assert decided(asked(replaces="p3"), None, old) == Plan(Write.CREATE, "ann", old)
-    assert decided(asked("bob", "p3"), None, old) == Plan(Write.CREATE, "bob", old)
-    owned = dataclasses.replace(ROW, contact_external_id="cid")
-    assert decided(asked(replaces="p3"), owned, old) == Plan(Write.NOTHING, "cid", old)
+    def test_one_that_left_and_was_replaced_since_is_no_other_case(self) -> None:
+        with pytest.raises(Conflict):
+            decided(asked(), ended(ROW, State.UNSUBSCRIBED, 9), successor=dataclasses.replace(OLD, id=9))
 
 
-def test_what_was_superseded_is_not_superseded_again() -> None:
-    old = dataclasses.replace(OLD, state=State.SUPERSEDED, superseded_by=99)
-    assert decided(asked(replaces="p3"), None, old).supersede is None
+class TestSequences:
+    def test_what_was_said_before_changes_nothing(self) -> None:
+        later = dataclasses.replace(ROW, sync_sequence=5)
+        for existing, predecessors in ((later, ()), (None, (later,)), (ROW, (OLD, later))):
+            with pytest.raises(Conflict) as caught:
+                decided(asked(sequence=4), existing, *predecessors)
+            assert (caught.value.reason, caught.value.details) == ("stale", {"sequence": 5})
+
+    @pytest.mark.parametrize(("said", "kept"), [(None, 5), (5, 5), (8, 8)])
+    def test_the_highest_is_kept(self, said: int | None, kept: int) -> None:
+        later = dataclasses.replace(OLD, sync_sequence=5)
+        assert decided(asked(sequence=said), None, later).sequence == kept
+        assert decided(asked(sequence=said), ROW, later).sequence == kept
+
+    def test_a_higher_one_is_written_at_once(self) -> None:
+        assert decided(asked(sequence=1), ROW).write is Write.TOUCH
+
+    def test_alone(self) -> None:
+        assert check_sequence(None, 3) == check_sequence(3, 3) == 3
+        with pytest.raises(Conflict, match="sequence 3; this is 2"):
+            check_sequence(2, 3)
 
 
-def test_a_row_does_not_replace_itself() -> None:
-    assert decided(asked(replaces="p7"), ROW, ROW) == Plan(Write.NOTHING, None)
+class TestOwners:
+    def test_come_stay_and_move(self) -> None:
+        came = decided(asked("ann"), ROW)
+        assert (came.write, came.owner, came.owner_since) == (Write.RENEW, "ann", NOW)
+        assert came.moves == (Event.OWNER_MOVED,)
+        anns = owned(ROW, "ann")
+        for registration in (asked(), asked("ann"), asked("ann", issued=0.0)):
+            assert decided(registration, anns).changes_nothing
+        moved = decided(asked("bob"), anns)
+        assert (moved.owner, moved.owner_since, moved.moves) == ("bob", NOW, (Event.OWNER_MOVED,))
 
+    def test_are_inherited_and_an_identity_wins(self) -> None:
+        anns = owned(OLD, "ann")
+        assert decided(asked(), None, anns).owner_since == NOW - 100
+        assert decided(asked(), None, OLDER, anns).owner == "ann"
+        assert decided(asked("bob"), None, anns).owner == "bob"
+        cids = owned(ROW, "cid")
+        assert decided(asked(), cids, anns).owner == "cid"
 
-def test_changed_keys_need_the_rows_own_token() -> None:
-    with pytest.raises(Conflict, match="other keys"):
-        decided(asked(), ROW, None, keys=b"x" * 16)
-    with pytest.raises(Conflict, match="other keys"):
-        decided(asked(replaces="p3"), ROW, OLD, keys=b"x" * 16)
-    assert decided(asked(replaces="p7"), ROW, ROW, keys=b"x" * 16) == Plan(Write.RENEW, None)
+    def test_the_last_word_on_any_of_its_rows_counts(self) -> None:
+        anns, bobs = owned(ROW, "ann"), owned(OLD, "bob", NOW - 10)
+        assert decided(asked(), anns, bobs).owner == "bob"
+        out = decided(asked(), None, owned(OLD, None, NOW - 10), owned(OLDER, "ann"))
+        assert (out.owner, out.owner_since) == (None, NOW - 10), "who logged out does not come back by an older row"
 
+    def test_log_out(self) -> None:
+        anns = owned(ROW, "ann")
+        out = decided(asked(detach=True), anns)
+        assert (out.owner, out.owner_since, out.moves) == (None, NOW, (Event.OWNER_DETACHED,))
+        twice = decided(asked(detach=True), owned(ROW, None))
+        assert twice.changes_nothing
+        nobody = decided(asked(detach=True), ROW)
+        assert nobody.changes_nothing
+        new = decided(asked(detach=True), None, anns)
+        assert (new.write, new.owner, new.owner_since) == (Write.CREATE, None, NOW)
+        with pytest.raises(InvalidInput, match="detach"):
+            decided(asked("ann", detach=True), ROW)
 
-def test_room() -> None:
-    check_owner_has_room(None, 1000)
-    check_owner_has_room("ann", 99)
-    with pytest.raises(Conflict):
-        check_owner_has_room("ann", 100)
+    @pytest.mark.parametrize("predecessor", [False, True])
+    def test_a_replayed_identity_moves_nobody(self, predecessor: bool) -> None:
+        row = owned(ROW, "bob", NOW - 100.5)
+        rows = (None, row) if predecessor else (row,)
+        with pytest.raises(InvalidToken) as caught:
+            decided(asked("ann", issued=NOW - 102), *rows)
+        assert (caught.value.reason, caught.value.field) == ("stale", "identity")
+        assert decided(asked("ann", issued=NOW - 101), *rows).owner == "ann", "of the same second"
+        assert decided(asked("ann"), *rows).owner == "ann", "one that does not say when holds while somebody is in"
+
+    def test_after_a_log_out_an_identity_must_say_when(self) -> None:
+        out = owned(ROW, None)
+        with pytest.raises(InvalidToken):
+            decided(asked("ann"), out)
+        assert decided(asked("ann", issued=NOW), out).owner == "ann"
+        assert decided(asked("ann", by=By.OPERATOR), out).owner == "ann", "the operator knows"
+
+    def test_room(self) -> None:
+        check_owner_has_room(None, 1000)
+        check_owner_has_room("ann", 99)
+        for count, most in ((100, 100), (3, 3)):
+            with pytest.raises(Conflict, match=f"limit is {most}") as caught:
+                check_owner_has_room("ann", count, most)
+            assert caught.value.reason == "owner_full"
+
+    def test_everything_at_once_is_told_in_order(self) -> None:
+        left = ended(owned(ROW, "ann"), State.UNSUBSCRIBED)
+        back = decided(asked("bob"), left, left, keys=b"x" * 16)
+        assert back.moves == (Event.SYNCED, Event.RENEWED, Event.OWNER_MOVED)

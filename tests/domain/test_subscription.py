@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushkeep.domain.subscription import (
+    ENDED,
+    LIVING,
+    SENDABLE,
     TRANSITIONS,
     Event,
     IllegalMove,
@@ -25,25 +28,41 @@ def test_the_table_is_the_law(state: State, event: Event) -> None:
 
 
 @given(st.lists(st.sampled_from(Event)))
-def test_a_browser_that_comes_back_is_active_whatever_was_before(events: list[Event]) -> None:
+def test_whatever_was_before_the_operator_and_a_living_ones_message_make_it_well(events: list[Event]) -> None:
     state = State.ACTIVE
     for event in events:
         state = TRANSITIONS.get((state, event), state)
-    assert move(state, Event.SYNCED) is State.ACTIVE
+    assert move(state, Event.ENTERED) in SENDABLE
+    if state in LIVING:
+        assert move(state, Event.ACCEPTED) is State.ACTIVE
 
 
-def test_only_active_ones_end_and_only_these_events_end_them() -> None:
-    ends = {pair: after for pair, after in TRANSITIONS.items() if after is not State.ACTIVE}
-    assert ends == {
-        (State.ACTIVE, Event.SAID_GONE): State.GONE,
-        (State.ACTIVE, Event.LEFT): State.UNSUBSCRIBED,
-        (State.ACTIVE, Event.REMOVED): State.UNSUBSCRIBED,
-        (State.ACTIVE, Event.REPLACED): State.SUPERSEDED,
+def test_a_browser_that_comes_back_has_what_it_had_unless_its_push_service_ended_it() -> None:
+    for state in LIVING:
+        assert move(state, Event.SYNCED) is state
+    for state in (State.UNSUBSCRIBED, State.SUPERSEDED):
+        assert move(state, Event.SYNCED) is State.ACTIVE
+    with pytest.raises(IllegalMove):
+        move(State.GONE, Event.SYNCED)
+
+
+def test_only_living_ones_end_and_only_these_events_end_them() -> None:
+    ends = {pair: after for pair, after in TRANSITIONS.items() if after in ENDED}
+    how = {
+        Event.SAID_GONE: State.GONE,
+        Event.LOST: State.GONE,
+        Event.EXPIRED: State.GONE,
+        Event.LEFT: State.UNSUBSCRIBED,
+        Event.REMOVED: State.UNSUBSCRIBED,
+        Event.REPLACED: State.SUPERSEDED,
     }
+    assert ends == {(state, event): after for state in LIVING for event, after in how.items()}
 
 
-def test_every_state_can_be_reached() -> None:
-    assert set(TRANSITIONS.values()) == set(State)
+def test_every_state_is_living_or_ended_and_can_be_reached() -> None:
+    assert set(TRANSITIONS.values()) == LIVING | ENDED == set(State)
+    assert LIVING.isdisjoint(ENDED)
+    assert SENDABLE < LIVING
 
 
 def test_an_illegal_move_is_a_conflict() -> None:

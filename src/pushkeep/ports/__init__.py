@@ -21,10 +21,12 @@ from pushkeep.ports.outside import (
 from pushkeep.ports.projects import ProjectSecrets, ProjectStore
 from pushkeep.ports.shards import ShardStore
 from pushkeep.ports.subscriptions import ResultUpdate, StoredRegistration, SubscriptionStore
+from pushkeep.ports.sweeps import ChoreStore, SweepStore
 
 __all__ = [
     "BlockingSleeper",
     "Cancellable",
+    "ChoreStore",
     "Clock",
     "ContactStore",
     "DayCount",
@@ -44,6 +46,7 @@ __all__ = [
     "StoredRegistration",
     "SubscriptionStore",
     "Surroundings",
+    "SweepStore",
     "Transport",
     "Wakeups",
 ]
@@ -59,6 +62,8 @@ class Store(
     ShardStore,
     LaneStore,
     ReceiptStore,
+    SweepStore,
+    ChoreStore,
     Protocol,
 ):
     """Everything that is kept."""

@@ -34,6 +34,7 @@ from pushkeep.adapters.store.sealing import (
 )
 from pushkeep.adapters.store.shard_methods import ShardMethods
 from pushkeep.adapters.store.subscription_methods import SubscriptionMethods
+from pushkeep.adapters.store.sweep_methods import SweepMethods
 from pushkeep.adapters.store.tables import installation
 from pushkeep.adapters.store.wakeups import SqliteWakeups
 from pushkeep.adapters.store.writer import Writer, unavailable
@@ -75,6 +76,7 @@ class SqliteStore(
     ShardMethods,
     LaneMethods,
     ReceiptMethods,
+    SweepMethods,
 ):
     """:class:`pushkeep.ports.Store` on a SQLite database; made by :func:`open_store`."""
 

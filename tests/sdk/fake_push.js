@@ -1,14 +1,27 @@
-// A PushManager for the page that behaves as told. Its one subscription lives in localStorage, so that every tab of the
-// origin and every reload sees the same, as with a real one.
+// A PushManager for the page that behaves as told. Its subscriptions, one for each scope, live in localStorage, so that
+// every tab of the origin and every reload sees the same, as with a real one. There is no Background Sync unless a test
+// asks for it: it would wake the worker, whose PushManager is the real one.
 (() => {
   if (!self.isSecureContext) return;
   const KEY = 'fake-push';
-  const read = () => JSON.parse(localStorage.getItem(KEY) ?? '{"calls":0,"running":0,"together":0,"current":null}');
+  const read = () => JSON.parse(localStorage.getItem(KEY) ?? '{"calls":0,"running":0,"together":0,"a":null,"b":null}');
   const write = (state) => localStorage.setItem(KEY, JSON.stringify(state));
   const b64 = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0)).buffer;
 
-  const handle = ({ number, key }) => {
+  const slots = new WeakMap();
+  const { get } = Object.getOwnPropertyDescriptor(ServiceWorkerRegistration.prototype, 'pushManager');
+  Object.defineProperty(ServiceWorkerRegistration.prototype, 'pushManager', {
+    get() {
+      const manager = get.call(this);
+      slots.set(manager, this.scope.endsWith('/b/') ? 'b' : 'a');
+      return manager;
+    },
+  });
+  delete ServiceWorkerRegistration.prototype.sync;
+  delete ServiceWorkerRegistration.prototype.periodicSync;
+
+  const handle = (slot, { number, key }) => {
     const endpoint = `https://push.example/${number}`;
     return {
       endpoint,
@@ -17,7 +30,7 @@
       unsubscribe: async () => {
         self.fakePush.unsubscribed += 1;
         const state = read();
-        state.current = null;
+        state[slot] = null;
         write(state);
         if (self.fakePush.unsubscribeError) throw new DOMException('as told', self.fakePush.unsubscribeError);
         return true;
@@ -33,17 +46,19 @@
     hang: false, // subscribe() settles only when release() is called
     release: () => {},
     state: read,
-    lose: () => write({ ...read(), current: null }),
-    put: (number, key) => write({ ...read(), current: { number, key } }),
+    lose: (slot = 'a') => write({ ...read(), [slot]: null }),
+    put: (number, key, slot = 'a') => write({ ...read(), [slot]: { number, key } }),
   };
 
   PushManager.prototype.getSubscription = async function getSubscription() {
-    const { current } = read();
-    return current && handle(current);
+    const slot = slots.get(this);
+    const current = read()[slot];
+    return current && handle(slot, current);
   };
   PushManager.prototype.subscribe = async function subscribe({ applicationServerKey, userVisibleOnly }) {
     if (!userVisibleOnly) throw new DOMException('userVisibleOnly', 'NotAllowedError');
     const key = b64(applicationServerKey);
+    const slot = slots.get(this);
     let state = read();
     state.calls += 1;
     state.running += 1;
@@ -55,9 +70,9 @@
     state.running -= 1;
     write(state);
     if (self.fakePush.error) throw new DOMException(self.fakePush.message, self.fakePush.error);
-    if (state.current && state.current.key !== key) throw new DOMException('another key', 'InvalidStateError');
-    state.current = { number: state.calls, key };
+    if (state[slot] && state[slot].key !== key) throw new DOMException('another key', 'InvalidStateError');
+    state[slot] ??= { number: state.calls, key };
     write(state);
-    return handle(state.current);
+    return handle(slot, state[slot]);
   };
 })();

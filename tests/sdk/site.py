@@ -35,7 +35,9 @@ class Site:
     Attributes:
         key: what ``config`` gives out.
         on_register: answers a POST; by default 201 with an id per endpoint.
+        on_heartbeat: answers a heartbeat; by default that all is well.
         on_delete: answers a DELETE.
+        description: what a subscription is told of itself.
         on_receipt: answers a receipt; slow or dead servers are made with it.
         on_fetch: answers a worker that fetches the rest of a message; status and body.
         requests: (method, last path segment, body, Authorization header), in order.
@@ -44,7 +46,9 @@ class Site:
 
     key: str = field(default_factory=lambda: made_up_key(1))
     on_register: Callable[[JsonObject], Answer] | None = None
+    on_heartbeat: Callable[[], Answer] = field(default=lambda: (200, {"state": "active", "renew": False}))
     on_delete: Callable[[], Answer] = field(default=lambda: (204, {}))
+    description: Answer = (404, {})
     on_receipt: Callable[[], Awaitable[web.StreamResponse]] | None = None
     on_fetch: Callable[[str], Awaitable[web.StreamResponse]] | None = None
     requests: list[tuple[str, str, JsonObject, str | None]] = field(default_factory=list)
@@ -57,8 +61,8 @@ class Site:
             return self.on_register(body)
         return registered(body)
 
-    def bodies(self, method: str = "POST") -> list[JsonObject]:
-        return [body for verb, _, body, _ in self.requests if verb == method]
+    def bodies(self, method: str = "POST", path: str = "subscriptions") -> list[JsonObject]:
+        return [body for verb, last, body, _ in self.requests if (verb, last) == (method, path)]
 
 
 def registered(body: JsonObject) -> Answer:
@@ -66,7 +70,17 @@ def registered(body: JsonObject) -> Answer:
     subscription = body["subscription"]
     assert isinstance(subscription, Mapping)
     name = str(subscription["endpoint"]).rsplit("/", 1)[-1]
-    return 201, {"id": f"id-{name}", "short_id": f"S{name:0>7}"[:8], "sync_token": f"st_{name}"}
+    return 201, {
+        "id": f"id-{name}",
+        "short_id": f"S{name:0>7}"[:8],
+        "sync_token": f"st_{name}",
+        "state": "active",
+        "renew": False,
+        "application_server_key": body["application_server_key"],
+        "grace_seconds": 3600,
+        "owned": "identity" in body,
+        "sequence": body["sequence"],
+    }
 
 
 class Sites:
@@ -88,6 +102,8 @@ class Sites:
         app.router.add_static("/demo", PACKAGE / "demo_site")
         app.router.add_get("/v1/client/{project}/config", self._config)
         app.router.add_post("/v1/client/{project}/subscriptions", self._register)
+        app.router.add_post("/v1/client/{project}/heartbeat", self._heartbeat)
+        app.router.add_get("/v1/client/{project}/subscriptions", self._describe)
         app.router.add_post("/v1/client/{project}/receipts", self._receipt)
         app.router.add_post("/v1/client/{project}/messages", self._fetch)
         app.router.add_post("/v1/notifications", self._notify)
@@ -144,6 +160,19 @@ class Sites:
         status, answer = site.register(body)
         return web.json_response(answer, status=status)
 
+    async def _heartbeat(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        body: JsonObject = await request.json()
+        site.requests.append(("POST", "heartbeat", body, request.headers.get("Authorization")))
+        status, answer = site.on_heartbeat()
+        return web.json_response(answer, status=status)
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        site.requests.append(("GET", "subscriptions", {}, request.headers.get("Authorization")))
+        status, answer = site.description
+        return web.json_response(answer, status=status)
+
     async def _notify(self, request: web.Request) -> web.Response:
         body: JsonObject = await request.json()
         self._site(request).requests.append(("POST", "notifications", body, request.headers.get("Authorization")))
@@ -167,6 +196,7 @@ class Sites:
 
     async def _delete(self, request: web.Request) -> web.Response:
         site = self._site(request)
-        site.requests.append(("DELETE", "subscriptions", {}, request.headers.get("Authorization")))
+        query: JsonObject = dict(request.query)
+        site.requests.append(("DELETE", "subscriptions", query, request.headers.get("Authorization")))
         status, answer = site.on_delete()
         return web.json_response(answer, status=status) if status != 204 else web.Response(status=204)

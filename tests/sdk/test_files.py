@@ -14,9 +14,9 @@ DEMO = PACKAGE / "demo_site"
 
 # Octets after gzip as the files are served, comments and all. A page loads sdk.js and core.js once; what a minifier
 # would leave is about half of it. Receipts, compressed messages and messages that are fetched are about 1 KB of them.
-SERVED_BYTES_MAX = {"sdk.js": 5_000, "core.js": 6_100, "worker.js": 4_600}
+SERVED_BYTES_MAX = {"sdk.js": 6_000, "core.js": 6_100, "keeper.js": 8_500, "worker.js": 5_400}
 # Without comments and indentation: what the code itself costs.
-CODE_BYTES_MAX = {"sdk.js": 3_100, "core.js": 3_600, "worker.js": 2_850}
+CODE_BYTES_MAX = {"sdk.js": 3_800, "core.js": 3_600, "keeper.js": 4_500, "worker.js": 3_300}
 
 
 @pytest.mark.parametrize("name", SERVED_BYTES_MAX)

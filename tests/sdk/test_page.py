@@ -64,6 +64,25 @@ async def subscribed_page(open_page: OpenPage) -> Page:
     return page
 
 
+async def record(page: Page) -> JsonObject:
+    """What the browser has noted."""
+    return cast(JsonObject, await page.evaluate("() => PushkeepCore.keep()"))
+
+
+async def age(page: Page) -> None:
+    """The last agreement with the server was not lately."""
+    await page.evaluate(
+        "() => PushkeepCore.keep(({ a, b, ...rest }) => "
+        "({ ...rest, a: a && { ...a, confirmed: 1 }, b: b && { ...b, confirmed: 1 } }))"
+    )
+
+
+async def forgotten(page: Page, site: Site) -> None:
+    """The server knows nothing of the subscription any more; the next page start finds out."""
+    site.on_heartbeat = lambda: (404, {"detail": "not found"})
+    await age(page)
+
+
 def endpoints(site: Site) -> list[str]:
     return [str(cast(JsonObject, body["subscription"])["endpoint"]) for body in site.bodies()]
 
@@ -92,35 +111,33 @@ async def test_subscribes_and_has_the_server_confirm(site: Site, open_page: Open
         },
         "application_server_key": site.key,
         "abilities": ["deflate"],
+        "sequence": body["sequence"],
     }
     assert await page.evaluate("() => self.changes.at(-1)") == "subscribed"
 
 
-async def test_confirms_again_at_the_next_page_start(site: Site, open_page: OpenPage) -> None:
+async def test_a_page_start_asks_only_what_was_not_just_confirmed(site: Site, open_page: OpenPage) -> None:
     page = await subscribed_page(open_page)
+    asked = len(site.requests)
     await page.reload()
     status = await init(page)
     assert (status["state"], status["shortId"]) == ("subscribed", "S0000001")
-    assert [body.get("replaces") for body in site.bodies()] == [None, "st_1"]
-    assert endpoints(site) == ["https://push.example/1"] * 2
-
-
-async def test_the_identity_goes_with_the_registration(site: Site, open_page: OpenPage) -> None:
-    page = await open_page()
-    await init(page, identity="v1.ada")
-    await act(page, "subscribe")
-    await page.evaluate("() => push.sync({ identity: 'v1.bob' })")
-    assert [body.get("identity") for body in site.bodies()] == ["v1.ada", "v1.bob"]
-    record = await page.evaluate("() => PushkeepCore.slot()")
-    assert "identity" not in record, "a token that expires is not worth keeping"
+    assert len(site.requests) == asked
+    await age(page)
+    await page.reload()
+    assert (await init(page))["subscribed"]
+    assert site.requests[asked:] == [("POST", "heartbeat", {}, "Bearer st_1")]
 
 
 async def test_unsubscribes_here_and_at_the_server(site: Site, open_page: OpenPage) -> None:
     page = await subscribed_page(open_page)
     status = await act(page, "unsubscribe")
     assert (status["state"], status["subscribed"], status["id"]) == ("unsubscribed", False, None)
-    assert site.requests[-1] == ("DELETE", "subscriptions", {}, "Bearer st_1")
-    assert await page.evaluate("() => fakePush.state().current") is None
+    assert site.requests[-1][3] == "Bearer st_1"
+    (ended,) = site.bodies("DELETE")
+    assert ended["reason"] == "left"
+    assert int(str(ended["sequence"])) > int(str(site.bodies()[-1]["sequence"]))
+    assert await page.evaluate("() => fakePush.state().a") is None
     assert await page.evaluate("async () => Boolean(await navigator.serviceWorker.getRegistration('/pushkeep/a/'))")
     await page.reload()
     assert (await init(page))["state"] == "unsubscribed"
@@ -274,7 +291,7 @@ async def test_an_endpoint_replaced_behind_our_back_is_reported_at_the_next_star
     await fake(page, f"fakePush.put(77, '{site.key}');")
     await page.reload()
     assert (await init(page))["id"] == "id-77"
-    assert site.bodies()[-1]["replaces"] == "st_1"
+    assert site.bodies()[-1]["replaces"] == ["st_1"]
 
 
 async def test_a_tab_waits_for_the_lock_with_a_limit(open_page: OpenPage) -> None:
@@ -376,7 +393,7 @@ async def test_a_lost_subscription_is_made_anew_in_silence(site: Site, open_page
     await fake(page, "fakePush.lose();")
     await page.reload()
     assert (await init(page))["id"] == "id-2"
-    assert site.bodies()[-1]["replaces"] == "st_1"
+    assert site.bodies()[-1]["replaces"] == ["st_1"]
 
 
 async def test_a_lost_subscription_that_cannot_be_made_anew_is_called_lost(open_page: OpenPage) -> None:
@@ -390,6 +407,7 @@ async def test_a_lost_subscription_that_cannot_be_made_anew_is_called_lost(open_
 
 async def test_without_the_server_a_known_subscription_stays_one(site: Site, open_page: OpenPage) -> None:
     page = await subscribed_page(open_page)
+    await age(page)
     await page.route("**/v1/**", lambda route: route.abort())
     await page.reload()
     status = await init(page)
@@ -406,7 +424,8 @@ async def test_a_registration_the_server_missed_is_made_up_for(site: Site, open_
     assert "Busy." in str(status["message"])
     site.on_register = None
     await page.reload()
-    assert (await init(page))["subscribed"]
+    await init(page)
+    await until(page, "() => push.status().subscribed")
     assert (await page.evaluate("() => fakePush.state()"))["calls"] == 1
 
 
@@ -414,17 +433,18 @@ async def test_a_key_the_server_does_not_have_is_replaced(site: Site, open_page:
     page = await subscribed_page(open_page)
     new_key = made_up_key(2)
     site.key = new_key
+    await forgotten(page, site)
 
     def strict(body: JsonObject) -> tuple[int, JsonObject]:
         if body["application_server_key"] != new_key:
-            return 409, {"detail": "other key", "field": "application_server_key", "application_server_key": new_key}
+            return 409, {"detail": "other key", "reason": "foreign_key", "application_server_key": new_key}
         return registered(body)
 
     site.on_register = strict
     await page.reload()
     status = await init(page)
     assert (status["state"], status["id"]) == ("subscribed", "id-2")
-    assert site.bodies()[-1]["replaces"] == "st_1"
+    assert site.bodies()[-1]["replaces"] == ["st_1"]
     assert site.bodies()[-1]["application_server_key"] == new_key
 
 
@@ -439,16 +459,8 @@ async def test_an_older_key_the_server_still_has_is_left_alone(site: Site, open_
 async def test_a_subscription_of_another_key_in_the_way_is_replaced(site: Site, open_page: OpenPage) -> None:
     page = await open_page()
     await init(page)
-    # Not seen by getSubscription() at first: another attempt of the browser came in between.
-    await page.evaluate(
-        """([key]) => {
-          const real = PushManager.prototype.getSubscription;
-          let looks = 0;
-          PushManager.prototype.getSubscription = async function () { return looks++ ? real.call(this) : null; };
-          fakePush.put(50, key);
-        }""",
-        [made_up_key(9)],
-    )
+    # Not seen at first, for there is no worker yet.
+    await page.evaluate("(key) => fakePush.put(50, key)", made_up_key(9))
     status = await act(page, "subscribe")
     assert status["subscribed"]
     assert site.bodies()[-1]["application_server_key"] == site.key
@@ -464,9 +476,11 @@ async def test_a_server_that_never_agrees_on_a_key_is_an_error(site: Site, open_
 
 async def test_a_full_contact_is_not_a_reason_to_subscribe_anew(site: Site, open_page: OpenPage) -> None:
     page = await open_page()
-    await init(page)
-    site.on_register = lambda _: (409, {"detail": "Too many.", "field": "identity"})
-    assert (await act(page, "subscribe"))["error"] == "server"
+    await init(page, identity="v1.ada")
+    full = (409, {"detail": "Too many.", "reason": "owner_full"})
+    site.on_register = lambda body: full if "identity" in body else registered(body)
+    status = await act(page, "subscribe")
+    assert (status["subscribed"], status["error"]) == (True, "identity"), "nobody's is better than none"
     assert await page.evaluate("() => fakePush.unsubscribed") == 0
 
 
@@ -479,6 +493,7 @@ async def test_a_token_the_server_no_longer_knows_does_not_lock_out(site: Site, 
         return registered(body)
 
     site.on_register = fresh
+    await forgotten(page, site)
     await page.reload()
     assert (await init(page))["subscribed"]
     assert "replaces" not in site.bodies()[-1]
@@ -489,8 +504,9 @@ async def test_a_refused_identity_is_an_error_and_changes_nothing(site: Site, op
     site.on_register = lambda _: (403, {"detail": "expired", "field": "identity"})
     await page.reload()
     status = await init(page, identity="v1.old")
-    assert (status["state"], status["error"]) == ("subscribed", "server")
+    assert (status["state"], status["error"]) == ("subscribed", "identity")
     assert len(site.bodies()) == 2
+    assert "owner" not in await record(page)
 
 
 # ---- leaving, when things fail
@@ -501,10 +517,11 @@ async def test_leaving_works_without_the_server_and_is_made_up_for(site: Site, o
     site.on_delete = lambda: (503, {})
     status = await act(page, "unsubscribe")
     assert (status["state"], status["error"]) == ("unsubscribed", None)
-    assert await page.evaluate("() => fakePush.state().current") is None
+    assert await page.evaluate("() => fakePush.state().a") is None
     site.on_delete = lambda: (204, {})
     await page.reload()
     await init(page)
+    await until(page, "() => !push.status().pending")
     assert [verb for verb, *_ in site.requests].count("DELETE") == 2
     await page.reload()
     await init(page)
@@ -513,10 +530,10 @@ async def test_leaving_works_without_the_server_and_is_made_up_for(site: Site, o
 
 async def test_a_tab_closed_while_leaving_is_made_up_for(site: Site, open_page: OpenPage) -> None:
     page = await subscribed_page(open_page)
-    await page.evaluate("() => PushkeepCore.slot((before) => ({ ...before, wanted: false }))")
+    await page.evaluate("() => PushkeepCore.want(false)")
     await page.reload()
     assert (await init(page))["state"] == "unsubscribed"
-    assert await page.evaluate("() => fakePush.state().current") is None
+    assert await page.evaluate("() => fakePush.state().a") is None
     assert site.requests[-1][0] == "DELETE"
 
 

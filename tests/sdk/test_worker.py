@@ -349,7 +349,7 @@ CHANGE = """async ({ state, current, given }) => {
     Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (letter) => letter.charCodeAt(0));
   const base64url = (octets) =>
     btoa(String.fromCharCode(...octets)).replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=/g, '');
-  await PushkeepCore.slot(() => state);
+  await PushkeepCore.keep((before) => ({ ...before, ...state }));
   const make = (number, key) => ({
     endpoint: `https://push.example/${number}`,
     options: { applicationServerKey: bytes(key).buffer },
@@ -357,28 +357,21 @@ CHANGE = """async ({ state, current, given }) => {
     unsubscribe: async () => true,
   });
   self.calls = [];
-  PushManager.prototype.getSubscription = async () => null;
+  let held = null;
+  PushManager.prototype.getSubscription = async () => held;
   PushManager.prototype.subscribe = async ({ applicationServerKey }) => {
     const key = base64url(applicationServerKey);
     self.calls.push(key);
-    return make('renewed', key);
+    return (held = make('renewed', key));
   };
   await changed({ oldSubscription: null, newSubscription: given ? make('given', current) : null });
-  return { calls: self.calls, state: await PushkeepCore.slot() };
+  return { calls: self.calls, state: await PushkeepCore.keep() };
 }"""
 
 
 def stored(site: Site, **change: object) -> dict[str, object]:
-    return {
-        "wanted": True,
-        "project": "pk_test",
-        "server": site.base,
-        "id": "id-old",
-        "short_id": "old",
-        "sync_token": "st_old",
-        "endpoint": "https://push.example/old",
-        "key": site.key,
-    } | change
+    box = {"endpoint": "https://push.example/old", "key": site.key, "token": "st_old", "state": "active"}
+    return {"wanted": True, "site": {"project": "pk_test", "server": site.base}, "a": box} | change
 
 
 async def test_a_lost_subscription_is_made_anew_and_reported_as_a_replacement(
@@ -388,10 +381,10 @@ async def test_a_lost_subscription_is_made_anew_and_reported_as_a_replacement(
     result = await worker.evaluate(CHANGE, {"state": stored(site), "current": site.key, "given": False})
     assert result["calls"] == [site.key]  # type: ignore[index]
     (body,) = site.bodies()
-    assert body["replaces"] == "st_old"
+    assert body["replaces"] == ["st_old"]
     assert body["application_server_key"] == site.key
-    assert result["state"]["endpoint"] == "https://push.example/renewed"  # type: ignore[index]
-    assert result["state"]["sync_token"] == "st_renewed"  # type: ignore[index]
+    assert result["state"]["a"]["endpoint"] == "https://push.example/renewed"  # type: ignore[index]
+    assert result["state"]["a"]["token"] == "st_renewed"  # type: ignore[index]
 
 
 async def test_a_subscription_the_browser_hands_over_is_reported(
@@ -400,10 +393,10 @@ async def test_a_subscription_the_browser_hands_over_is_reported(
     worker = await start_worker(await open_page())
     result = await worker.evaluate(CHANGE, {"state": stored(site), "current": site.key, "given": True})
     assert result["calls"] == []  # type: ignore[index]
-    assert result["state"]["endpoint"] == "https://push.example/given"  # type: ignore[index]
+    assert result["state"]["a"]["endpoint"] == "https://push.example/given"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("state", [None, {"wanted": False, "sync_token": "st_old"}], ids=["nothing known", "left"])
+@pytest.mark.parametrize("state", [None, {"wanted": False}], ids=["nothing known", "left"])
 async def test_nobody_is_subscribed_again_against_their_will(
     state: dict[str, object] | None, site: Site, open_page: OpenPage, start_worker: StartWorker
 ) -> None:
@@ -413,10 +406,12 @@ async def test_nobody_is_subscribed_again_against_their_will(
     assert site.requests == []
 
 
-async def test_without_permission_nothing_is_attempted(
+async def test_without_permission_the_server_is_told_and_nothing_is_attempted(
     site: Site, open_page: OpenPage, start_worker: StartWorker
 ) -> None:
     worker = await start_worker(await open_page(granted=False))
     result = await worker.evaluate(CHANGE, {"state": stored(site), "current": site.key, "given": False})
     assert result["calls"] == []  # type: ignore[index]
-    assert site.requests == []
+    ((verb, _, query, token),) = site.requests
+    assert (verb, query["reason"], token) == ("DELETE", "lost", "Bearer st_old")
+    assert result["state"]["wanted"] is True  # type: ignore[index]

@@ -1,4 +1,5 @@
 // What the page and the worker share: stored state, the lock, time limits, one bounded subscribe(), the API.
+// What is done with them to keep browser and server in agreement stands in keeper.js.
 //
 // A classic script on purpose: the worker loads it with importScripts() (module workers are missing in many
 // browsers still in use) and the page module with a bare import. It leaves exactly one name: PushkeepCore.
@@ -20,25 +21,15 @@
    * @typedef {object} Site
    * @property {string} project   publishable key, "pk_…"
    * @property {string} server    base URL of the Pushkeep server, without a trailing slash
-   * @property {string} [identity]  signed identity token of the contact, if the site gave one
-   * @property {() => void} [onLate]  called when a subscribe() that was given up settles after all
    *
-   * @typedef {object} Slot  one scope's record in IndexedDB
-   * @property {boolean} wanted   false only after the visitor unsubscribed
-   * @property {string} [project]
-   * @property {string} [server]
-   * @property {string} [id]
-   * @property {string} [short_id]
-   * @property {string} [sync_token]  authorises replacing and deleting; empty once the server forgot us
-   * @property {string} [endpoint]    as the server last confirmed it
-   * @property {string} [key]         application server key, unpadded base64url
+   * @typedef {{status: number, answer: Record<string, any>}} Reply
    */
 
   /** An error with a code to branch on and a sentence to show. */
   class PushError extends Error {
     /**
      * @param {'unsupported'|'insecure'|'gesture'|'denied'|'dismissed'|'timeout'|'push_service_unavailable'
-     *   |'key_changed'|'network'|'server'} code
+     *   |'key_changed'|'network'|'server'|'identity'} code
      * @param {string} message
      * @param {unknown} [cause]
      */
@@ -138,9 +129,6 @@
     }
   }
 
-  /** @param {(slot: Slot|undefined) => Slot} [change] @returns {Promise<Slot|undefined>} */
-  const slot = (change) => stored('slot:a', change);
-
   /**
    * Notes a notification id and tells whether it was noted before.
    * @param {string} id
@@ -169,7 +157,7 @@
    * @param {Site} site
    * @param {string} path
    * @param {{method?: string, body?: object, token?: string}} [request]
-   * @returns {Promise<{status: number, answer: Record<string, any>}>}
+   * @returns {Promise<Reply>}
    */
   async function call(site, path, { method = 'GET', body, token } = {}) {
     /** @type {Record<string, string>} */
@@ -255,7 +243,7 @@
     }
   }
 
-  /** @param {{status: number, answer: Record<string, any>}} reply */
+  /** @param {Reply} reply */
   function refusal({ status, answer }) {
     const why = typeof answer.detail === 'string' ? answer.detail : 'Try again later.';
     return new PushError('server', `The push server answered ${status}. ${why}`);
@@ -302,35 +290,38 @@
     return new PushError('unsupported', `This browser cannot subscribe (${name || 'unknown reason'}).`, error);
   }
 
-  /** The browser's own attempt, which nobody can stop. @type {{key: string, promise: Promise<PushSubscription>, late: boolean}|null} */
-  let pending = null;
+  /** The browser's own attempts, by scope: nobody can stop them. @type {Map<string, {key: string, promise: Promise<PushSubscription>, late?: () => void}>} */
+  const pending = new Map();
 
   /**
    * subscribe() with a time limit. An attempt that was given up goes on inside the browser and may succeed much
-   * later: the same key joins it, another key waits for it, and its late end calls `site.onLate`.
-   * @param {Site} site
+   * later: the same key joins it, another key waits for it, and its late end calls `late`.
    * @param {ServiceWorkerRegistration} registration
    * @param {string} key
    * @param {number} ms
+   * @param {() => void} [late]
    */
-  async function attempt(site, registration, key, ms) {
-    const late = new PushError('timeout', 'The push service of your browser did not answer in time. Try again later.');
-    if (pending && pending.key !== key) await within(ms, pending.promise.catch(() => null), late);
-    if (!pending) {
-      const promise = registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) });
-      const mine = { key, promise, late: false };
-      pending = mine;
+  async function attempt(registration, key, ms, late) {
+    const { scope, pushManager } = registration;
+    const slow = new PushError('timeout', 'The push service of your browser did not answer in time. Try again later.');
+    const before = pending.get(scope);
+    if (before && before.key !== key) await within(ms, before.promise.catch(() => null), slow);
+    let mine = pending.get(scope);
+    if (!mine) {
+      mine = { key, promise: pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) }) };
+      pending.set(scope, mine);
+      const { promise } = mine;
       const settled = () => {
-        pending = null;
-        if (mine.late) site.onLate?.();
+        const late = pending.get(scope)?.late;
+        pending.delete(scope);
+        late?.();
       };
       promise.then(settled, settled);
     }
-    const current = pending;
     try {
-      return await within(ms, current.promise, late);
+      return await within(ms, mine.promise, slow);
     } catch (error) {
-      current.late = error === late;
+      if (error === slow) mine.late = late;
       throw error;
     }
   }
@@ -351,102 +342,28 @@
   }
 
   /**
-   * @param {Site} site
+   * A subscription with this key. One with another key that is in the way is ended; the same key gets the same again.
    * @param {ServiceWorkerRegistration} registration
    * @param {string} key
    * @param {number} ms
+   * @param {() => void} [late]  called when an attempt that was given up settles after all
    */
-  async function subscribe(site, registration, key, ms) {
+  async function subscribe(registration, key, ms, late) {
     try {
-      return await attempt(site, registration, key, ms);
+      return await attempt(registration, key, ms, late);
     } catch (error) {
       const other = await registration.pushManager.getSubscription();
       if (/** @type {DOMException} */ (error).name !== 'InvalidStateError' || !other) throw explain(error);
       if (keyOf(other) === key) return other;
       await end(registration, other, ms);
-      return attempt(site, registration, key, ms).catch((again) => {
+      return attempt(registration, key, ms, late).catch((again) => {
         throw explain(again);
       });
     }
   }
 
-  /**
-   * Makes browser and server agree: a subscription exists, and the server confirmed exactly this one. Call it under
-   * the lock. An existing subscription is kept whatever its key, unless the server says it no longer has that key.
-   * @param {Site} site
-   * @param {ServiceWorkerRegistration} registration
-   * @param {number} until  epoch milliseconds by which subscribing must be done
-   * @param {PushSubscription|null} [given]  a replacement the browser handed over
-   * @returns {Promise<Slot>}
-   */
-  async function ensure(site, registration, until, given) {
-    const left = () => Math.max(1, until - Date.now());
-    const before = await slot();
-    // A token of another project or server means nothing to this one.
-    let replaces = before?.project === site.project && before?.server === site.server ? before.sync_token : undefined;
-    let subscription = given ?? (await registration.pushManager.getSubscription());
-    let key = subscription ? keyOf(subscription) : await currentKey(site);
-    for (let renewed = false; ; ) {
-      subscription ??= await subscribe(site, registration, key, left());
-      const body = {
-        subscription: subscription.toJSON(),
-        application_server_key: key,
-        replaces,
-        identity: site.identity,
-        abilities: await abilities(),
-      };
-      const reply = await call(site, 'subscriptions', { method: 'POST', body });
-      const { id, short_id, sync_token, field } = reply.answer;
-      if (reply.status < 300 && id && sync_token) {
-        const now = { ...site, wanted: true, id, short_id, sync_token, endpoint: subscription.endpoint, key };
-        delete now.identity;
-        delete now.onLate;
-        await slot(() => now);
-        return now;
-      }
-      if (reply.status === 403 && field === 'replaces' && replaces) {
-        replaces = undefined; // a token of before the server was set up anew: register anew
-      } else if (reply.status !== 409 || field === 'identity') {
-        throw refusal(reply);
-      } else if (!renewed) {
-        // Made with a key the server does not have, or stored with other secrets: only a new one helps.
-        renewed = true;
-        key = reply.answer.application_server_key ?? (await currentKey(site));
-        await end(registration, subscription, left());
-        subscription = null;
-      } else {
-        throw new PushError('key_changed', 'The push server is changing its key right now. Try again in a moment.');
-      }
-    }
-  }
-
-  /**
-   * Makes browser and server forget the subscription. Call it under the lock, after `wanted` became false: whatever
-   * fails here is done at the next page start.
-   * @param {Site} site
-   * @param {ServiceWorkerRegistration|undefined} registration
-   * @param {number} ms
-   */
-  async function forget(site, registration, ms) {
-    const before = await slot();
-    /** @type {unknown} */
-    let failure;
-    if (before?.sync_token) {
-      try {
-        const at = { ...site, project: before.project ?? site.project, server: before.server ?? site.server };
-        const reply = await call(at, 'subscriptions', { method: 'DELETE', token: before.sync_token });
-        // An unknown token is as good as a deleted one. Anything else is worth another try later.
-        if (reply.status >= 300 && ![401, 403, 404, 410].includes(reply.status)) throw refusal(reply);
-        await slot(() => ({ wanted: false }));
-      } catch (error) {
-        failure = error;
-      }
-    }
-    // The server being away must not keep the visitor subscribed.
-    const subscription = await registration?.pushManager.getSubscription();
-    if (registration && subscription) await end(registration, subscription, ms);
-    if (failure) throw failure;
-  }
-
-  self.PushkeepCore = { PushError, within, locked, slot, seen, receipts, abilities, bytes, keyOf, ensure, forget, report, whole };
+  self.PushkeepCore = {
+    ...{ PushError, within, locked, stored, seen, receipts, abilities },
+    ...{ call, refusal, currentKey, report, whole, bytes, keyOf, subscribe, end },
+  };
 })();

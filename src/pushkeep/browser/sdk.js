@@ -5,6 +5,7 @@
 //   button.onclick = () => push.subscribe().catch((error) => show(error.message));
 //   push.on('change', () => render(push.status()));
 import './core.js';
+import './keeper.js';
 
 /** @typedef {'unsupported'|'insecure'|'denied'|'unsubscribed'|'lost'|'subscribed'} State */
 /**
@@ -16,11 +17,18 @@ import './core.js';
  * @property {boolean} subscribed  the server confirmed exactly the subscription this browser holds
  * @property {string|null} id
  * @property {string|null} shortId
+ * @property {'a'|'b'|null} slot       which of its two places the subscription is in
+ * @property {string|null} key         the application server key it was made with
+ * @property {boolean} pending         something is yet to be done or told; it is tried again by itself
  * @property {string|null} reason  why it is unsupported or insecure, in words
  * @property {PushError|null} error  what went wrong in the last agreement with the server
  */
 
-const { PushError, within, locked, slot, receipts, keyOf, ensure, forget } = self.PushkeepCore;
+const { PushError, within, receipts, call, refusal, keep, want, own, look, same, agree } = self.PushkeepCore;
+// The longest setTimeout() can count.
+const TIMER_MS_MAX = 2 ** 31 - 1;
+const PERIOD_MS = 86_400_000;
+const SLOTS = /** @type {const} */ (['a', 'b']);
 const GESTURES = new Set(['click', 'auxclick', 'pointerup', 'mouseup', 'touchend', 'keydown', 'keyup', 'submit', 'change']);
 
 export { PushError };
@@ -30,8 +38,12 @@ export class Pushkeep extends EventTarget {
   #workerUrl;
   #scope;
   #ms;
+  /** @type {string|null|undefined} */ #identity;
+  /** @type {import('./keeper.js').Home} */ #home;
   /** @type {State} */ #state = 'unsubscribed';
-  /** @type {import('./core.js').Slot|undefined} */ #record;
+  /** @type {import('./keeper.js').Keep|undefined} */ #record;
+  /** @type {number|undefined} */ #timer;
+  #turn = 0;
   /** @type {PushError|null} */ #error = null;
 
   /**
@@ -65,8 +77,9 @@ export class Pushkeep extends EventTarget {
    * @param {string} options.projectKey   the project's publishable key, "pk_…"
    * @param {string} [options.server]     base URL of the server; where this module came from by default
    * @param {string} [options.workerUrl]
-   * @param {string} [options.scope]      must hold no page
-   * @param {string} [options.identity]   signed identity token, binds the subscription to a contact
+   * @param {string} [options.scope]      where the worker's two scopes a/ and b/ lie; must hold no page
+   * @param {string|null} [options.identity]  who is logged in, as a signed identity token; null: nobody. Left out, the
+   *   owner stays as it is
    * @param {number} [options.timeoutMs]  for subscribing, 20 s by default
    * @returns {Promise<Pushkeep>}
    */
@@ -74,7 +87,7 @@ export class Pushkeep extends EventTarget {
     const push = new Pushkeep(options);
     if (Pushkeep.isSupported()) {
       push.#listen();
-      await push.sync();
+      await push.#start();
     } else {
       push.#state = push.status().secure ? 'unsupported' : 'insecure';
     }
@@ -82,13 +95,20 @@ export class Pushkeep extends EventTarget {
   }
 
   /** Use Pushkeep.init(). @param {Parameters<typeof Pushkeep.init>[0]} options */
-  constructor({ projectKey, server = new URL(import.meta.url).origin, workerUrl = '/pushkeep/worker.js', scope = '/pushkeep/a/', identity, timeoutMs = 20_000 }) {
+  constructor({ projectKey, server = new URL(import.meta.url).origin, workerUrl = '/pushkeep/worker.js', scope = '/pushkeep/', identity, timeoutMs = 20_000 }) {
     super();
     if (!/^pk_/.test(projectKey ?? '')) throw new TypeError('projectKey must be a publishable key, which begins with "pk_"');
-    // An attempt that was given up can succeed later and replace what the server knows.
-    this.#site = { project: projectKey, server: server.replace(/\/+$/, ''), identity, onLate: () => void this.sync() };
-    this.#scope = new URL(scope, location.href).href;
+    this.#site = { project: projectKey, server: server.replace(/\/+$/, '') };
+    this.#scope = new URL(scope.replace(/\/*$/, '/'), location.href).href;
     this.#ms = timeoutMs;
+    this.#identity = identity;
+    this.#home = {
+      site: this.#site,
+      registration: (slot) => this.#ours(slot),
+      prepare: (slot) => this.#worker(slot),
+      // An attempt that was given up can succeed later and replace what the server knows.
+      late: () => void this.sync(),
+    };
     const url = new URL(workerUrl, location.href);
     url.searchParams.set('project', projectKey);
     url.searchParams.set('server', this.#site.server);
@@ -99,7 +119,9 @@ export class Pushkeep extends EventTarget {
   status() {
     const obstacle = Pushkeep.obstacle();
     const permission = obstacle ? 'denied' : Notification.permission;
-    const known = this.#state === 'subscribed' || this.#state === 'lost' ? this.#record : undefined;
+    const record = this.#record;
+    const known = this.#state === 'subscribed' || this.#state === 'lost' ? record?.known : undefined;
+    const box = this.#state === 'subscribed' ? record?.[record.current] : undefined;
     return {
       state: obstacle || permission !== 'denied' ? this.#state : 'denied',
       supported: !obstacle,
@@ -108,6 +130,9 @@ export class Pushkeep extends EventTarget {
       subscribed: this.#state === 'subscribed' && permission === 'granted',
       id: known?.id ?? null,
       shortId: known?.short_id ?? null,
+      slot: box && record ? record.current : null,
+      key: box?.key ?? null,
+      pending: Boolean(record?.retry || record?.renew || record?.owner?.told === false),
       reason: obstacle?.message ?? null,
       error: this.#error,
     };
@@ -133,35 +158,75 @@ export class Pushkeep extends EventTarget {
   async subscribe() {
     await this.#permit();
     return this.#act(async () => {
-      const until = Date.now() + this.#ms;
-      await slot((before) => ({ ...before, wanted: true }));
-      this.#record = await ensure(this.#site, await this.#worker(), until);
-      this.#state = 'subscribed';
+      await want(true);
+      if (this.#identity !== undefined) await own(this.#identity);
+    }).catch((error) => {
+      // Subscribed, if not as the one who is logged in.
+      if (error.code !== 'identity' || !this.status().subscribed) throw error;
+      return this.status();
     });
   }
 
   /**
    * Ends the subscription here and at the server. If the server cannot be reached the visitor is unsubscribed all the
-   * same, and the rest is done at the next page start. Rejects only if the browser would not end it.
+   * same, and the rest is done later. Rejects only if the browser would not end it.
    * @returns {Promise<Status>}
    */
   async unsubscribe() {
-    return this.#act(async () => {
-      await slot((before) => ({ ...before, wanted: false }));
-      await this.#leave();
+    return this.#act(() => want(false)).catch((error) => {
+      // The browser's part is done unless it complained itself.
+      if (!['network', 'server'].includes(error.code)) throw error;
+      this.#error = null;
+      return this.status();
     });
   }
 
   /**
    * Compares what the browser holds with what the server last confirmed, and mends the difference. Runs by itself at
-   * page start; call it after somebody signed in, with the new identity. Without an identity the owner stays: when
-   * somebody signs out of a shared browser, call unsubscribe().
-   * @param {{identity?: string}} [change]
+   * page start, when the page is looked at again, and when the network is back.
    * @returns {Promise<Status>}
    */
-  async sync(change) {
-    if (change && 'identity' in change) this.#site.identity = change.identity;
-    return this.#act(() => this.#reconcile()).catch(() => this.status());
+  async sync() {
+    return this.#act(async () => {}).catch(() => this.status());
+  }
+
+  /**
+   * Somebody has logged in: binds the subscription to the contact of the identity token. Rejects if the server does
+   * not accept it; what could not be told is told later.
+   * @param {string} identity
+   * @returns {Promise<Status>}
+   */
+  async login(identity) {
+    return this.#belongs(identity);
+  }
+
+  /**
+   * Nobody is logged in any more: the subscription stays, and is nobody's.
+   * @returns {Promise<Status>}
+   */
+  async logout() {
+    return this.#belongs(null);
+  }
+
+  /**
+   * What the server knows of this subscription: its state, its health and its story; null if there is none.
+   * @returns {Promise<Record<string, any>|null>}
+   */
+  async describe() {
+    const record = await keep();
+    const token = record[record.current]?.token ?? record.former[0];
+    if (!token) return null;
+    const reply = await call(this.#site, 'subscriptions', { token });
+    if (reply.status === 404) return null;
+    if (reply.status >= 300) throw refusal(reply);
+    const { state, renew } = reply.answer;
+    // What is heard here, the next sync() acts upon.
+    await keep((now) => {
+      const box = now[now.current];
+      if (box?.token !== token) return now;
+      return { ...now, [now.current]: { ...box, state }, ...(renew && { renew: now.renew ?? 'asked' }) };
+    });
+    return reply.answer;
   }
 
   /**
@@ -195,50 +260,95 @@ export class Pushkeep extends EventTarget {
     if (permission !== 'granted') throw new PushError('dismissed', 'The question was closed without an answer. Subscribe again to see it once more.');
   }
 
-  /** @param {() => Promise<void>} work */
-  async #act(work) {
+  /** Page start: asks the server only if something is due. */
+  async #start() {
+    const intent = async () => {
+      const record = await keep();
+      if (record.wanted && this.#identity !== undefined) await own(this.#identity);
+    };
+    await this.#act(intent, false).catch(() => {});
+    // Pages lie outside the scopes, so no navigation makes the browser look for a new worker.
+    for (const slot of SLOTS) void (await this.#ours(slot))?.update().catch(() => {});
+  }
+
+  /** Has somebody come back to what was not done. Not who is logged in: that another tab may know better by now. */
+  #again() {
+    void this.#act(async () => {}, false).catch(() => {});
+  }
+
+  /** @param {string|null} identity */
+  async #belongs(identity) {
+    const obstacle = Pushkeep.obstacle();
+    if (obstacle) throw obstacle;
+    this.#identity = identity;
+    return this.#act(async () => {
+      if ((await keep()).wanted) await own(identity);
+    });
+  }
+
+  /**
+   * Notes an intent, brings about what it asks for, and tells everybody.
+   * @param {() => Promise<unknown>} intent
+   * @param {boolean} [force]  although a failure was only just now
+   */
+  async #act(intent, force = true) {
     /** @type {string|undefined} */
     let before;
     try {
-      before = JSON.stringify(await slot());
-      await locked(this.#ms, work);
+      before = JSON.stringify(await keep());
+      await intent();
+      await agree(this.#home, { ms: this.#ms, force });
       this.#error = null;
     } catch (error) {
       this.#error = error instanceof PushError ? error : new PushError('unsupported', `The browser refused (${error?.name}).`, error);
-      await this.#look().catch(() => {});
       throw this.#error;
     } finally {
+      await this.#look().catch(() => {});
       this.#changed();
+      void this.#later().catch(() => {});
       // The worker passes it on to the other tabs.
-      const after = JSON.stringify(await slot().catch(() => null));
-      if (after !== before) (await this.#ours())?.active?.postMessage({ pushkeep: { type: 'changed' } });
+      const after = JSON.stringify(await keep().catch(() => null));
+      if (after !== before) (await this.#ours(this.#record?.current ?? 'a'))?.active?.postMessage({ pushkeep: { type: 'changed' } });
     }
     return this.status();
   }
 
+  /** Has somebody come back to what is not done yet: this page, or the worker where the browser wakes it. */
+  async #later() {
+    const { retry, drop, current } = this.#record ?? {};
+    clearTimeout(this.#timer);
+    const due = Math.min(retry?.at ?? Infinity, drop?.at ?? Infinity) - Date.now();
+    if (due < TIMER_MS_MAX) this.#timer = setTimeout(() => this.#again(), Math.max(due, 1_000));
+    const registration = /** @type {any} */ (current && (await this.#ours(current)));
+    if (retry) await registration?.sync?.register('pushkeep');
+    if (this.#state === 'subscribed') await registration?.periodicSync?.register('pushkeep', { minInterval: PERIOD_MS });
+  }
+
   /** Reads the state from the browser and the stored record, asking nobody. */
   async #look() {
-    const record = await slot();
-    const subscription = await (await this.#ours())?.pushManager.getSubscription();
-    const agreed = subscription && record?.endpoint === subscription.endpoint && record?.key === keyOf(subscription);
+    const turn = (this.#turn += 1);
+    const { record, seen, granted } = await look(this.#home);
+    // A look begun before our own change can end after it, and show what was.
+    if (turn !== this.#turn) return;
+    const box = record[record.current];
     this.#record = record;
-    if (record?.wanted === false) this.#state = 'unsubscribed';
-    else if (agreed && Notification.permission === 'granted') this.#state = 'subscribed';
-    else this.#state = record?.id ? 'lost' : 'unsubscribed';
-    return subscription;
+    if (!record.wanted || !(record.known || box?.token)) this.#state = 'unsubscribed';
+    else if (granted && box?.token && same(box, seen[record.current]) && box.state !== 'gone') this.#state = 'subscribed';
+    else this.#state = 'lost';
   }
 
   /** Our registration: for a scope without one the browser answers with the site's own worker. */
-  async #ours() {
-    const found = await navigator.serviceWorker.getRegistration(this.#scope);
-    return found?.scope === this.#scope ? found : undefined;
+  async #ours(/** @type {'a'|'b'} */ slot) {
+    const scope = `${this.#scope}${slot}/`;
+    const found = await navigator.serviceWorker.getRegistration(scope);
+    return found?.scope === scope ? found : null;
   }
 
   /** Our registration with an active worker. Never serviceWorker.ready: no page is in the scope, it would not settle. */
-  async #worker() {
+  async #worker(/** @type {'a'|'b'} */ slot) {
     const slow = new PushError('timeout', 'The notification worker did not start in time. Try again.');
     const wait = async () => {
-      const options = { scope: this.#scope, updateViaCache: /** @type {const} */ ('none') };
+      const options = { scope: `${this.#scope}${slot}/`, updateViaCache: /** @type {const} */ ('none') };
       const registration = await navigator.serviceWorker.register(this.#workerUrl, options);
       const worker = registration.installing ?? registration.waiting;
       if (!registration.active && worker) {
@@ -260,45 +370,25 @@ export class Pushkeep extends EventTarget {
     });
   }
 
-  async #leave() {
-    this.#state = 'unsubscribed';
-    try {
-      await forget(this.#site, await this.#ours(), this.#ms);
-    } catch (error) {
-      // The browser's part is done unless it complained itself.
-      if (!['network', 'server'].includes(error.code)) throw error;
-    }
-    this.#record = undefined;
-  }
-
-  async #reconcile() {
-    const until = Date.now() + this.#ms;
-    const subscription = await this.#look();
-    if (this.#record?.wanted === false) return this.#leave();
-    if (Notification.permission !== 'granted' || !(subscription || this.#record?.id)) return undefined;
-    if (this.#state === 'lost') this.#changed();
-    const registration = await this.#worker();
-    // Pages lie outside the scope, so no navigation makes the browser look for a new worker.
-    void registration.update().catch(() => {});
-    this.#record = await ensure(this.#site, registration, until);
-    this.#state = 'subscribed';
-    return undefined;
-  }
-
   #listen() {
     navigator.serviceWorker.addEventListener('message', (event) => this.#heard(event));
     navigator.serviceWorker.startMessages();
     void navigator.permissions?.query({ name: 'notifications' }).then((permission) => {
       permission.onchange = () => void this.sync();
     }, () => {});
+    self.addEventListener('online', () => void this.sync());
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible') this.#again();
+    });
   }
 
   /** @param {MessageEvent} event */
   #heard(event) {
     const message = event.data?.pushkeep;
     if (message?.type === 'changed') {
-      // Under the lock: a look begun before our own change would end after it, and show what was.
-      void locked(this.#ms, () => this.#look()).then(() => this.#changed(), () => {});
+      void this.#look().then(() => this.#changed(), () => {});
+    } else if (message?.type === 'sync') {
+      void this.sync();
     } else if (message?.type === 'navigate') {
       event.ports[0]?.postMessage(true);
       const url = new URL(message.url, location.href);

@@ -1,12 +1,12 @@
 // The service worker: shows every push, opens what was clicked, renews a subscription the browser lost.
 //
-// Served at /pushkeep/worker.js and registered with the scope /pushkeep/a/, which holds no page: it never controls
-// one and has no fetch handler. A site that serves it from elsewhere loads core.js before it.
+// Served at /pushkeep/worker.js and registered with the scopes /pushkeep/a/ and /pushkeep/b/, which hold no page: it
+// never controls one and has no fetch handler. A site that serves it from elsewhere loads core.js and keeper.js before.
 'use strict';
 
-self.PushkeepCore || importScripts('core.js');
+self.PushkeepCore || importScripts('core.js', 'keeper.js');
 
-const { PushError, within, locked, slot, seen, receipts, abilities, bytes, ensure, report, whole } = self.PushkeepCore;
+const { PushError, within, seen, receipts, abilities, bytes, report, whole, keep, agree } = self.PushkeepCore;
 const SUBSCRIBE_MS_MAX = 20_000;
 // How long a slow disk or icon is waited for: past this a repeat may sound twice.
 const EXTRA_MS_MAX = 1_000;
@@ -23,6 +23,12 @@ self.addEventListener('push', (event) => event.waitUntil(received(event)));
 self.addEventListener('notificationclick', (event) => event.waitUntil(clicked(event)));
 self.addEventListener('notificationclose', (event) => event.waitUntil(closed(event.notification)));
 self.addEventListener('pushsubscriptionchange', (event) => event.waitUntil(changed(event)));
+// The browser calls when the network is back, and about once a day where the site is used a lot.
+for (const name of ['sync', 'periodicsync']) {
+  self.addEventListener(name, (/** @type {any} */ event) => {
+    if (event.tag === 'pushkeep') event.waitUntil(agreed());
+  });
+}
 // A page tells the other pages, which it cannot reach itself, that the subscription changed.
 self.addEventListener('message', (event) => {
   if (event.data?.pushkeep?.type === 'changed') event.waitUntil(tell({ type: 'changed' }, event.source?.id));
@@ -40,12 +46,12 @@ async function able() {
   await abilities(names);
 }
 
-/** The project and server of this worker. @param {import('./core.js').Slot} [before] */
+/** The project and server of this worker. @param {import('./keeper.js').Keep} [before] @returns {import('./core.js').Site} */
 function site(before) {
   const query = new URL(self.location.href).searchParams;
   return {
-    project: before?.project ?? query.get('project') ?? '',
-    server: before?.server ?? query.get('server') ?? self.location.origin,
+    project: before?.site?.project ?? query.get('project') ?? '',
+    server: before?.site?.server ?? query.get('server') ?? self.location.origin,
   };
 }
 
@@ -61,7 +67,7 @@ const briefly = (extra) => within(EXTRA_MS_MAX, extra, new PushError('timeout', 
 async function told(what, known) {
   const [id, token] = [words(known?.id), words(known?.token)];
   if (!id || !token) return;
-  const work = async () => (await receipts()) && report(site(await slot()), `${what} ${id} ${token}`);
+  const work = async () => (await receipts()) && report(site(await keep()), `${what} ${id} ${token}`);
   await briefly(work()).catch(() => {});
 }
 
@@ -73,7 +79,7 @@ async function told(what, known) {
  * @param {PushEvent} event
  */
 async function received(event) {
-  const { id, title, options, appBadge } = await read(event);
+  const { id, title, options, appBadge, leaked } = await read(event);
   const repeat = id ? await briefly(seen(id)).catch(() => false) : false;
   if (repeat) Object.assign(options, { silent: true, renotify: false });
   const shown = self.registration
@@ -85,6 +91,7 @@ async function received(event) {
   const { body, tag, data } = options;
   const reported = shown.then(() => told('displayed', data.pushkeep));
   await Promise.all([reported, counted, tell({ type: 'received', id, title, body, tag, url: data.pushkeep.url, repeat }).catch(() => {})]);
+  if (leaked) await urgent();
 }
 
 /** Puts a number at the icon where the browser can; 0 takes it away. @param {any} value */
@@ -133,10 +140,10 @@ async function read(event) {
   } catch {
     // Not JSON: the text is the message.
   }
-  const { id: name, token: inside, fetch: more, receipts: wanted } = record(json?.pushkeep) ?? {};
+  const { id: name, token: inside, fetch: more, receipts: wanted, renew } = record(json?.pushkeep) ?? {};
   const [id, token] = [words(name), words(inside ?? before)];
   if (more === true && id && token) {
-    const there = site(await briefly(slot()).catch(() => undefined));
+    const there = site(await briefly(keep()).catch(() => undefined));
     json = (await whole(there, id, token, FETCH_MS_MAX)) ?? json;
   }
   // Safari hands a declarative message over ready-made.
@@ -147,6 +154,7 @@ async function read(event) {
   const actions = Array.isArray(from.actions) ? from.actions.filter((action) => words(action?.action) && words(action?.title)) : [];
   return {
     id,
+    leaked: renew === true,
     title: words(from.title) ?? self.location.host,
     // Browsers disagree on where it belongs.
     appBadge: json?.app_badge ?? from.app_badge ?? appBadge,
@@ -265,18 +273,66 @@ function asked(page, url) {
   });
 }
 
-// ---- pushsubscriptionchange
+// ---- keeping the subscription
+
+/** The slot this worker serves. @type {'a'|'b'} */
+const SLOT = self.registration.scope.endsWith('/b/') ? 'b' : 'a';
+
+/** The other slot is out of reach in Chromium, where a worker knows no registration but its own. @param {'a'|'b'} slot */
+async function registered(slot) {
+  const scope = self.registration.scope.replace(/[ab]\/$/, `${slot}/`);
+  if (scope === self.registration.scope) return self.registration;
+  const found = await navigator.serviceWorker?.getRegistration?.(scope);
+  return found?.scope === scope && found.active ? found : undefined;
+}
+
+/**
+ * What a page start does, without a page.
+ * @param {PushSubscription|null} [given]  a replacement the browser handed over
+ */
+async function agreed(given) {
+  const record = await keep();
+  if (record.wanted === undefined) return;
+  /** @type {import('./keeper.js').Home} */
+  const home = {
+    site: site(record),
+    given: { [SLOT]: given },
+    registration: registered,
+    prepare: registered,
+    delegate: async () => {
+      const open = (await pages()).length > 0;
+      if (open) await tell({ type: 'sync' });
+      return open;
+    },
+  };
+  try {
+    await agree(home, { ms: SUBSCRIBE_MS_MAX, force: true });
+  } finally {
+    await tell({ type: 'changed' });
+  }
+}
 
 /**
  * Firefox: old and null after its push service forgot it. Chromium: null and null after the permission came back.
- * What is left out here (no permission, no network) the next page start makes up for.
- * @param {Event & {newSubscription?: PushSubscription|null}} event
+ * Others may hand over a new one. What is left out here (no permission, no network) is made up for later.
+ * @param {Event & {oldSubscription?: PushSubscription|null, newSubscription?: PushSubscription|null}} event
  */
 async function changed(event) {
-  await locked(SUBSCRIBE_MS_MAX, async () => {
-    const before = await slot();
-    if (!before?.wanted || Notification.permission !== 'granted') return;
-    await ensure(site(before), self.registration, Date.now() + SUBSCRIBE_MS_MAX, event.newSubscription);
-    await tell({ type: 'changed' });
+  // A service that forgets a browser has it tell both workers.
+  if ((await keep()).current === SLOT) await agreed(event.newSubscription).catch(again);
+}
+
+/** No page may be there to come back to it. @param {unknown} error */
+async function again(error) {
+  await /** @type {any} */ (self.registration).sync?.register('pushkeep');
+  throw error;
+}
+
+/** The key of this subscription is in the wrong hands: it is left at once, without a moment of two. */
+async function urgent() {
+  await keep((now) => {
+    if (now.current === SLOT) return { ...now, renew: 'leaked' };
+    return now.drop ? { ...now, drop: { ...now.drop, at: 0 } } : now;
   });
+  await agreed().catch(again);
 }

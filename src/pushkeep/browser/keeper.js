@@ -1,0 +1,453 @@
+// Keeps browser and server in agreement, with two places for a subscription.
+//
+// There is no list of things to do. look() reads the stored record and what the browser holds, next() names the one
+// step that is due, the step is done and written down, and it begins again until the step is "rest". The tab or the
+// worker may die between any two awaits: whoever looks next finds what is due then.
+//
+// A subscription lives in one of two slots, the scopes …/a/ and …/b/. A new key moves it to the idle slot: subscribe
+// there, have the server confirm that it replaces the other, drop the other after a grace period. So no moment is
+// without a subscription, and messages queued for the old one still come.
+(() => {
+  'use strict';
+
+  const { PushError, locked, stored, abilities, call, refusal, currentKey, keyOf, subscribe, end } = self.PushkeepCore;
+
+  /** @typedef {'a'|'b'} Slot */
+  const SLOTS = /** @type {const} */ (['a', 'b']);
+  const OTHER = /** @type {const} */ ({ a: 'b', b: 'a' });
+  // Confirmed so lately that a page start asks nobody: about a visit.
+  const FRESH_MS = 300_000;
+  // Tokens of replaced subscriptions: a server set up again from an older backup may take one of them for living.
+  const FORMER_MAX = 5;
+  const ENDED = ['superseded', 'unsubscribed', 'gone'];
+  // The longest way, a move that meets a key changed twice, takes ten steps.
+  const STEPS_MAX = 20;
+  // After a failure, doubled each time, a quarter of it by chance: a server that comes back is not run down.
+  const RETRY_MS = 5_000;
+  const RETRY_MS_MAX = 3_600_000;
+
+  /**
+   * @typedef {object} Box  a subscription, as far as the server knows it
+   * @property {string} endpoint
+   * @property {string} key           application server key, unpadded base64url
+   * @property {object} [subscription]  as it was sent, while it is unknown whether that arrived
+   * @property {string} [token]       authorises replacing and ending it
+   * @property {string} [state]       "active", …: what the server last said
+   * @property {number} [sequence]    the highest the server has seen
+   * @property {number} [confirmed]   epoch milliseconds
+   * @property {string} [abilities]   as the server was told
+   *
+   * @typedef {object} Keep  the record in IndexedDB
+   * @property {boolean} [wanted]     what the visitor wants; undefined: they were never asked
+   * @property {import('./core.js').Site} [site]
+   * @property {number} sequence      rises with every request that changes something: one that comes late is refused
+   * @property {Slot} current         the slot in use
+   * @property {Box} [a]
+   * @property {Box} [b]
+   * @property {string[]} former      tokens of what was replaced or ended, newest first
+   * @property {{subscription: Record<string, any>, key: string}[]} doubts  sent, gone since, and never answered
+   * @property {{id: string, short_id: string}} [known]  what the subscription is called
+   * @property {boolean} [owned]      whether the server knows whose it is
+   * @property {{subject: string|null, identity?: string, told: boolean, stamp: number}} [owner]  who is logged in
+   * @property {'asked'|'leaked'} [renew]  the server wants a new subscription; "leaked": at once, its key is stolen
+   * @property {{slot: Slot, at: number}} [drop]  replaced; ended at this time
+   * @property {{tries: number, at: number}} [retry]
+   *
+   * @typedef {object} Home  where this runs: a page reaches both slots, most workers only their own
+   * @property {import('./core.js').Site} site
+   * @property {(slot: Slot) => Promise<ServiceWorkerRegistration|null|undefined>} registration  null: there is none;
+   *   undefined: out of reach from here
+   * @property {(slot: Slot) => Promise<ServiceWorkerRegistration|undefined>} prepare  one with an active worker
+   * @property {Partial<Record<Slot, PushSubscription|null>>} [given]  what the browser handed over
+   * @property {() => Promise<boolean>} [delegate]  hands a move that this worker cannot make to an open page
+   * @property {() => void} [late]    a subscribe() that was given up has settled
+   *
+   * @typedef {object} View  what look() saw
+   * @property {Keep} record
+   * @property {Record<Slot, PushSubscription|null|undefined>} seen  undefined: out of reach from here
+   * @property {boolean} granted
+   * @property {string[]|undefined} able
+   */
+
+  // ---- the record
+
+  /** @type {Keep} */
+  const NOTHING = { sequence: 0, current: 'a', former: [], doubts: [] };
+
+  /** Reads the record, or replaces it. @param {(record: Keep) => Keep} [change] @returns {Promise<Keep>} */
+  const keep = async (change) => ({ ...NOTHING, ...(await stored('keep', change && ((before) => change({ ...NOTHING, ...before })))) });
+
+  /** The next sequence number: above all before, also when the record was lost in between. @param {Keep} record */
+  const raised = ({ sequence }) => Math.max(sequence + 1, Date.now());
+
+  /** Empties a slot; what was in it stays known until the server knows better. @param {Keep} record @param {Slot} slot @returns {Keep} */
+  function retired(record, slot) {
+    const { [slot]: box, former, doubts, ...rest } = record;
+    if (!box) return record;
+    if (!box.token) return { ...rest, former, doubts: [...doubts, { subscription: box.subscription, key: box.key }] };
+    return { ...rest, doubts, former: [...new Set([box.token, ...former])].slice(0, FORMER_MAX) };
+  }
+
+  /** @param {Box|undefined} box @param {PushSubscription|null|undefined} subscription */
+  const same = (box, subscription) => Boolean(box && subscription && box.endpoint === subscription.endpoint && box.key === keyOf(subscription));
+
+  /** @param {Box|undefined} box @param {number} now */
+  const fresh = (box, now) => Boolean(box?.confirmed && Math.abs(now - box.confirmed) < FRESH_MS);
+
+  /**
+   * Notes what the visitor wants. It counts from now on, whatever happens to this tab.
+   * @param {boolean} wanted
+   */
+  const want = (wanted) =>
+    keep(({ known, retry: _, owner, ...record }) => {
+      const sequence = raised(record);
+      if (wanted) return { ...record, wanted, sequence, known, owner };
+      // Whoever comes back is not taken for the one who left.
+      return { ...record, wanted, sequence, owner: record.owned ? { subject: null, told: false, stamp: sequence } : undefined };
+    });
+
+  /**
+   * Notes who is logged in: the contact of an identity token, or with null nobody.
+   * @param {string|null} identity
+   */
+  const own = (identity) =>
+    keep((record) => {
+      const { owner, owned, current } = record;
+      const subject = identity === null ? null : subjectOf(identity);
+      const known = owner?.told && owner.subject === subject;
+      if (known && (identity === null ? !owned : fresh(record[current], Date.now()))) return record;
+      const sequence = raised(record);
+      const next = { ...record, sequence, owner: { subject, identity: identity ?? undefined, told: false, stamp: sequence } };
+      // Somebody else: that is news, not another try.
+      if (owner?.subject !== subject) delete next.retry;
+      return next;
+    });
+
+  /** Whom an identity token names, signed either way; read, not checked. @param {string} identity @returns {string} */
+  function subjectOf(identity) {
+    try {
+      return String(JSON.parse(atob(identity.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).sub);
+    } catch {
+      return identity;
+    }
+  }
+
+  // ---- what is due
+
+  /** @param {Home} home @returns {Promise<View>} */
+  async function look(home) {
+    /** @type {View['seen']} */
+    const seen = { a: null, b: null };
+    for (const slot of SLOTS) {
+      const registration = await home.registration(slot);
+      seen[slot] = registration && ((await registration.pushManager.getSubscription()) ?? home.given?.[slot] ?? null);
+    }
+    return { record: await keep(), seen, granted: Notification.permission === 'granted', able: await abilities() };
+  }
+
+  /**
+   * The one step that is due.
+   * @param {View} view
+   * @param {number} now
+   * @returns {keyof typeof STEPS | 'rest'}
+   */
+  function next({ record, seen, granted, able }, now) {
+    const { wanted, current, drop, owner } = record;
+    const idle = OTHER[current];
+    const [box, here] = [record[current], seen[current]];
+    const held = SLOTS.some((slot) => record[slot]);
+    if (wanted === false && (held || seen.a || seen.b)) return 'leave';
+    if (wanted !== false && !granted && held) return 'lose';
+    if (record.doubts.length) return 'settle';
+    if (!wanted && (wanted === false || !(seen.a || seen.b))) return 'rest';
+    if (!granted) return 'rest';
+    if (drop && seen[drop.slot] !== undefined && (now >= drop.at || !seen[drop.slot])) return 'drop';
+    if (here === null) return seen[idle] && drop?.slot !== idle ? 'swap' : 'subscribe';
+    if (here && record.renew && !(drop && waits(record))) return 'renew';
+    if (here && (!same(box, here) || !box?.token)) return 'register';
+    if (here && ((owner && !owner.told) || box?.abilities !== String(able))) return 'register';
+    return box?.token && !fresh(box, now) ? 'heartbeat' : 'rest';
+  }
+
+  /** Whether a move has to wait until the idle slot is free: not if nothing is sent to the current one anyway. @param {Keep} record */
+  const waits = (record) => record.renew === 'asked' && ['active', 'failing'].includes(record[record.current]?.state ?? '');
+
+  // ---- the steps
+
+  const STEPS = { leave, lose, settle, drop, swap, subscribe: fill, renew, register: confirm, heartbeat };
+
+  /** The visitor has left. The server being away must not keep them subscribed. @param {View} view @param {Home} home @param {Run} run */
+  async function leave({ record, seen }, home, run) {
+    const failure = await dismiss(record, home, 'left').catch((error) => error);
+    for (const slot of SLOTS) {
+      const [subscription, registration] = [seen[slot], await home.registration(slot)];
+      if (subscription && registration) await end(registration, subscription, run.left());
+    }
+    if (failure) throw failure;
+  }
+
+  /** The permission is gone, and with it the subscription; it is made anew when the permission comes back. @param {View} view @param {Home} home */
+  async function lose({ record }, home) {
+    await dismiss(record, home, 'lost');
+  }
+
+  /** Has the server end what is in the slots. @param {Keep} record @param {Home} home @param {'left'|'lost'} reason */
+  async function dismiss(record, home, reason) {
+    for (const slot of SLOTS) {
+      const box = record[slot];
+      if (box?.token) await remove(home, box.token, reason);
+      // Unless another tab has put another one there meanwhile.
+      await keep((now) => (now[slot]?.endpoint === box?.endpoint ? retired(now, slot) : now));
+    }
+    await keep(({ drop: _, renew: __, ...rest }) => rest);
+  }
+
+  /** @param {Home} home @param {string} token @param {'left'|'lost'} reason @param {boolean} [again] */
+  async function remove(home, token, reason, again = true) {
+    const { sequence } = await keep((record) => ({ ...record, sequence: raised(record) }));
+    const reply = await call(home.site, `subscriptions?reason=${reason}&sequence=${sequence}`, { method: 'DELETE', token });
+    if (reply.answer.reason === 'stale' && again) {
+      await outrun(reply);
+      return remove(home, token, reason, false);
+    }
+    // An unknown token is as good as an ended one. Anything else is worth another try.
+    if (reply.status >= 300 && ![401, 403, 404, 410].includes(reply.status)) throw refusal(reply);
+    return undefined;
+  }
+
+  /**
+   * A registration was sent, its answer never came, and the subscription is gone: the server may take it for living.
+   * Sent again it gets a token, and with that it is ended.
+   * @param {View} view @param {Home} home
+   */
+  async function settle({ record, seen }, home) {
+    const [{ subscription, key }] = record.doubts;
+    const back = SLOTS.some((slot) => seen[slot]?.endpoint === subscription.endpoint);
+    if (!back) {
+      const { sequence } = await keep((now) => ({ ...now, sequence: raised(now) }));
+      const body = { subscription, application_server_key: key, sequence };
+      const reply = await call(home.site, 'subscriptions', { method: 'POST', body });
+      if (reply.answer.reason === 'stale') return outrun(reply);
+      if (reply.status >= 500 || reply.status === 429) throw refusal(reply);
+      if (reply.answer.sync_token) await remove(home, reply.answer.sync_token, 'lost');
+    }
+    await keep((now) => ({ ...now, doubts: now.doubts.filter((one) => one.subscription.endpoint !== subscription.endpoint) }));
+    return undefined;
+  }
+
+  /** The grace period of a replaced subscription is over. unregister() would take its notifications off the screen. @param {View} view @param {Home} home @param {Run} run */
+  async function drop({ record, seen }, home, run) {
+    const { slot } = /** @type {NonNullable<Keep['drop']>} */ (record.drop);
+    const [subscription, registration] = [seen[slot], await home.registration(slot)];
+    if (subscription && registration) await end(registration, subscription, run.left());
+    await keep(({ drop: _, ...now }) => (slot === now.current ? now : retired(now, slot)));
+  }
+
+  /** The slot in use is empty and the other is not: a move was cut off. */
+  async function swap() {
+    await keep((now) => ({ ...now, current: OTHER[now.current] }));
+  }
+
+  /** Nothing is there: first time, or the browser lost it. @param {View} view @param {Home} home @param {Run} run */
+  async function fill({ record }, home, run) {
+    const key = await currentKey(home.site);
+    const registration = await home.prepare(record.current);
+    if (!registration) return 'rest';
+    await subscribe(registration, key, run.left(), home.late);
+    return undefined;
+  }
+
+  /** The server wants another subscription: make it before the old one is broken. @param {View} view @param {Home} home @param {Run} run */
+  async function renew({ record, seen }, home, run) {
+    const { current, drop } = record;
+    const idle = OTHER[current];
+    const here = /** @type {PushSubscription} */ (seen[current]);
+    const key = await currentKey(home.site);
+    const leaked = record.renew === 'leaked';
+    if (leaked && keyOf(here) === key) return void (await keep(({ renew: _, ...now }) => now));
+    const registration = leaked ? undefined : await home.prepare(idle);
+    if (!registration) {
+      if (!leaked && (await home.delegate?.())) return 'rest';
+      // In place. Cut off here, the next look finds an empty slot and fills it.
+      return void (await end(/** @type {ServiceWorkerRegistration} */ (await home.registration(current)), here, run.left()));
+    }
+    let there = await registration.pushManager.getSubscription();
+    if (there && (drop || keyOf(there) !== key)) {
+      await end(registration, there, run.left());
+      await keep(({ drop: _, ...now }) => retired(now, idle));
+      there = null;
+    }
+    there ??= await subscribe(registration, key, run.left(), home.late);
+    return register(there, idle, Boolean(here), home, run);
+  }
+
+  /** @param {View} view @param {Home} home @param {Run} run */
+  function confirm({ record, seen }, home, run) {
+    const { current } = record;
+    return register(/** @type {PushSubscription} */ (seen[current]), current, Boolean(seen[OTHER[current]]), home, run);
+  }
+
+  /**
+   * Has the server store the slot's subscription in place of all before.
+   * @param {PushSubscription} subscription
+   * @param {Slot} slot
+   * @param {boolean} other  whether the other slot holds one, too
+   * @param {Home} home
+   * @param {Run} run
+   */
+  async function register(subscription, slot, other, home, run) {
+    const key = keyOf(subscription);
+    const able = await abilities();
+    const record = await keep((now) => {
+      const before = same(now[slot], subscription) ? now : retired(now, slot);
+      const box = before[slot] ?? { endpoint: subscription.endpoint, key, subscription: subscription.toJSON() };
+      return { ...before, site: home.site, sequence: raised(now), [slot]: box };
+    });
+    const { owner, owned, sequence, former } = record;
+    const tokens = new Set([record[slot]?.token, record[OTHER[slot]]?.token, ...former].filter(Boolean)); // at most 7 of 8
+    const body = {
+      subscription: subscription.toJSON(),
+      application_server_key: key,
+      replaces: tokens.size ? [...tokens] : undefined,
+      identity: owner?.told ? undefined : owner?.identity,
+      // A log-out says nothing to a server that does not know whose it was.
+      detach: (owner?.subject === null && !owner.told && owned) || undefined,
+      abilities: able,
+      sequence,
+    };
+    const reply = await call(home.site, 'subscriptions', { method: 'POST', body });
+    if (reply.status < 300 && reply.answer.sync_token) return heard(reply.answer, slot, other, { owner, able: String(able) });
+    return refused(reply, slot, other, home, run, subscription);
+  }
+
+  /**
+   * The server has the subscription of this slot.
+   * @param {Record<string, any>} answer
+   * @param {Slot} slot
+   * @param {boolean} other  whether the other slot holds one, too
+   * @param {{owner?: Keep['owner'], able: string}} [sent]
+   */
+  async function heard(answer, slot, other, sent) {
+    await keep(({ retry: _, renew: before, drop, ...now }) => {
+      const { subscription: __, ...box } = /** @type {Box} */ (now[slot]);
+      const { id, short_id, state = 'active', owned = false, sequence = box.sequence, sync_token: token = box.token } = answer;
+      const [renew, idle, at] = [answer.renew ? (before ?? 'asked') : undefined, OTHER[slot], Date.now()];
+      /** @type {Keep} */
+      let record = { ...now, current: slot, owned, renew, known: id ? { id, short_id } : now.known, wanted: now.wanted ?? true };
+      record[slot] = { ...box, token, state, sequence, confirmed: at, abilities: sent?.able ?? box.abilities };
+      // Replaced, or left over from a move that was cut off.
+      if (drop?.slot === idle) record.drop = drop;
+      else if (other && !renew) record.drop = { slot: idle, at: at + 1_000 * (answer.grace_seconds ?? 0) };
+      if (record[idle]?.token) record = retired(record, idle);
+      const { owner } = now;
+      if (owner && owner.stamp === sent?.owner?.stamp && (owner.subject !== null || !owned)) record.owner = { ...owner, identity: undefined, told: true };
+      // The server has forgotten what it said: it was set up again from a backup.
+      const back = !sent && sequence < (box.sequence ?? 0);
+      if (back && owner?.subject === null) record.owner = { ...owner, told: false };
+      return back || (!sent && !renew && ENDED.includes(state)) ? retired(record, slot) : record;
+    });
+  }
+
+  /**
+   * @param {import('./core.js').Reply} reply
+   * @param {Slot} slot
+   * @param {boolean} other
+   * @param {Home} home
+   * @param {Run} run
+   * @param {PushSubscription} subscription
+   */
+  async function refused(reply, slot, other, home, run, subscription) {
+    const { field, reason } = reply.answer;
+    if (reply.status === 409 && reason === 'stale') return outrun(reply);
+    if (field === 'identity' || reason === 'owner_full') {
+      // The subscription is worth keeping; the page has to bring a better proof.
+      run.failure = new PushError('identity', `Who is logged in was not accepted. ${reply.answer.detail ?? ''}`.trim());
+      return void (await keep(({ owner: _, ...now }) => now));
+    }
+    if (reply.status === 403 && field === 'replaces') {
+      // The server was set up anew: tokens of before say nothing to it.
+      return void (await keep((now) => ({ ...now, former: [], a: strip(now.a), b: strip(now.b) })));
+    }
+    if (reply.status !== 409) throw refusal(reply);
+    if (reason === 'replaced') {
+      const change = other ? { current: OTHER[slot] } : { renew: /** @type {const} */ ('asked') };
+      return void (await keep((now) => ({ ...now, ...change, [slot]: { ...now[slot], state: 'superseded' } })));
+    }
+    if (run.conflicts++) throw new PushError('key_changed', 'The push server is changing its key right now. Try again in a moment.');
+    // Made with a key the server does not have, or stored with other secrets: only a new one helps.
+    await keep((now) => (now[slot]?.token ? now : { ...now, [slot]: undefined }));
+    await end(/** @type {ServiceWorkerRegistration} */ (await home.registration(slot)), subscription, run.left());
+    return undefined;
+  }
+
+  /** @param {Box|undefined} box @returns {Box|undefined} */
+  const strip = (box) => box && { ...box, token: undefined };
+
+  /** A later request of ours has come before, or the record was lost: go on from its number. @param {import('./core.js').Reply} reply */
+  async function outrun({ answer }) {
+    await keep((now) => ({ ...now, sequence: Math.max(now.sequence, Number(answer.sequence) || 0) }));
+  }
+
+  /** @param {View} view @param {Home} home */
+  async function heartbeat({ record, seen }, home) {
+    const { current } = record;
+    const { token } = /** @type {Box} */ (record[current]);
+    const reply = await call(home.site, 'heartbeat', { method: 'POST', token, body: {} });
+    if (reply.status < 300) return heard(reply.answer, current, Boolean(seen[OTHER[current]]));
+    // It knows nothing of us (any more): register anew.
+    if ([401, 403, 404, 410].includes(reply.status)) return void (await keep((now) => retired(now, current)));
+    throw refusal(reply);
+  }
+
+  // ---- the run
+
+  /** @typedef {{left: () => number, conflicts: number, failure?: Error}} Run */
+
+  /**
+   * Makes browser and server agree. Rejects with what went wrong; then the next page start tries again, not too soon.
+   * @param {Home} home
+   * @param {{ms: number, force?: boolean}} options  how long subscribing may take, and the lock be waited for;
+   *   force: although a failure was only just now
+   * @returns {Promise<void>}
+   */
+  function agree(home, { ms, force = false }) {
+    return locked(ms, async () => {
+      const until = Date.now() + ms;
+      /** @type {Run} */
+      const run = { left: () => Math.max(1, until - Date.now()), conflicts: 0 };
+      await belong(home);
+      try {
+        for (let steps = 0; steps < STEPS_MAX; steps++) {
+          const view = await look(home);
+          const { retry } = view.record;
+          const wait = !force && retry && Date.now() < retry.at && retry.at < Date.now() + RETRY_MS_MAX;
+          const step = wait ? 'rest' : next(view, Date.now());
+          if (step !== 'rest' && (await STEPS[step](view, home, run)) !== 'rest') continue;
+          if (run.failure) throw run.failure;
+          if (retry && !wait) await keep(({ retry: _, ...now }) => now);
+          return;
+        }
+        throw new PushError('server', 'The push server’s answers do not come to an end. Try again later.');
+      } catch (error) {
+        if (error !== run.failure) await keep((now) => ({ ...now, retry: later(now.retry?.tries ?? 0) }));
+        throw error;
+      }
+    });
+  }
+
+  /** Tokens of another project or server mean nothing to this one. @param {Home} home */
+  async function belong({ site }) {
+    await keep((now) => {
+      if (!now.site || (now.site.project === site.project && now.site.server === site.server)) return now;
+      return { ...NOTHING, sequence: now.sequence, current: now.current, wanted: now.wanted };
+    });
+  }
+
+  /** @param {number} tries  how often it failed before */
+  function later(tries) {
+    const ms = Math.min(RETRY_MS * 2 ** tries, RETRY_MS_MAX) * (0.75 + Math.random() / 4);
+    return { tries: tries + 1, at: Date.now() + ms };
+  }
+
+  Object.assign(self.PushkeepCore, { keep, want, own, look, next, same, agree });
+})();

@@ -90,11 +90,11 @@ class Conflict(PushkeepError):
         message: str,
         *,
         field: str | None = None,
-        details: Mapping[str, str] | None = None,
+        details: Mapping[str, str | int] | None = None,
         reason: str | None = None,
     ) -> None:
         super().__init__(message, field=field)
-        self.details: Mapping[str, str] = dict(details or {})
+        self.details: Mapping[str, str | int] = dict(details or {})
         self.reason = reason
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,10 @@ from pushkeep.adapters.store import SqliteStore, open_store
 from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
 from pushkeep.app.projects import current_signing_key, ensure_default_project
-from pushkeep.app.subscribe import Registered, register
+from pushkeep.app.subscribe import Registered, RegistrationRequest, register
 from pushkeep.app.worker import Worker, WorkerLimits
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.lifecycle import By
 from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import Account, NotificationState
@@ -130,16 +131,23 @@ class World:
         *,
         owner: str | None = None,
         identity: str | None = None,
-        replaces: str | None = None,
+        replaces: str | Sequence[str] = (),
+        by: By | None = None,
+        **asked: Any,
     ) -> Registered:
+        """Register as a browser does; with an owner as the site's own server does, unless told otherwise."""
         return await register(
             self.services,
             self.project,
-            subscription=subscription(given) if isinstance(given, str) else given,
-            application_server_key=self.key,
-            replaces=replaces,
-            identity=identity,
-            owner=owner,
+            RegistrationRequest(
+                subscription=subscription(given) if isinstance(given, str) else given,
+                application_server_key=self.key,
+                replaces=(replaces,) if isinstance(replaces, str) else replaces,
+                identity=identity,
+                owner=owner,
+                by=by or (By.BROWSER if owner is None else By.OPERATOR),
+                **asked,
+            ),
         )
 
     async def records(self) -> list[SubscriptionRecord]:

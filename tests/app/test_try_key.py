@@ -1,7 +1,7 @@
 import pytest
 
-from pushkeep.app.subscribe import unregister
 from pushkeep.app.try_key import try_key
+from pushkeep.app.visitor import unregister
 from pushkeep.domain.subscription import State
 from pushkeep.errors import NotFound, PayloadTooLarge
 from pushkeep.protocol.signing_key import SigningKey

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from pushkeep.adapters.store import SqliteStore
 from pushkeep.app.control import cancel, pause, resume
 from pushkeep.app.projects import current_signing_key
-from pushkeep.app.subscribe import unregister
+from pushkeep.app.visitor import unregister
 from pushkeep.app.worker import Worker, WorkerLimits
 from pushkeep.domain.event import AttemptEnded, CheckpointWritten, Event, LeaseWasLost, WorkerStarted, WorkerStopped
 from pushkeep.domain.notification import Target

@@ -16,7 +16,7 @@ import typer
 
 from pushkeep.cli import app
 from pushkeep.client import PushClient
-from pushkeep.domain.identity import verify_identity
+from pushkeep.domain.identity import Identity, verify_identity
 from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
@@ -319,5 +319,6 @@ async def test_pushservice_prints_addresses_that_work(environment: dict[str, str
 async def test_an_identity_token_holds(cli: Cli, stored: Stored) -> None:
     secret = b64_decode((await cli("identity", "secret", *stored.at)).out.strip(), field="secret")
     made = json.loads((await cli("identity", "sign", "user-17", *stored.at, "--json")).out)
-    assert verify_identity(secret, made["identity"], now=made["expires_at"] - 10) == "user-17"
+    identity = verify_identity(secret, made["identity"], now=made["expires_at"] - 10)
+    assert identity == Identity("user-17", made["expires_at"] - 3600)
     assert (await cli("identity", "sign", "", *stored.at)).status == 2

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.domain.identity import LIFETIME_SECONDS_MAX, sign_identity, verify_identity
+from pushkeep.domain.identity import LIFETIME_SECONDS_MAX, Identity, sign_identity, verify_identity
 from pushkeep.errors import InvalidInput, InvalidToken
 
 SECRET = b"s" * 32
@@ -30,11 +30,11 @@ names = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_
 @given(names, st.integers(1, LIFETIME_SECONDS_MAX))
 def test_a_signed_name_is_read_back(name: str, lifetime: int) -> None:
     token = sign_identity(SECRET, external_id=name, expires_at=NOW + lifetime)
-    assert verify_identity(SECRET, token, now=NOW) == name
+    assert verify_identity(SECRET, token, now=NOW) == Identity(name, None)
 
 
 def test_a_site_can_sign_with_its_own_tools() -> None:
-    assert verify_identity(SECRET, with_claims({"sub": "ann", "exp": NOW + 60, "extra": 1}), now=NOW) == "ann"
+    assert verify_identity(SECRET, with_claims({"sub": "ann", "exp": NOW + 60, "extra": 1}), now=NOW) == Identity("ann")
 
 
 @given(st.data())

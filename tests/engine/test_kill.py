@@ -30,7 +30,7 @@ from pushkeep.app.context import Services
 from pushkeep.app.control import resume
 from pushkeep.app.progress import progress
 from pushkeep.app.projects import current_signing_key
-from pushkeep.app.subscribe import register
+from pushkeep.app.subscribe import RegistrationRequest, register
 from pushkeep.client import read_subscription
 from pushkeep.compose import open_project
 from pushkeep.config import Settings, load_settings
@@ -252,7 +252,7 @@ async def subscribe_all(services: Services, project: Project, key: str, file: Pa
     for letter, count in zip("AB", VENDORS.values(), strict=True):
         first, *others = (read_subscription(json.loads(line)) for line in islice(lines, count))
         registered = await register(
-            services, project, subscription=first, application_server_key=key, replaces=None, identity=None
+            services, project, RegistrationRequest(subscription=first, application_server_key=key)
         )
         assert isinstance(services.store, SqliteStore)
         await store_like(services.store, project, registered.short_id, others, letter=letter)

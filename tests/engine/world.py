@@ -30,16 +30,21 @@ from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
 from pushkeep.app.control import cancel, pause, resume, retry_failed
 from pushkeep.app.projects import current_signing_key, ensure_default_project
-from pushkeep.app.subscribe import Registered, register, unregister
+from pushkeep.app.rotate import retire_key, rotate_keys
+from pushkeep.app.subscribe import Registered, RegistrationRequest, register
+from pushkeep.app.visitor import unregister
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.lifecycle import By
 from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import Priority
 from pushkeep.errors import Conflict
 from pushkeep.ports.notifications import Accepted
+from pushkeep.protocol.encoding import b64_decode, b64url_encode
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.token_cache import TokenCache
 from tests.engine.laws import Laws
+from tests.engine.life_laws import DAY_SECONDS
 from tests.engine.ports import Database, MortalStore, PooledEntropy, VirtualWakeups
 from tests.engine.push_services import STRANGERS, PlayedTransport, PushServices, subscription_at
 from tests.engine.spy import Spy
@@ -177,18 +182,38 @@ class World:
 
     # --- subscriptions --------------------------------------------------------------------------------------------
 
-    def subscribe(self, name: str, origin: str, *, owner: str | None = None, replaces: str | None = None) -> None:
-        """Register a browser, or change its owner; ``replaces`` is the name of an endpoint of the same browser."""
-        token = self.registered[replaces].sync_token if replaces else None
+    def subscribe(
+        self,
+        name: str,
+        origin: str,
+        *,
+        owner: str | None = None,
+        replaces: str | None = None,
+        made_with: bytes | None = None,
+    ) -> None:
+        """Register a browser, or change its owner.
+
+        Args:
+            name: of its endpoint.
+            origin: where that is.
+            owner: whose it is.
+            replaces: the name of an endpoint of the same browser.
+            made_with: the public half of the key it was really made with, if that is not the one we are told.
+        """
+        told = public_b64(self.push.keys[name]) if name in self.push.keys else self.key
+        self.push.keys.setdefault(name, made_with or b64_decode(self.key, field="key"))
+        token = (self.registered[replaces].sync_token,) if replaces else ()
         registered = self.run(
             register(
                 self.office,
                 self.project,
-                subscription=subscription_at(origin, name),
-                application_server_key=self.key,
-                replaces=token,
-                identity=None,
-                owner=owner,
+                RegistrationRequest(
+                    subscription=subscription_at(origin, name),
+                    application_server_key=told,
+                    replaces=token,
+                    owner=owner,
+                    by=By.OPERATOR,
+                ),
             )
         )
         self.registered[name] = registered
@@ -196,14 +221,37 @@ class World:
         self.rows[name] = row
         self.spy.look(None)
 
+    def rotate(self) -> None:
+        """Bring another signing key into use; the one before retires."""
+        self.run(rotate_keys(self.office, self.project))
+        self.key = self.run(current_signing_key(self.office, self.project)).public_b64
+        self.spy.look(None)
+
+    def retire(self) -> None:
+        """Put the oldest retiring key out of use, and give up who is bound to it."""
+        retiring = sorted((id, public) for public, (id, state) in self.spy.sight.keys.items() if state == "retiring")
+        if retiring:
+            _, public = retiring[0]
+            self.run(retire_key(self.office, self.project, public_b64(public), force=True))
+            self.spy.look(None)
+
+    def believed(self, name: str) -> bool:
+        """Whether a subscription was made with the signing key that we think."""
+        keys = {id: public for public, (id, _) in self.spy.sight.keys.items()}
+        return keys[self.spy.sight.subscriptions[self.rows[name]].signing_key_id] == self.push.keys[name]
+
     def public_id(self, name: str) -> str:
         """Of a subscription."""
         ((text,),) = self.spy.rows("SELECT public_id FROM subscriptions WHERE id = ?", self.rows[name])
         return str(UUID(text))
 
-    def active(self, name: str) -> bool:
-        """Whether a subscription can be sent to."""
-        return self.spy.sight.subscriptions[self.rows[name]].state == "active"
+    def state_of(self, name: str) -> str:
+        """Where a subscription stands."""
+        return self.spy.sight.subscriptions[self.rows[name]].state
+
+    def living(self, name: str) -> bool:
+        """Whether a subscription has not ended."""
+        return self.spy.sight.subscriptions[self.rows[name]].ended_at is None
 
     def origin(self, name: str) -> str:
         """Where a subscription's endpoint is."""
@@ -306,10 +354,9 @@ class World:
         for context in self.loop.errors:
             raise AssertionError(context["message"]) from context.get("exception")
 
-    def finish(self, kind: Any = None) -> None:
-        """Mend everything, let one worker run, and let time pass until everything has ended; then look at the end."""
+    def settle(self, kind: Any = None) -> None:
+        """Mend what is ours, let one worker run, and let time pass until every notification has ended."""
         self.database.turn(down=False)
-        self.push.manners.clear()
         for node in self.nodes:
             node.process.go_on()
             node.mortal.doom = None
@@ -323,6 +370,17 @@ class World:
         while self.loop.time() < until and self.unfinished():
             self.advance(5.0)
         self.check()
+
+    def nights(self, count: int) -> None:
+        """Let everything end, and then so many days pass in which nothing is sent."""
+        self.settle()
+        self.loop.leap(count * DAY_SECONDS)
+        self.advance(1.0)
+
+    def finish(self, kind: Any = None) -> None:
+        """Mend everything, push services too, and settle; then look at the end."""
+        self.push.manners.clear()
+        self.settle(kind)
         if self.push.watchers:
             self.laws.at_end()
         assert not self.unfinished()
@@ -339,6 +397,11 @@ class World:
 
 class Died(Exception):
     """Whoever was asked has died before it answered."""
+
+
+def public_b64(public: bytes) -> str:
+    """The public half of a signing key, as browsers tell it."""
+    return b64url_encode(public)
 
 
 async def _awaited(work: Awaitable[T]) -> T:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pushkeep.app.context import Services
 from pushkeep.app.projects import current_signing_key
-from pushkeep.app.subscribe import register
+from pushkeep.app.subscribe import RegistrationRequest, register
 from pushkeep.domain.project import Project
 from pushkeep.pushservice import LocalSubscriber, PushService
 
@@ -59,9 +59,6 @@ async def new_visitor(services: Services, project: Project, service: PushService
     registered = await register(
         services,
         project,
-        subscription=subscriber.subscription,
-        application_server_key=key.public_b64,
-        replaces=None,
-        identity=None,
+        RegistrationRequest(subscription=subscriber.subscription, application_server_key=key.public_b64),
     )
     return subscriber, registered.short_id

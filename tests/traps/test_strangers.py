@@ -10,7 +10,8 @@ import pytest
 
 from pushkeep import InvalidInput, PushClient, SigningKey, Subscription, Verdict
 from pushkeep.adapters.http2 import CurlTransport
-from pushkeep.app.subscribe import list_subscriptions, unregister
+from pushkeep.app.subscribe import list_subscriptions
+from pushkeep.app.visitor import unregister
 from pushkeep.domain.identity import sign_identity
 from pushkeep.domain.subscription import State
 from pushkeep.errors import Conflict, InvalidToken

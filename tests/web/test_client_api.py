@@ -47,7 +47,17 @@ async def test_registering_is_idempotent(site: Site) -> None:
     again = await site.register(subscription)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
-    assert set(first.json()) == {"id", "short_id", "sync_token"}
+    assert first.json() == {
+        "id": first.json()["id"],
+        "short_id": first.json()["short_id"],
+        "sync_token": first.json()["sync_token"],
+        "state": "active",
+        "renew": False,
+        "application_server_key": site.server_key,
+        "grace_seconds": 3600,
+        "owned": False,
+        "sequence": 0,
+    }
     assert len(first.json()["short_id"]) == 8
 
 
@@ -63,6 +73,7 @@ async def test_another_key_is_refused_with_the_current_one(site: Site) -> None:
     assert problem["code"] == "conflict"
     assert problem["field"] == "application_server_key"
     assert problem["application_server_key"] == site.server_key
+    assert problem["reason"] == "foreign_key"
 
 
 async def test_unsubscribing_needs_the_token_and_may_be_repeated(site: Site) -> None:

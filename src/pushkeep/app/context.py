@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pushkeep.app.announcer import Announcer
 from pushkeep.domain.circuit import Circuits
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.identity_keys import IdentityRules
 from pushkeep.domain.origin_statistics import OriginStatistics
+from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX
 from pushkeep.ports import Clock, Entropy, Sleeper, Store, Transport
 from pushkeep.protocol.token_cache import TokenCache
 
@@ -27,6 +29,8 @@ class Services:
         statistics: what push services have answered to this process of late.
         circuits: where our tokens are refused at the moment.
         announcer: tells whoever listens what happened.
+        identity_rules: what is accepted as an identity token beyond what the project's own secret signs.
+        contact_subscriptions_max: how many living subscriptions a contact may have.
     """
 
     store: Store
@@ -39,3 +43,5 @@ class Services:
     statistics: OriginStatistics = field(default_factory=OriginStatistics)
     circuits: Circuits = field(default_factory=Circuits)
     announcer: Announcer = field(default_factory=Announcer)
+    identity_rules: IdentityRules = field(default_factory=IdentityRules)
+    contact_subscriptions_max: int = SUBSCRIPTIONS_PER_CONTACT_MAX

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
+from pushkeep.app.identify import identify
 from pushkeep.app.pages import check_limit, row_behind
 from pushkeep.app.projects import active_of
 from pushkeep.domain.ability import known_abilities
-from pushkeep.domain.identity import verify_identity
 from pushkeep.domain.ids import (
     SHORT_ID_RANDOM_BYTES,
     UUID7_RANDOM_BYTES,
@@ -17,13 +17,17 @@ from pushkeep.domain.ids import (
     short_id,
     uuid7,
 )
-from pushkeep.domain.project import Project, ProjectSigningKey
-from pushkeep.domain.registration import Registration
+from pushkeep.domain.lifecycle import By
+from pushkeep.domain.project import KeyState, Project, ProjectSigningKey
+from pushkeep.domain.registration import PREDECESSORS_MAX, Registration
+from pushkeep.domain.renewal import wants_renewal
 from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord, check_external_id
 from pushkeep.domain.sync_token import make_sync_token, read_sync_token
 from pushkeep.errors import Conflict, InvalidInput, NotFound
+from pushkeep.ports import ProjectSecrets
 from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.keys import POINT_BYTES
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
 
 PAGE_RECORDS_MAX = 1000
@@ -37,20 +41,75 @@ _SHORT_ID_CANDIDATES = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a browser's subscription stands, as its browser is told.
+
+    Attributes:
+        record: as it is stored.
+        renew: whether the browser is to make a new one with ``key`` and register it in place of this one.
+        key: the key to make it with: the project's active signing key.
+    """
+
+    record: SubscriptionRecord
+    renew: bool
+    key: SigningKey
+
+    @classmethod
+    def of(cls, record: SubscriptionRecord, active: ProjectSigningKey) -> Standing:
+        """Judge a record."""
+        return cls(record, wants_renewal(record, active.id), active.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """What the browser is told.
 
     Attributes:
-        public_id: UUID text.
-        short_id: eight characters, shown to people.
         sync_token: authorises the browser to replace or delete this subscription; the same one every time.
         created: whether the subscription is new here.
+        standing: how it stands.
     """
 
-    public_id: str
-    short_id: str
     sync_token: str
     created: bool
+    standing: Standing
+
+    @property
+    def public_id(self) -> str:
+        """UUID text."""
+        return self.standing.record.public_id
+
+    @property
+    def short_id(self) -> str:
+        """Eight characters, shown to people."""
+        return self.standing.record.short_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationRequest:
+    """What a browser, or the site's own server for it, wants to have stored.
+
+    Attributes:
+        subscription: as the browser gave it, checked.
+        application_server_key: the public key it was made with, base64url; ``toJSON()`` leaves it out.
+        replaces: sync tokens of the subscriptions that this one replaces in the same browser, newest first; up to 8.
+        identity: an identity token of the site, when somebody is logged in. None leaves the owner as it is.
+        detach: nobody is logged in any more: take the owner away.
+        abilities: what the browser's worker can do; None leaves what is known, and names not known here count nothing.
+        sequence: rises with each intent of the browser; None where it gives none.
+        owner: the contact's external id; only from a caller with an API key.
+        by: whose word it is.
+    """
+
+    subscription: Subscription
+    application_server_key: str
+    replaces: Sequence[str] = ()
+    identity: str | None = None
+    detach: bool = False
+    abilities: Sequence[str] | None = None
+    sequence: int | None = None
+    owner: str | None = None
+    by: By = By.BROWSER
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,91 +126,109 @@ class Page:
 
 
 async def register(
-    services: Services,
-    project: Project,
-    *,
-    subscription: Subscription,
-    application_server_key: str,
-    replaces: str | None,
-    identity: str | None,
-    owner: str | None = None,
-    abilities: Sequence[str] | None = None,
+    services: Services, project: Project, asked: RegistrationRequest, *, admit: Callable[[str], None] | None = None
 ) -> Registered:
     """Store a browser's subscription, or confirm the stored one. Doing it again changes nothing.
 
     Args:
         services: the ports.
         project: whose visitor this is.
-        subscription: as the browser gave it, checked.
-        application_server_key: the public key it was made with, base64url; ``toJSON()`` leaves it out.
-        replaces: the sync token of the subscription that this one replaces in the same browser.
-        identity: an identity token of the site, when somebody is logged in. None leaves the owner as it is.
-        owner: the contact's external id, from a caller with an API key only.
-        abilities: what the browser's worker can do; None leaves what is known, and names not known here count nothing.
+        asked: what is to be stored.
+        admit: is told whom a valid identity token names, before anything is stored; may raise.
 
     Raises:
-        Conflict: made with another key than the current one (``details`` has it), or the endpoint is stored with
-            other keys and ``replaces`` does not name it, or the contact has too many subscriptions.
+        Conflict: ``reason`` says which: ``foreign_key``, made with a key that is not, or no longer, the project's
+            (``details`` has the current one); ``other_secrets``, ``replaced`` and ``stale`` as
+            :func:`pushkeep.domain.registration.plan` says; ``owner_full``, the contact has too many subscriptions.
         Forbidden: the endpoint is at an unknown push service.
-        InvalidInput: a malformed key, external id, or two different owners.
+        InvalidInput: a malformed key or external id, two different owners, or an owner and ``detach``.
         InvalidToken: ``replaces`` or ``identity`` does not hold; nothing has changed.
     """
-    services.policy.check(subscription.endpoint)
-    key = _current_key(await services.store.signing_keys(project), application_server_key)
+    services.policy.check(asked.subscription.endpoint)
+    keys = await services.store.signing_keys(project)
+    active = active_of(keys)
+    key_id, foreign = await _key_of(services, project, keys, active, asked.application_server_key)
     secrets = await services.store.project_secrets(project)
     now = services.clock.now()
-    named = None if identity is None else verify_identity(secrets.identity, identity, now=now)
-    if owner is not None:
-        check_external_id(owner, field="owner")
-        if named is not None and named != owner:
-            raise InvalidInput("owner and identity name two different contacts; send one.", field="owner")
-    replaced = None
-    if replaces is not None:
-        replaced = read_sync_token(secrets.sync, replaces, project_public_id=project.public_id, field="replaces")
+    replaces = _replaced(secrets, project, asked.replaces)
+    owner, issued_at = _owner(services, secrets, asked, now)
+    if owner is not None and admit is not None:
+        admit(owner)
     entropy = services.entropy
     stored = await services.store.register(
         project,
         Registration(
-            subscription=subscription,
-            signing_key_id=key.id,
-            vendor=services.policy.vendor_for(subscription.endpoint).name,
-            owner=owner if owner is not None else named,
-            replaces=() if replaced is None else (replaced,),
+            subscription=asked.subscription,
+            signing_key_id=key_id,
+            vendor=services.policy.vendor_for(asked.subscription.endpoint).name,
+            owner=owner,
+            replaces=replaces,
             now=now,
             public_id=str(uuid7(now, entropy.token_bytes(UUID7_RANDOM_BYTES))),
             short_ids=tuple(short_id(entropy.token_bytes(SHORT_ID_RANDOM_BYTES)) for _ in range(_SHORT_ID_CANDIDATES)),
-            abilities=None if abilities is None else known_abilities(abilities),
+            abilities=None if asked.abilities is None else known_abilities(asked.abilities),
+            sequence=asked.sequence,
+            detach=asked.detach,
+            identity_issued_at=issued_at,
+            by=asked.by,
+            contact_max=services.contact_subscriptions_max,
+            unless_living=foreign,
         ),
     )
-    record = stored.record
-    token = make_sync_token(secrets.sync, project_public_id=project.public_id, public_id=record.public_id)
-    return Registered(record.public_id, record.short_id, token, stored.created)
+    token = make_sync_token(secrets.sync, project_public_id=project.public_id, public_id=stored.record.public_id)
+    return Registered(token, stored.created, Standing.of(stored.record, active))
 
 
-def _current_key(keys: tuple[ProjectSigningKey, ...], text: str) -> ProjectSigningKey:
+async def _key_of(
+    services: Services,
+    project: Project,
+    keys: Sequence[ProjectSigningKey],
+    active: ProjectSigningKey,
+    text: str,
+) -> tuple[int, Conflict | None]:
+    """The number of the key a subscription was made with, and the refusal unless such a one is stored and living.
+
+    A key on its way out is as good as the active one: a page that was loaded before the rotation must not lose anybody.
+    """
     given = b64_decode(text, field="application_server_key", length=POINT_BYTES)
-    active = active_of(keys)
-    if given == active.key.public_bytes:
-        return active
-    known = any(given == key.key.public_bytes for key in keys)
-    raise Conflict(
-        f"The subscription was made with {'an older' if known else 'a foreign'} application_server_key; subscribe "
+    for key in keys:
+        if given == key.key.public_bytes:
+            return key.id, None
+    known = await services.store.find_key(project, given)
+    retired = known is not None and known.state is KeyState.RETIRED
+    foreign = Conflict(
+        f"The subscription was made with {'a retired' if retired else 'a foreign'} application_server_key; subscribe "
         f"again with the current one.",
         field="application_server_key",
         details={"application_server_key": active.key.public_b64},
+        reason="foreign_key",
+    )
+    if known is None or not retired:
+        raise foreign
+    return known.id, foreign
+
+
+def _replaced(secrets: ProjectSecrets, project: Project, tokens: Sequence[str]) -> tuple[str, ...]:
+    if len(tokens) > PREDECESSORS_MAX:
+        raise InvalidInput(f"replaces must have at most {PREDECESSORS_MAX} tokens, the newest ones.", field="replaces")
+    return tuple(
+        read_sync_token(secrets.sync, token, project_public_id=project.public_id, field="replaces") for token in tokens
     )
 
 
-async def unregister(services: Services, project: Project, sync_token: str) -> None:
-    """End the subscription of a sync token because its browser has unsubscribed. Doing it again changes nothing.
-
-    Raises:
-        InvalidToken: the token does not hold.
-    """
-    secrets = await services.store.project_secrets(project)
-    public_id = read_sync_token(secrets.sync, sync_token, project_public_id=project.public_id, field="sync_token")
-    reason = StateReason(Event.LEFT, services.clock.now())
-    await services.store.end_subscription(project, AnyId(public_id, None), reason)
+def _owner(
+    services: Services, secrets: ProjectSecrets, asked: RegistrationRequest, now: float
+) -> tuple[str | None, float | None]:
+    """The contact's external id that was proven, and since when the site has vouched for it."""
+    named = None
+    if asked.identity is not None:
+        named = identify(secrets.identity, asked.identity, services.identity_rules, now=now)
+    if asked.owner is None:
+        return (None, None) if named is None else (named.external_id, named.issued_at)
+    owner = check_external_id(asked.owner, field="owner")
+    if named is not None and named.external_id != owner:
+        raise InvalidInput("owner and identity name two different contacts; send one.", field="owner")
+    return owner, None
 
 
 async def find_subscription(services: Services, project: Project, any_id: str) -> SubscriptionRecord:

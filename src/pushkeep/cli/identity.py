@@ -34,9 +34,9 @@ def sign(
     from pushkeep.domain.identity import sign_identity
 
     key, now = run(_secret(data_dir))
-    token = sign_identity(key, external_id=external_id, expires_at=now + seconds)
+    token = sign_identity(key, external_id=external_id, expires_at=int(now) + seconds, issued_at=now)
     if json:
-        print_json({"identity": token, "expires_at": int(now + seconds)})
+        print_json({"identity": token, "expires_at": int(now) + seconds})
     else:
         say(token)
 

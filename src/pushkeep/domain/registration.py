@@ -43,6 +43,8 @@ class Registration:
         identity_issued_at: epoch seconds at which the site vouched for the owner; None where that was not said.
         by: whose word it is: the browser's, or the operator's with an API key.
         contact_max: how many living subscriptions a contact may have.
+        unless_living: raised where no such row is living yet: its signing key is retired, and nothing new is begun
+            with it. None where its key signs.
     """
 
     subscription: Subscription
@@ -59,6 +61,7 @@ class Registration:
     identity_issued_at: float | None = None
     by: By = By.BROWSER
     contact_max: int = SUBSCRIPTIONS_PER_CONTACT_MAX
+    unless_living: Conflict | None = None
 
 
 class Write(Enum):
@@ -123,7 +126,8 @@ def plan(
         Conflict: ``reason`` says which: ``other_secrets``, the endpoint is stored with other keys, and the caller did
             not show that row's sync token (whoever only knows an endpoint must not make it undecryptable for its
             browser); ``stale``, the browser has said something later (``details`` has its ``sequence``);
-            ``replaced``, this browser has another subscription since, and did not show that one's token.
+            ``replaced``, this browser has another subscription since, and did not show that one's token. Or what the
+            registration has as ``unless_living``.
         InvalidInput: an owner and ``detach`` at once.
         InvalidToken: ``stale``: the identity was issued before the owner last changed.
     """
@@ -139,6 +143,8 @@ def plan(
     if existing is not None and existing.state is State.GONE and registration.by is By.BROWSER:
         # What answers 410 to us receives nothing: its browser is asked for a new one.
         return _as_it_is(existing)
+    if registration.unless_living is not None and (existing is None or not existing.living):
+        raise registration.unless_living
     if existing is not None and not existing.living and registration.by is By.BROWSER:
         _check_not_replaced(successor, named)
     owner, owner_since = _owner(registration, existing, predecessors)
@@ -173,7 +179,7 @@ def check_sequence(sequence: int | None, known: int) -> int:
         raise Conflict(
             f"This browser has since said something else (sequence {known}; this is {sequence}); nothing has changed.",
             field="sequence",
-            details={"sequence": str(known)},
+            details={"sequence": known},
             reason="stale",
         )
     return known if sequence is None else sequence

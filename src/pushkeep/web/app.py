@@ -30,6 +30,7 @@ from pushkeep.web.demo_page import DemoPage, demo_handlers
 from pushkeep.web.direct import Direct
 from pushkeep.web.edge import Edge
 from pushkeep.web.exchange import Application, HttpRequest
+from pushkeep.web.key_api import KEY_HANDLERS
 from pushkeep.web.message_fetch import MessageFetch
 from pushkeep.web.notification_api import NOTIFICATION_HANDLERS
 from pushkeep.web.operation_api import OPERATION_HANDLERS
@@ -81,16 +82,26 @@ class PushkeepApp:
         demo: DemoPage | None = None,
     ) -> None:
         self._opener = opener
-        failed_keys = RateLimiter(
-            per_minute=options.failed_keys_per_minute, burst=FAILED_KEYS_BURST, monotonic=clock.monotonic
+        self._application = Application(
+            options,
+            failed_keys=RateLimiter(
+                per_minute=options.failed_keys_per_minute, burst=FAILED_KEYS_BURST, monotonic=clock.monotonic
+            ),
+            contact_requests=RateLimiter(
+                per_minute=options.contact_requests_per_minute,
+                burst=options.contact_requests_per_minute,
+                monotonic=clock.monotonic,
+                whose="that name this contact",
+                key=str,
+            ),
         )
-        self._application = Application(options, failed_keys)
         self.routes = Litestar(
             [
                 *CLIENT_HANDLERS,
                 *NOTIFICATION_HANDLERS,
                 *CONTACT_HANDLERS,
                 *SERVER_HANDLERS,
+                *KEY_HANDLERS,
                 *OPERATION_HANDLERS,
                 *SDK_HANDLERS,
                 *(demo_handlers(demo) if demo else []),

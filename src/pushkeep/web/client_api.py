@@ -8,7 +8,10 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from pushkeep.app.projects import current_signing_key, project_by_publishable_key
-from pushkeep.app.subscribe import register, unregister
+from pushkeep.app.subscribe import RegistrationRequest, register
+from pushkeep.app.visitor import confirm, describe, unregister
+from pushkeep.domain.subscription import Event
+from pushkeep.errors import InvalidInput
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.web.bodies import BROWSER_BODY_BYTES_MAX, read_body
 from pushkeep.web.exchange import (
@@ -18,7 +21,12 @@ from pushkeep.web.exchange import (
     exchange_of,
     services_of,
 )
-from pushkeep.web.schemas import ClientConfig, Registration, RegistrationReceipt
+from pushkeep.web.queries import read_query, read_whole
+from pushkeep.web.reports import own_report, registration_receipt, standing_report
+from pushkeep.web.schemas import SEQUENCE_MAX, ClientConfig, Heartbeat, Registration
+
+_WHAT = "the sync token (st_…) of the registration"
+_END_EVENTS = {"left": Event.LEFT, "lost": Event.LOST}
 
 
 @get("/v1/client/{project_key:str}/config")
@@ -41,29 +49,71 @@ async def client_config(request: HttpRequest, project_key: FromPath[str]) -> Res
 @post("/v1/client/{project_key:str}/subscriptions", request_max_body_size=BROWSER_BODY_BYTES_MAX)
 async def register_subscription(request: HttpRequest, project_key: FromPath[str]) -> Response[bytes]:
     """Store or confirm the browser's subscription."""
-    services = services_of(request)
+    services, application = services_of(request), application_of(request)
+    read_query(request)
     body = await read_body(request, Registration, json_only=True)
     project = await project_by_publishable_key(services, project_key)
     registered = await register(
         services,
         project,
-        subscription=Subscription.from_dict(body.subscription),
-        application_server_key=body.application_server_key,
-        replaces=body.replaces,
-        identity=body.identity,
-        abilities=body.abilities,
+        RegistrationRequest(
+            subscription=Subscription.from_dict(body.subscription),
+            application_server_key=body.application_server_key,
+            replaces=token_list(body.replaces),
+            identity=body.identity,
+            detach=body.detach,
+            abilities=body.abilities,
+            sequence=body.sequence,
+        ),
+        admit=lambda contact: application.contact_requests.take(f"{project.id} {contact}"),
     )
-    receipt = RegistrationReceipt(registered.public_id, registered.short_id, registered.sync_token)
+    receipt = registration_receipt(registered, application.options.renewal_grace_seconds)
     return json_response(receipt, status=201 if registered.created else 200)
+
+
+@post("/v1/client/{project_key:str}/heartbeat", request_max_body_size=BROWSER_BODY_BYTES_MAX)
+async def confirm_subscription(request: HttpRequest, project_key: FromPath[str]) -> Response[bytes]:
+    """Note that the browser has the subscription of the sync token, and say how it stands."""
+    services = services_of(request)
+    read_query(request)
+    token = bearer_token(request, what=_WHAT)
+    body = await read_body(request, Heartbeat, json_only=True)
+    project = await project_by_publishable_key(services, project_key)
+    standing = await confirm(services, project, token, sequence=body.sequence)
+    return json_response(standing_report(standing, application_of(request).options.renewal_grace_seconds))
+
+
+@get("/v1/client/{project_key:str}/subscriptions")
+async def describe_subscription(request: HttpRequest, project_key: FromPath[str]) -> Response[bytes]:
+    """Tell a visitor about the subscription of the sync token: how it stands, and its story."""
+    services = services_of(request)
+    read_query(request)
+    token = bearer_token(request, what=_WHAT)
+    project = await project_by_publishable_key(services, project_key)
+    return json_response(own_report(await describe(services, project, token)))
 
 
 @delete("/v1/client/{project_key:str}/subscriptions", request_max_body_size=BROWSER_BODY_BYTES_MAX)
 async def unregister_subscription(request: HttpRequest, project_key: FromPath[str]) -> None:
     """End the subscription of the sync token."""
     services = services_of(request)
-    token = bearer_token(request, what="the sync token (st_…) of the registration")
+    token = bearer_token(request, what=_WHAT)
+    given = read_query(request, "reason", "sequence")
+    event = _END_EVENTS.get(given.get("reason", "left"))
+    if event is None:
+        raise InvalidInput(f"reason must be one of {', '.join(_END_EVENTS)}.", field="reason")
+    sequence = None
+    if "sequence" in given:
+        sequence = read_whole(given, "sequence", default=0, low=0, high=SEQUENCE_MAX)
     project = await project_by_publishable_key(services, project_key)
-    await unregister(services, project, token)
+    await unregister(services, project, token, event=event, sequence=sequence)
+
+
+def token_list(given: str | list[str] | None) -> tuple[str, ...]:
+    """The tokens of ``replaces``, which may be one or a list of them."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def json_response(value: msgspec.Struct, *, status: int = 200) -> Response[bytes]:
@@ -79,4 +129,10 @@ def insecure_explanation(public_url: str) -> str:
     )
 
 
-CLIENT_HANDLERS: list[ControllerRouterHandler] = [client_config, register_subscription, unregister_subscription]
+CLIENT_HANDLERS: list[ControllerRouterHandler] = [
+    client_config,
+    register_subscription,
+    confirm_subscription,
+    describe_subscription,
+    unregister_subscription,
+]

@@ -1,4 +1,8 @@
-"""Who may read the browser routes' answers from another origin: the project's site, nobody else (Fetch standard)."""
+"""Which pages may use the browser routes: those of the project's site and of the origins its operator has added.
+
+Others are refused, and may not read that either (Fetch standard). Whoever is no browser can claim any origin: the list
+keeps foreign pages from subscribing their visitors here, and what is secret is protected by tokens.
+"""
 
 from __future__ import annotations
 
@@ -22,38 +26,41 @@ PROJECTS_MAX = 1000
 
 
 class SiteOrigins:
-    """Remembers each project's site origin for a moment."""
+    """Remembers each project's origins for a moment."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._known: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, frozenset[str]]] = OrderedDict()
 
-    async def allowed(self, services: Services, path: str, origin: str, *, look_up: bool) -> bool:
-        """Whether a page of ``origin`` may read what ``path``, a browser route, answers.
+    async def of(self, services: Services, path: str, *, look_up: bool) -> frozenset[str] | None:
+        """The origins whose pages may use the project that ``path``, a browser route, is of.
 
         Args:
             services: the ports.
             path: of the browser route, with the project's key in it.
-            origin: the page's.
             look_up: ask the store where nothing is remembered.
+
+        Returns:
+            None where there is no such project, or nothing is remembered and nobody was to be asked.
         """
         key = path.removeprefix(CLIENT_PREFIX).partition("/")[0]
         now = self._monotonic()
         known = self._known.get(key)
         if known is None or known[0] <= now:
             if not look_up:
-                return False
+                return None
             try:
                 project = await project_by_publishable_key(services, key)
             except NotFound:
                 self._known.pop(key, None)
-                return False
-            known = (now + REMEMBERED_SECONDS, SiteUrl.parse(project.site_url, field="site_url").origin)
+                return None
+            site = SiteUrl.parse(project.site_url, field="site_url").origin
+            known = (now + REMEMBERED_SECONDS, project.allowed_origins | {site})
             self._known[key] = known
             self._known.move_to_end(key)
             while len(self._known) > PROJECTS_MAX:
                 self._known.popitem(last=False)
-        return known[1] == origin
+        return known[1]
 
 
 def answer_headers(origin: str | None) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from litestar.utils import normalize_path
 
-from pushkeep.errors import PushkeepError
+from pushkeep.errors import Forbidden, PushkeepError
 from pushkeep.ports import Clock, Entropy
 from pushkeep.web.asgi import ASGIApp, Message, Receive, Scope, Send
 from pushkeep.web.client_address import identify
@@ -60,6 +60,13 @@ class Edge:
             per_minute=options.client_requests_per_minute,
             burst=options.client_requests_burst,
             monotonic=clock.monotonic,
+        )
+        self._site_requests = RateLimiter(
+            per_minute=options.site_requests_per_minute,
+            burst=options.site_requests_per_minute,
+            monotonic=clock.monotonic,
+            whose="from pages of this site",
+            key=str,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,9 +127,13 @@ class Edge:
         return send
 
     async def _allowed_origin(self, scope: Scope, path: str, exchange: Exchange, answer: _Answer) -> str | None:
-        """Decide about the asking page, then count the request, so that also the refusal can be read by the page."""
-        values = [value for name, value in scope["headers"] if name == b"origin"]
-        origin = values[0].decode("latin-1") if len(values) == 1 else None
+        """Decide about the asking page and count the request; also that it asks too often its own page may read.
+
+        Raises:
+            Forbidden: it is a page of another site. A preflight is answered all the same, without any permission.
+            RateLimited: too many requests from this address, or from pages of this origin.
+        """
+        values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         answer.add(answer_headers(None))
         limited: PushkeepError | None = None
         try:
@@ -130,13 +141,30 @@ class Edge:
         except PushkeepError as error:
             limited = error
         services = self._application.running()
-        if origin is not None and await self._origins.allowed(services, path, origin, look_up=limited is None):
+        origins = await self._origins.of(services, path, look_up=limited is None)
+        known = origins is not None
+        origin = values[0] if len(values) == 1 and known and self._admits(values[0], origins, exchange) else None
+        if origin is not None:
             answer.add(answer_headers(origin))
-        else:
-            origin = None
         if limited is not None:
             raise limited
+        if known and (origin is not None or not values):
+            self._site_requests.take(f"{path.removeprefix(CLIENT_PREFIX).partition('/')[0]} {origin}")
+        elif known and scope["method"] != "OPTIONS":
+            raise Forbidden(
+                "Pages of this origin may not subscribe here; the operator can add it to site_origins.", field="Origin"
+            )
         return origin
+
+    def _admits(self, origin: str, origins: Collection[str] | None, exchange: Exchange) -> bool:
+        """Whether a page of an origin may use a project with these origins, or is served by this very server.
+
+        The latter is believed only where a browser could have checked who the server is: by its certificate, or because
+        it is its own machine. Otherwise a page could pass off its own name as ours (DNS rebinding).
+        """
+        caller = exchange.caller
+        own = origin == caller.origin and caller.is_secure(self._application.options.public_url)
+        return own or origin == self._application.options.public_url.origin or origin in (origins or ())
 
     def _write_log(self, scope: Scope, method: str, answer: _Answer, exchange: Exchange, began: float) -> None:
         """One line: the route's pattern instead of the address, which a careless client may have put a secret into."""

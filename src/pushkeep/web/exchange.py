@@ -58,16 +58,18 @@ class Application:
         worker: delivers in this process what is small and due; None where others do.
         metrics: what is counted; None where nothing is.
         failed_keys: counts wrong API keys by address.
+        contact_requests: counts registrations by the contact that they name.
         streams: answers that last.
     """
 
-    def __init__(self, options: WebOptions, failed_keys: RateLimiter) -> None:
+    def __init__(self, options: WebOptions, *, failed_keys: RateLimiter, contact_requests: RateLimiter) -> None:
         self.options = options
         self.services: Services | None = None
         self.project: Project | None = None
         self.worker: Worker | None = None
         self.metrics: MetricsPage | None = None
         self.failed_keys = failed_keys
+        self.contact_requests = contact_requests
         self.streams = Streams()
 
     def running(self) -> Services:

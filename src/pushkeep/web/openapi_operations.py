@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pushkeep.domain.subscription import State
+from pushkeep.web.openapi_browser import BROWSER_OPERATIONS, EXAMPLE_UUID, RECEIPT, SERVER_KEY, SUBSCRIPTION_JSON
 from pushkeep.web.openapi_contacts import CONTACT_OPERATIONS
 from pushkeep.web.openapi_direct import DIRECT_OPERATIONS
+from pushkeep.web.openapi_keys import KEY_OPERATIONS
 from pushkeep.web.openapi_notifications import NOTIFICATION_OPERATIONS
-from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, PROJECT_KEY, Answer, Operation, Parameter
+from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, Answer, Operation, Parameter
 from pushkeep.web.schemas import (
-    ClientConfig,
     Health,
     ProblemDescription,
-    Registration,
     RegistrationReceipt,
     ServerRegistration,
     SubscriptionPage,
@@ -20,20 +21,8 @@ from pushkeep.web.schemas import (
 _SUBSCRIPTION_ID = Parameter(
     "subscription_id", "path", "UUID or short id.", {"type": "string", "examples": ["HMV192av"]}
 )
-_SUBSCRIPTION_JSON = {
-    "endpoint": "https://updates.push.services.mozilla.com/wpush/v2/gAAAAABexample",
-    "expirationTime": None,
-    "keys": {
-        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
-        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
-    },
-}
-_SERVER_KEY = "BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs"
-_UUID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
-_SYNC_TOKEN = f"st_{_UUID}.mS0m3Tag0f43CharactersThatOnlyTheServerCanMk"
-_RECEIPT = {"id": _UUID, "short_id": "HMV192av", "sync_token": _SYNC_TOKEN}
 _SUBSCRIPTION = {
-    "id": _UUID,
+    "id": EXAMPLE_UUID,
     "short_id": "HMV192av",
     "contact": "user-17",
     "push_service": "https://updates.push.services.mozilla.com",
@@ -55,76 +44,10 @@ _SUBSCRIPTION = {
 }
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        "GET",
-        "/v1/client/{project_key}/config",
-        "clientConfig",
-        "browser",
-        "What a page needs before it can subscribe",
-        "Never cached: a key that was retired must not be used again. `secure` is false where the request came over "
-        "plain http from another machine; browsers offer no push there, and `explanation` says what to do.",
-        {
-            200: Answer(
-                "The configuration.",
-                ClientConfig,
-                {
-                    "application_server_key": _SERVER_KEY,
-                    "site_url": "https://example.com",
-                    "secure": True,
-                    "explanation": None,
-                },
-            )
-        },
-        ("not_found", "rate_limited", "internal", "unavailable"),
-        parameters=(PROJECT_KEY,),
-    ),
-    Operation(
-        "POST",
-        "/v1/client/{project_key}/subscriptions",
-        "registerSubscription",
-        "browser",
-        "Store or confirm a subscription",
-        "Idempotent: a browser that sends the same again gets the same answer. Without `identity` the subscription is "
-        "anonymous. Subscriptions at push services that are neither known nor allowed are refused.",
-        {
-            201: Answer("Stored.", RegistrationReceipt, _RECEIPT),
-            200: Answer("Known already, and confirmed.", RegistrationReceipt, _RECEIPT),
-        },
-        (
-            *BODY_PROBLEMS,
-            "forbidden",
-            "not_found",
-            "conflict",
-            "unsupported_media_type",
-            "rate_limited",
-            "internal",
-            "unavailable",
-        ),
-        parameters=(PROJECT_KEY,),
-        body=Registration,
-        examples={
-            "first": {"subscription": _SUBSCRIPTION_JSON, "application_server_key": _SERVER_KEY},
-            "replacement": {
-                "subscription": _SUBSCRIPTION_JSON,
-                "application_server_key": _SERVER_KEY,
-                "replaces": _SYNC_TOKEN,
-            },
-        },
-    ),
-    Operation(
-        "DELETE",
-        "/v1/client/{project_key}/subscriptions",
-        "unregisterSubscription",
-        "browser",
-        "End the subscription of a sync token",
-        "Its browser has unsubscribed. Doing it again changes nothing. An endpoint never stands in an address.",
-        {204: Answer("Ended.")},
-        ("invalid_token", "unauthorized", "not_found", "rate_limited", "internal", "unavailable"),
-        security="sync_token",
-        parameters=(PROJECT_KEY,),
-    ),
+    *BROWSER_OPERATIONS,
     *NOTIFICATION_OPERATIONS,
     *CONTACT_OPERATIONS,
+    *KEY_OPERATIONS,
     *DIRECT_OPERATIONS,
     Operation(
         "GET",
@@ -141,7 +64,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "state",
                 "query",
                 "Only those in this state.",
-                {"type": "string", "enum": ["active", "gone", "unsubscribed", "superseded"]},
+                {"type": "string", "enum": [state.value for state in State]},
             ),
             Parameter(
                 "limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
@@ -158,16 +81,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "For sites whose pages talk to their own server only. With `contact` it says whose it is: this and the "
         "identity token are the only ways to an owner.",
         {
-            201: Answer("Stored.", RegistrationReceipt, _RECEIPT),
-            200: Answer("Known already, and confirmed.", RegistrationReceipt, _RECEIPT),
+            201: Answer("Stored.", RegistrationReceipt, RECEIPT),
+            200: Answer("Known already, and confirmed.", RegistrationReceipt, RECEIPT),
         },
         (*BODY_PROBLEMS, *KEY_PROBLEMS, "forbidden", "conflict"),
         security="api_key",
         body=ServerRegistration,
         examples={
             "with its owner": {
-                "subscription": _SUBSCRIPTION_JSON,
-                "application_server_key": _SERVER_KEY,
+                "subscription": SUBSCRIPTION_JSON,
+                "application_server_key": SERVER_KEY,
                 "contact": "user-17",
             }
         },

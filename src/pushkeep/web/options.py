@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.accept import BACKLOG_RECIPIENTS_MAX
+from pushkeep.domain.renewal import GRACE_SECONDS_DEFAULT
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.web.client_address import Network
 
@@ -19,6 +20,9 @@ class WebOptions:
         trusted_proxies: peers whose forwarding headers are believed.
         client_requests_per_minute: of one address to the browser routes, in the long run.
         client_requests_burst: and at once.
+        site_requests_per_minute: of all pages of one origin to the browser routes, in the long run.
+        contact_requests_per_minute: registrations that name one contact, in the long run.
+        renewal_grace_seconds: how long browsers keep a subscription that they have replaced.
         failed_keys_per_minute: wrong API keys of one address, in the long run.
         backlog_recipients_max: while more than so many wait for their message, no notification is accepted.
         receipts: whether browsers report what they did with a notification.
@@ -30,6 +34,9 @@ class WebOptions:
     trusted_proxies: Sequence[Network] = ()
     client_requests_per_minute: int = 120
     client_requests_burst: int = 60
+    site_requests_per_minute: int = 60_000
+    contact_requests_per_minute: int = 60
+    renewal_grace_seconds: int = GRACE_SECONDS_DEFAULT
     failed_keys_per_minute: int = 10
     backlog_recipients_max: int = BACKLOG_RECIPIENTS_MAX
     receipts: bool = True

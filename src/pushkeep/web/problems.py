@@ -212,6 +212,8 @@ def _own(error: PushkeepError) -> tuple[str, str, dict[str, object], dict[str, s
         extra["field"] = error.field
     if isinstance(error, Conflict):
         extra.update({name: value for name, value in error.details.items() if name not in extra})
+        if error.reason is not None:
+            extra["reason"] = error.reason
     elif isinstance(error, PayloadTooLarge):
         extra["excess_bytes"] = error.excess_bytes
     elif isinstance(error, InvalidToken):

@@ -7,7 +7,8 @@ from collections.abc import Collection
 from pushkeep.errors import InvalidInput
 from pushkeep.web.exchange import HttpRequest
 
-_DIGITS_MAX = 6
+_DIGITS_MAX = 16
+"""Of 2^53 - 1, the largest whole number that JSON readers agree about."""
 
 
 def read_query(request: HttpRequest, *names: str) -> dict[str, str]:

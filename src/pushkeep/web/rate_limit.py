@@ -1,7 +1,8 @@
-"""How often one client may ask: token buckets, a bounded number of them.
+"""How often somebody may ask: token buckets, a bounded number of them.
 
-A bucket holds up to ``burst`` tokens and gains ``per_minute`` tokens a minute; a request takes one. An IPv6 client
-is its /64, since a single host commonly owns all addresses of one.
+A bucket holds up to ``burst`` tokens and gains ``per_minute`` tokens a minute; a request takes one. There is a bucket
+for each address (an IPv6 client is its /64, since a single host commonly owns all addresses of one), for all pages of
+an origin together, and for each contact that registrations name.
 """
 
 from __future__ import annotations
@@ -23,12 +24,23 @@ class RateLimiter:
         per_minute: tokens gained in a minute.
         burst: the most tokens a bucket holds.
         monotonic: seconds that never step back.
+        whose: what the requests have in common, for people.
+        key: the name under which a client is counted.
         clients_max: how many buckets are kept.
     """
 
     def __init__(
-        self, *, per_minute: int, burst: int, monotonic: Callable[[], float], clients_max: int = CLIENTS_MAX
+        self,
+        *,
+        per_minute: int,
+        burst: int,
+        monotonic: Callable[[], float],
+        whose: str = "from this address",
+        key: Callable[[str], str] | None = None,
+        clients_max: int = CLIENTS_MAX,
     ) -> None:
+        self._whose = whose
+        self._key = client_key if key is None else key
         self._per_second = per_minute / 60
         self._burst = float(burst)
         self._monotonic = monotonic
@@ -42,7 +54,7 @@ class RateLimiter:
             RateLimited: the bucket is empty; it says when there will be a token.
         """
         now = self._monotonic()
-        key = client_key(client)
+        key = self._key(client)
         tokens, since = self._buckets.pop(key, (self._burst, now))
         tokens = min(self._burst, tokens + (now - since) * self._per_second)
         allowed = tokens >= 1
@@ -52,7 +64,7 @@ class RateLimiter:
         if not allowed:
             wait = (1 - tokens) / self._per_second
             raise RateLimited(
-                f"Too many requests from this address; try again in {max(1, round(wait + 0.5))} s.",
+                f"Too many requests {self._whose}; try again in {max(1, round(wait + 0.5))} s.",
                 retry_after_seconds=wait,
             )
 

@@ -3,19 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict
 
-from pushkeep.app.subscribe import Page
+from pushkeep.app.subscribe import Page, Registered, Standing
+from pushkeep.app.visitor import Own
 from pushkeep.domain.moment import write_moment
-from pushkeep.domain.subscription import StateReason, SubscriptionRecord
+from pushkeep.domain.subscription import State, StateReason, SubscriptionRecord
 from pushkeep.ports.audiences import ContactRecord
 from pushkeep.web.schemas import (
     ContactReport,
     EndReport,
+    OwnHealth,
+    OwnReport,
+    RegistrationReceipt,
+    StoryLine,
     SubscriptionPage,
     SubscriptionReport,
     TagCount,
     TagList,
 )
+from pushkeep.web.schemas import Standing as StandingReport
+
+
+def standing_report(standing: Standing, grace_seconds: int) -> StandingReport:
+    """How a subscription stands, for its browser."""
+    return StandingReport(**_standing(standing, grace_seconds))
+
+
+def registration_receipt(registered: Registered, grace_seconds: int) -> RegistrationReceipt:
+    """The answer to a registration."""
+    return RegistrationReceipt(**_standing(registered.standing, grace_seconds), sync_token=registered.sync_token)
+
+
+def own_report(own: Own) -> OwnReport:
+    """What a visitor may know."""
+    record, health = own.standing.record, own.health
+    return OwnReport(
+        id=record.public_id,
+        short_id=record.short_id,
+        state=record.state,
+        reason=None if record.state_reason is None else record.state_reason.cause.value,
+        created_at=write_moment(record.created_at),
+        last_seen_at=write_moment(record.last_seen_at),
+        last_accepted_at=_moment(record.last_accepted_at),
+        last_displayed_at=_moment(record.last_displayed_at),
+        renew=own.standing.renew,
+        health=OwnHealth(health.score, health.likely_dead, list(health.reasons)),
+        story=[StoryLine(write_moment(told.at), told.words) for told in own.story],
+    )
 
 
 def subscription_report(record: SubscriptionRecord) -> SubscriptionReport:
@@ -29,7 +64,7 @@ def subscription_report(record: SubscriptionRecord) -> SubscriptionReport:
         state=record.state,
         created_at=write_moment(record.created_at),
         last_seen_at=write_moment(record.last_seen_at),
-        last_accepted_at=None if record.last_accepted_at is None else write_moment(record.last_accepted_at),
+        last_accepted_at=_moment(record.last_accepted_at),
         consecutive_failures=record.consecutive_failures,
         ended=_end(record.state_reason) if record.state_reason else None,
     )
@@ -53,6 +88,35 @@ def contact_report(contact: ContactRecord) -> ContactReport:
 def tag_list(counts: Mapping[str, int]) -> TagList:
     """Every tag."""
     return TagList([TagCount(tag, contacts) for tag, contacts in sorted(counts.items())])
+
+
+class _StandingFields(TypedDict):
+    id: str
+    short_id: str
+    state: State
+    renew: bool
+    application_server_key: str
+    grace_seconds: int
+    owned: bool
+    sequence: int
+
+
+def _standing(standing: Standing, grace_seconds: int) -> _StandingFields:
+    record = standing.record
+    return {
+        "id": record.public_id,
+        "short_id": record.short_id,
+        "state": record.state,
+        "renew": standing.renew,
+        "application_server_key": standing.key.public_b64,
+        "grace_seconds": grace_seconds,
+        "owned": record.contact_external_id is not None,
+        "sequence": record.sync_sequence,
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else write_moment(seconds)
 
 
 def _end(reason: StateReason) -> EndReport:

@@ -7,11 +7,17 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pushkeep.domain.ability import ABILITIES_MAX, ABILITY_CHARACTERS_MAX
+from pushkeep.domain.registration import PREDECESSORS_MAX
 from pushkeep.domain.subscription import State
 
 AnyJson: TypeAlias = Annotated[object, Meta(extra_json_schema={"description": "Any JSON."})]
 Token: TypeAlias = Annotated[str, Meta(max_length=512)]
+Tokens: TypeAlias = Annotated[list[Token], Meta(max_length=PREDECESSORS_MAX)]
 IdentityToken: TypeAlias = Annotated[str, Meta(max_length=4096)]
+SEQUENCE_MAX = 2**53 - 1
+"""The largest whole number that JSON readers agree about (RFC 8259 section 6)."""
+
+Sequence: TypeAlias = Annotated[int, Meta(ge=0, le=SEQUENCE_MAX)]
 Ability: TypeAlias = Annotated[str, Meta(max_length=ABILITY_CHARACTERS_MAX)]
 Abilities: TypeAlias = Annotated[list[Ability], Meta(max_length=ABILITIES_MAX)]
 
@@ -36,13 +42,18 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(max_length=128, description="The key the subscription was made with, base64; `toJSON()` omits it.")
     ]
     replaces: Annotated[
-        Token | None,
-        Meta(description="Sync token of the subscription that this one replaces."),
+        Token | Tokens | None,
+        Meta(
+            description="Sync token of the subscription that this one replaces, or a list of up to 8, the newest first."
+        ),
     ] = None
     identity: Annotated[
         IdentityToken | None,
-        Meta(description="Identity token signed by the site, where somebody is logged in."),
+        Meta(description="Identity token signed by the site, where somebody is logged in. Left out: as it was."),
     ] = None
+    detach: Annotated[
+        bool, Meta(description="Nobody is logged in any more: the subscription becomes anonymous. Not with `identity`.")
+    ] = False
     abilities: Annotated[
         Abilities | None,
         Meta(
@@ -50,14 +61,75 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
             "not known are ignored. Left out: as it was."
         ),
     ] = None
+    sequence: Annotated[
+        Sequence | None, Meta(description="Rises with each intent of the browser; an older one is `stale`.")
+    ] = None
 
 
-class RegistrationReceipt(Struct, frozen=True):
-    """What a registration is answered with."""
+class Heartbeat(Struct, frozen=True, forbid_unknown_fields=True):
+    """A browser's word that it still has its subscription."""
+
+    sequence: Annotated[
+        Sequence | None, Meta(description="Rises with each intent of the browser; an older one is `stale`.")
+    ] = None
+
+
+class Standing(Struct, frozen=True):
+    """How a browser's subscription stands."""
 
     id: Annotated[str, Meta(description="The subscription's UUID.")]
     short_id: Annotated[str, Meta(description="Eight characters for people.")]
+    state: State
+    renew: Annotated[
+        bool,
+        Meta(
+            description="Make a new subscription with `application_server_key` beside this one, and register it with "
+            "this one's sync token as `replaces`."
+        ),
+    ]
+    application_server_key: Annotated[str, Meta(description="The project's public key that is in use now.")]
+    grace_seconds: Annotated[
+        int, Meta(description="How long to keep a subscription that was replaced: for what is on its way to it.")
+    ]
+    owned: Annotated[bool, Meta(description="Whether it belongs to a contact.")]
+    sequence: Annotated[int, Meta(description="The highest sequence number its browser has shown.")]
+
+
+class RegistrationReceipt(Standing, frozen=True):
+    """What a registration is answered with."""
+
     sync_token: Annotated[str, Meta(description="Authorises replacing and deleting this subscription. A secret.")]
+
+
+class OwnHealth(Struct, frozen=True):
+    """How a subscription is doing, judged from what is known."""
+
+    score: Annotated[int, Meta(description="0 to 100.")]
+    likely_dead: bool
+    reasons: Annotated[list[str], Meta(description="Why it is likely dead, one sentence each.")]
+
+
+class StoryLine(Struct, frozen=True):
+    """A sentence of a subscription's story."""
+
+    at: Annotated[str, Meta(description="RFC 3339.")]
+    words: str
+
+
+class OwnReport(Struct, frozen=True):
+    """What a visitor may know about the subscription of their own browser."""
+
+    id: Annotated[str, Meta(description="The subscription's UUID.")]
+    short_id: Annotated[str, Meta(description="Eight characters for people.")]
+    state: State
+    reason: Annotated[str | None, Meta(description="What brought it there; null while it is active.")]
+    created_at: Annotated[str, Meta(description="RFC 3339.")]
+    last_seen_at: Annotated[str, Meta(description="When its browser last confirmed it; RFC 3339.")]
+    last_accepted_at: Annotated[str | None, Meta(description="When a message was last accepted; RFC 3339.")]
+    last_displayed_at: Annotated[str | None, Meta(description="When a message was last shown, to the day; RFC 3339.")]
+    renew: Annotated[bool, Meta(description="As in the answer to a registration.")]
+    health: OwnHealth
+    story: Annotated[list[StoryLine], Meta(description="What happened to it, oldest first.")]
 
 
 class ServerRegistration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,8 +140,10 @@ class ServerRegistration(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(max_length=128, description="The key the subscription was made with, base64.")
     ]
     replaces: Annotated[
-        Token | None,
-        Meta(description="Sync token of the subscription that this one replaces."),
+        Token | Tokens | None,
+        Meta(
+            description="Sync token of the subscription that this one replaces, or a list of up to 8, the newest first."
+        ),
     ] = None
     contact: Annotated[str | None, Meta(description="The owner, by the site's own id.")] = None
 
@@ -159,7 +233,12 @@ class ProblemDocument(Struct, frozen=True):
         int | UnsetType, Meta(description="With `rate_limited` and `unavailable`: seconds to wait.")
     ] = UNSET
     excess_bytes: Annotated[int | UnsetType, Meta(description="With `payload_too_large`: octets too many.")] = UNSET
-    reason: Annotated[str | UnsetType, Meta(description="With `invalid_token`: why.")] = UNSET
+    reason: Annotated[
+        str | UnsetType, Meta(description="With `invalid_token` and `conflict`: which of the cases it is.")
+    ] = UNSET
+    sequence: Annotated[
+        int | UnsetType, Meta(description="With `conflict`, `stale`: the number the browser has shown already.")
+    ] = UNSET
 
 
 class Health(Struct, frozen=True):

@@ -8,20 +8,22 @@ from litestar.types import ControllerRouterHandler
 
 from pushkeep.app.subscribe import (
     PAGE_RECORDS_MAX,
+    RegistrationRequest,
     find_subscription,
     list_subscriptions,
     register,
     remove_subscription,
 )
+from pushkeep.domain.lifecycle import By
 from pushkeep.domain.subscription import State
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.web.bodies import BROWSER_BODY_BYTES_MAX, read_body
-from pushkeep.web.client_api import json_response
-from pushkeep.web.exchange import HttpRequest, api_project, services_of
+from pushkeep.web.client_api import json_response, token_list
+from pushkeep.web.exchange import HttpRequest, api_project, application_of, services_of
 from pushkeep.web.queries import read_query, read_whole
-from pushkeep.web.reports import subscription_page, subscription_report
-from pushkeep.web.schemas import RegistrationReceipt, ServerRegistration
+from pushkeep.web.reports import registration_receipt, subscription_page, subscription_report
+from pushkeep.web.schemas import ServerRegistration
 
 PAGE_RECORDS_DEFAULT = 100
 """A screenful or two."""
@@ -36,13 +38,15 @@ async def hand_over_subscription(request: HttpRequest) -> Response[bytes]:
     registered = await register(
         services_of(request),
         project,
-        subscription=Subscription.from_dict(body.subscription),
-        application_server_key=body.application_server_key,
-        replaces=body.replaces,
-        identity=None,
-        owner=body.contact,
+        RegistrationRequest(
+            subscription=Subscription.from_dict(body.subscription),
+            application_server_key=body.application_server_key,
+            replaces=token_list(body.replaces),
+            owner=body.contact,
+            by=By.OPERATOR,
+        ),
     )
-    receipt = RegistrationReceipt(registered.public_id, registered.short_id, registered.sync_token)
+    receipt = registration_receipt(registered, application_of(request).options.renewal_grace_seconds)
     return json_response(receipt, status=201 if registered.created else 200)
 
 

@@ -1,0 +1,167 @@
+"""The operations that the SDK in a visitor's page or worker calls."""
+
+from __future__ import annotations
+
+from pushkeep.web.openapi_types import BODY_PROBLEMS, PROJECT_KEY, Answer, Operation, Parameter
+from pushkeep.web.schemas import (
+    SEQUENCE_MAX,
+    ClientConfig,
+    Heartbeat,
+    OwnReport,
+    Registration,
+    RegistrationReceipt,
+    Standing,
+)
+
+EXAMPLE_UUID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
+SERVER_KEY = "BA1Hxzyi1RUM1b5wjxsn7nGxAszw2u61m164i3MrAIxHF6YK5h4SDYic-dRuU_RCPCfA5aq9ojSwk5Y2EmClBPs"
+SUBSCRIPTION_JSON = {
+    "endpoint": "https://updates.push.services.mozilla.com/wpush/v2/gAAAAABexample",
+    "expirationTime": None,
+    "keys": {
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    },
+}
+_TOKEN = f"st_{EXAMPLE_UUID}.mS0m3Tag0f43CharactersThatOnlyTheServerCanMk"
+_STANDING = {
+    "id": EXAMPLE_UUID,
+    "short_id": "HMV192av",
+    "state": "active",
+    "renew": False,
+    "application_server_key": SERVER_KEY,
+    "grace_seconds": 3600,
+    "owned": True,
+    "sequence": 1795341600000,
+}
+RECEIPT = {**_STANDING, "sync_token": _TOKEN}
+_OWN = {
+    "id": EXAMPLE_UUID,
+    "short_id": "HMV192av",
+    "state": "active",
+    "reason": None,
+    "created_at": "2026-11-02T09:30:00Z",
+    "last_seen_at": "2026-11-20T18:02:11Z",
+    "last_accepted_at": "2026-11-20T18:05:00Z",
+    "last_displayed_at": "2026-11-20T18:05:03Z",
+    "renew": False,
+    "health": {"score": 100, "likely_dead": False, "reasons": []},
+    "story": [{"at": "2026-11-02T09:30:00Z", "words": "Its browser registered it."}],
+}
+_PROBLEMS = ("forbidden", "not_found", "rate_limited", "internal", "unavailable")
+_TOKEN_PROBLEMS = ("invalid_token", "unauthorized", *_PROBLEMS)
+_PREDECESSORS = (
+    "Its predecessors, named by their sync tokens, end in the same transaction, so that nobody counts twice."
+)
+
+BROWSER_OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "GET",
+        "/v1/client/{project_key}/config",
+        "clientConfig",
+        "browser",
+        "What a page needs before it can subscribe",
+        "Never cached: a key that was retired must not be used again. `secure` is false where the request came over "
+        "plain http from another machine; browsers offer no push there, and `explanation` says what to do.",
+        {
+            200: Answer(
+                "The configuration.",
+                ClientConfig,
+                {
+                    "application_server_key": SERVER_KEY,
+                    "site_url": "https://example.com",
+                    "secure": True,
+                    "explanation": None,
+                },
+            )
+        },
+        _PROBLEMS,
+        parameters=(PROJECT_KEY,),
+    ),
+    Operation(
+        "POST",
+        "/v1/client/{project_key}/subscriptions",
+        "registerSubscription",
+        "browser",
+        "Store or confirm a subscription",
+        "Idempotent: a browser that sends the same again gets the same answer. Without `identity` the subscription stays "
+        "whose it was, at first anonymous; `detach` takes the owner away. Subscriptions at push services that are neither "
+        f"known nor allowed are refused. {_PREDECESSORS} Where `renew` is true, the browser is to make a new "
+        "subscription with `application_server_key` beside this one and register it with this one's token in `replaces`.",
+        {
+            201: Answer("Stored.", RegistrationReceipt, RECEIPT),
+            200: Answer("Known already, and confirmed.", RegistrationReceipt, RECEIPT),
+        },
+        (*BODY_PROBLEMS, "invalid_token", "conflict", "unsupported_media_type", *_PROBLEMS),
+        parameters=(PROJECT_KEY,),
+        body=Registration,
+        examples={
+            "first": {"subscription": SUBSCRIPTION_JSON, "application_server_key": SERVER_KEY},
+            "replacement": {
+                "subscription": SUBSCRIPTION_JSON,
+                "application_server_key": SERVER_KEY,
+                "replaces": [_TOKEN],
+                "sequence": 1795341600000,
+            },
+            "somebody logged out": {
+                "subscription": SUBSCRIPTION_JSON,
+                "application_server_key": SERVER_KEY,
+                "detach": True,
+            },
+        },
+    ),
+    Operation(
+        "POST",
+        "/v1/client/{project_key}/heartbeat",
+        "confirmSubscription",
+        "browser",
+        "Say that the browser still has its subscription",
+        "What a page says at most loads, instead of registering again. An ended subscription stays ended and says so. "
+        "`not_found` means that it is not stored any more (purged, or an older backup was restored): register it again.",
+        {200: Answer("How it stands.", Standing, _STANDING)},
+        (*BODY_PROBLEMS, "conflict", "unsupported_media_type", *_TOKEN_PROBLEMS),
+        security="sync_token",
+        parameters=(PROJECT_KEY,),
+        body=Heartbeat,
+        examples={"with the browser's number": {"sequence": 1795341600000}},
+    ),
+    Operation(
+        "GET",
+        "/v1/client/{project_key}/subscriptions",
+        "describeSubscription",
+        "browser",
+        "Tell a visitor about the subscription of their own browser",
+        "Its state, its health and its story in plain words; no names of people or keys.",
+        {200: Answer("The subscription.", OwnReport, _OWN)},
+        ("invalid_input", *_TOKEN_PROBLEMS),
+        security="sync_token",
+        parameters=(PROJECT_KEY,),
+    ),
+    Operation(
+        "DELETE",
+        "/v1/client/{project_key}/subscriptions",
+        "unregisterSubscription",
+        "browser",
+        "End the subscription of a sync token",
+        "Its visitor has unsubscribed, or its browser does not have it any more. Doing it again changes nothing. An "
+        "endpoint never stands in an address.",
+        {204: Answer("Ended.")},
+        ("invalid_input", "conflict", *_TOKEN_PROBLEMS),
+        security="sync_token",
+        parameters=(
+            PROJECT_KEY,
+            Parameter(
+                "reason",
+                "query",
+                "`left`: the visitor unsubscribed. `lost`: permission was revoked, or the browser lost its data.",
+                {"type": "string", "enum": ["left", "lost"], "default": "left"},
+            ),
+            Parameter(
+                "sequence",
+                "query",
+                "Rises with each intent of the browser; an older one is `stale`.",
+                {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX},
+            ),
+        ),
+    ),
+)

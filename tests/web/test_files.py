@@ -6,7 +6,7 @@ import pytest
 
 from tests.web.conftest import Site
 
-SDK = ("sdk.js", "core.js", "worker.js")
+SDK = ("sdk.js", "core.js", "keeper.js", "worker.js")
 DEMO = ("demo.js", "demo.css", "icon.svg")
 
 
@@ -22,7 +22,7 @@ async def test_sdk_files_are_scripts_any_site_may_load(site: Site, name: str) ->
 
 
 async def test_the_worker_is_asked_for_each_time_and_may_have_both_scopes(site: Site) -> None:
-    for name in ("worker.js", "core.js"):
+    for name in ("worker.js", "core.js", "keeper.js"):
         answer = await site.client.get(f"/pushkeep/{name}?server=http%3A%2F%2Flocalhost&project=pk_x")
         assert answer.headers["cache-control"] == "no-cache"
         assert answer.headers["service-worker-allowed"] == "/pushkeep/"

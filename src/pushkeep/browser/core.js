@@ -22,7 +22,7 @@
    * @property {string} project   publishable key, "pk_…"
    * @property {string} server    base URL of the Pushkeep server, without a trailing slash
    *
-   * @typedef {{status: number, answer: Record<string, any>}} Reply
+   * @typedef {{status: number, answer: Record<string, any>, after: number}} Reply  after: seconds, from Retry-After
    */
 
   /** An error with a code to branch on and a sentence to show. */
@@ -175,7 +175,7 @@
         signal: AbortSignal.timeout(REQUEST_MS_MAX),
       });
       const text = await response.text();
-      return { status: response.status, answer: parse(text) };
+      return { status: response.status, answer: parse(text), after: Number(response.headers.get('retry-after')) || 0 };
     } catch (error) {
       throw new PushError('network', `The push server at ${site.server} cannot be reached. Check the connection and try again.`, error);
     }
@@ -244,9 +244,9 @@
   }
 
   /** @param {Reply} reply */
-  function refusal({ status, answer }) {
+  function refusal({ status, answer, after }) {
     const why = typeof answer.detail === 'string' ? answer.detail : 'Try again later.';
-    return new PushError('server', `The push server answered ${status}. ${why}`);
+    return Object.assign(new PushError('server', `The push server answered ${status}. ${why}`), { after });
   }
 
   /** The key to subscribe with now. @param {Site} site @returns {Promise<string>} */

@@ -103,7 +103,7 @@
       const sequence = raised(record);
       if (wanted) return { ...record, wanted, sequence, known, owner };
       // Whoever comes back is not taken for the one who left.
-      return { ...record, wanted, sequence, owner: record.owned ? { subject: null, told: false, stamp: sequence } : undefined };
+      return { ...record, wanted, sequence, owner: { subject: null, told: false, stamp: sequence } };
     });
 
   /**
@@ -303,15 +303,14 @@
       const box = before[slot] ?? { endpoint: subscription.endpoint, key, subscription: subscription.toJSON() };
       return { ...before, site: home.site, sequence: raised(now), [slot]: box };
     });
-    const { owner, owned, sequence, former } = record;
+    const { owner, sequence, former } = record;
     const tokens = new Set([record[slot]?.token, record[OTHER[slot]]?.token, ...former].filter(Boolean)); // at most 7 of 8
     const body = {
       subscription: subscription.toJSON(),
       application_server_key: key,
       replaces: tokens.size ? [...tokens] : undefined,
       identity: owner?.told ? undefined : owner?.identity,
-      // A log-out says nothing to a server that does not know whose it was.
-      detach: (owner?.subject === null && !owner.told && owned) || undefined,
+      detach: (owner?.subject === null && !owner.told) || undefined,
       abilities: able,
       sequence,
     };
@@ -340,7 +339,8 @@
       else if (other && !renew) record.drop = { slot: idle, at: at + 1_000 * (answer.grace_seconds ?? 0) };
       if (record[idle]?.token) record = retired(record, idle);
       const { owner } = now;
-      if (owner && owner.stamp === sent?.owner?.stamp && (owner.subject !== null || !owned)) record.owner = { ...owner, identity: undefined, told: true };
+      // For one that is gone nothing is stored.
+      if (owner && owner.stamp === sent?.owner?.stamp && state !== 'gone') record.owner = { ...owner, identity: undefined, told: true };
       // The server has forgotten what it said: it was set up again from a backup.
       const back = !sent && sequence < (box.sequence ?? 0);
       if (back && owner?.subject === null) record.owner = { ...owner, told: false };
@@ -429,7 +429,7 @@
         }
         throw new PushError('server', 'The push server’s answers do not come to an end. Try again later.');
       } catch (error) {
-        if (error !== run.failure) await keep((now) => ({ ...now, retry: later(now.retry?.tries ?? 0) }));
+        if (error !== run.failure) await keep((now) => ({ ...now, retry: later(now.retry?.tries ?? 0, error.after) }));
         throw error;
       }
     });
@@ -443,9 +443,9 @@
     });
   }
 
-  /** @param {number} tries  how often it failed before */
-  function later(tries) {
-    const ms = Math.min(RETRY_MS * 2 ** tries, RETRY_MS_MAX) * (0.75 + Math.random() / 4);
+  /** @param {number} tries  how often it failed before @param {number} [seconds]  as the server asked for */
+  function later(tries, seconds = 0) {
+    const ms = Math.min(Math.max(RETRY_MS * 2 ** tries, 1_000 * seconds), RETRY_MS_MAX) * (0.75 + Math.random() / 4);
     return { tries: tries + 1, at: Date.now() + ms };
   }
 

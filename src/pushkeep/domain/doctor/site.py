@@ -169,7 +169,8 @@ def worker_findings(site: SiteUrl, worker: Fetched, scope: str) -> Iterator[Find
             "site_worker",
             "The worker script is not there",
             f"{worker.url} answers {worker.status}",
-            "Pass /pushkeep/ to the Pushkeep server or copy worker.js and core.js there, or name yours with --worker.",
+            "Pass /pushkeep/ to the Pushkeep server or copy worker.js, core.js and keeper.js there, or name yours with "
+            "--worker.",
         )
         return
     yield type_finding(worker)

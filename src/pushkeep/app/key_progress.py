@@ -56,8 +56,10 @@ class KeyProgress:
     forecast: Forecast | None = None
 
     @property
-    def share(self) -> float:
-        """How much of what the key had when it was replaced is away from it: 0 to 1."""
+    def share(self) -> float | None:
+        """How much of what the key had when it was replaced is away from it, 0 to 1; None if it was not replaced."""
+        if self.key.retiring_at is None:
+            return None
         away = self.moved + self.ended
         return away / (away + self.usage.bound) if away + self.usage.bound else 1.0
 

@@ -13,7 +13,7 @@ from pushkeep.cli import (
     demo,
     doctor,
     identity,
-    keys,
+    key_rotation,
     notifications,
     notify,
     pushservice,
@@ -58,7 +58,7 @@ app.add_typer(notifications.app, name="notifications")
 app.add_typer(contacts.app, name="contacts")
 send.register(app)
 app.add_typer(doctor.app, name="doctor")
-app.add_typer(keys.app, name="keys")
+app.add_typer(key_rotation.app, name="keys")
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(identity.app, name="identity")
 app.add_typer(subscriptions.app, name="subscriptions")

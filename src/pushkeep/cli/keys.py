@@ -83,7 +83,7 @@ def show(
 
     Read are PEM (PKCS#8, SEC 1 with or without its parameters), DER, JWK, and the raw base64url of other tools.
     """
-    found = read_private_key(_read(file), public=public) if file else None
+    found = read_private_key(read_key_file(file), public=public) if file else None
     key = SigningKey(found.private) if found else run(_stored_key(data_dir))
     if found is None and public is not None and read_public_key(public) != key.public_bytes:
         raise InvalidInput("public is not the server's public key.", field="public")
@@ -113,7 +113,7 @@ def convert(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write it.")],
 ) -> None:
     """Write a private key in another form, to a file that only you can read and that does not exist yet."""
-    key = SigningKey.read(_read(file))
+    key = SigningKey.read(read_key_file(file))
     with private_file(out) as target:
         target.buffer.write(_written(key, to))
     say(f"Private key {key.key_id} written to {out} as {to.value}.")
@@ -131,7 +131,12 @@ def _written(key: SigningKey, to: Form) -> bytes:
             return key.to_raw().encode() + b"\n"
 
 
-def _read(file: Path) -> bytes:
+def read_key_file(file: Path) -> bytes:
+    """The octets of a file that is to hold a key, ``-`` for standard input.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
     if str(file) == "-":
         return sys.stdin.buffer.read(KEY_BYTES_MAX + 1)
     return read_file(file, field="key")

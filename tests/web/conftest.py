@@ -25,7 +25,7 @@ CLIENT_ADDRESS = "203.0.113.7"
 WAIT_SECONDS = 40.0
 """Longer than the server makes anybody wait."""
 
-WRITTEN_BY_WORKERS = frozenset({"workers"})
+WRITTEN_BY_WORKERS = frozenset({"workers", "chores"})
 """What changes by itself while nobody asks for anything."""
 
 JsonObject = dict[str, object]

@@ -34,6 +34,9 @@ ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 WRITE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """From a commit that shares its fsync to a disk that is in trouble."""
 
+SWEEP_SECONDS = (0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0)
+"""From a look at a few to millions with many to forget."""
+
 Labels: TypeAlias = tuple[str, ...]
 
 
@@ -93,6 +96,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("pushkeep_receipts", "counter", "Receipts of browsers that were kept.", ("kind",)),
     Metric("pushkeep_receipts_dropped", "counter", "Receipts that were not kept.", ("reason",)),
     Metric("pushkeep_receipt_flush_seconds", "histogram", "Time to write a flush of receipts.", (), WRITE_SECONDS),
+    Metric("pushkeep_sweeps", "counter", "Sweeps over everything stored.", ("scope",)),
+    Metric("pushkeep_swept", "counter", "What sweeps did: quarantined, expired, purged.", ("event",)),
+    Metric("pushkeep_sweeps_held", "counter", "Push services at which the breaker stopped a sweep."),
+    Metric("pushkeep_sweep_seconds", "histogram", "Time of a whole sweep.", ("scope",), SWEEP_SECONDS),
     Metric(
         "pushkeep_recipient_lookups",
         "counter",
@@ -182,6 +189,7 @@ class Metrics(Collector):
             facts.CircuitClosed: lambda event: self._count("pushkeep_circuits_closed"),
             facts.ReceiptsKept: self._receipts_kept,
             facts.ReceiptsDropped: lambda event: self._count("pushkeep_receipts_dropped", event.reason, by=event.count),
+            facts.SweepEnded: self._sweep_ended,
         }
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -306,6 +314,17 @@ class Metrics(Collector):
         self._count("pushkeep_shards_leased", event.priority.name.lower())
         if event.taken_over:
             self._count("pushkeep_takeovers")
+
+    def _sweep_ended(self, event: facts.SweepEnded) -> None:
+        self._count("pushkeep_sweeps", event.scope)
+        self._observe("pushkeep_sweep_seconds", (event.scope,), event.seconds)
+        self._count("pushkeep_sweeps_held", by=len(event.held))
+        for happened, count in (
+            ("quarantined", event.quarantined),
+            ("expired", event.expired),
+            ("purged", event.purged),
+        ):
+            self._count("pushkeep_swept", happened, by=count)
 
     def _receipts_kept(self, event: facts.ReceiptsKept) -> None:
         for kind, count in event.counts.items():

@@ -136,6 +136,7 @@ EXTRAS: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "alembic",
+            "cronsim",
             "httptools",
             "jinja2",
             "litestar",

@@ -241,6 +241,30 @@ class ReceiptsDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepEnded:
+    """Everything stored was looked over.
+
+    Attributes:
+        scope: ``all``, or ``troubled`` for those that the last messages can have changed.
+        seconds: how long it took.
+        living: subscriptions that were looked at.
+        quarantined, expired: of these, those that were put into quarantine, and those that were ended.
+        purged: tombstones that were forgotten.
+        likely_dead: of the living, those that show a sign of death.
+        held: push services at which the breaker let nothing be moved, because it would have been too much at once.
+    """
+
+    scope: str
+    seconds: float
+    living: int
+    quarantined: int
+    expired: int
+    purged: int
+    likely_dead: int
+    held: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStarted:
     """A process takes work.
 
@@ -282,6 +306,7 @@ Event: TypeAlias = (
     | CircuitClosed
     | ReceiptsKept
     | ReceiptsDropped
+    | SweepEnded
     | WorkerStarted
     | WorkerStopped
 )

@@ -70,6 +70,26 @@ def _lease_was_lost(event: facts.LeaseWasLost) -> None:
     )
 
 
+def _sweep_ended(event: facts.SweepEnded) -> None:
+    _log.info(
+        "sweep_ended",
+        scope=event.scope,
+        seconds=round(event.seconds, 3),
+        living=event.living,
+        quarantined=event.quarantined,
+        expired=event.expired,
+        purged=event.purged,
+        likely_dead=event.likely_dead,
+    )
+    if event.held:
+        _log.error(
+            "sweep_held_back",
+            push_services=list(event.held),
+            meaning="the sweep would have removed unusually many subscriptions there, and removed none; look with "
+            "`pushkeep sweep --dry-run`, and do it with `pushkeep sweep --force` if it is right",
+        )
+
+
 def _worker_started(event: facts.WorkerStarted) -> None:
     _log.info("worker_started", owner=event.owner, kind=event.kind)
 
@@ -85,6 +105,7 @@ _LINES: Mapping[type, Callable[..., None]] = {
     facts.CircuitOpened: _circuit_opened,
     facts.CircuitClosed: _circuit_closed,
     facts.LeaseWasLost: _lease_was_lost,
+    facts.SweepEnded: _sweep_ended,
     facts.WorkerStarted: _worker_started,
     facts.WorkerStopped: _worker_stopped,
 }

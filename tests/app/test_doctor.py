@@ -143,9 +143,9 @@ async def test_stored_subscriptions_and_their_keys(world: World) -> None:
     await world.register("one")
     await world.register("two")
     (keys,) = await world.services.store.signing_keys(world.project)
-    found = await examine_stored(world.services.store, world.project, keys.key)
-    assert [(item.level, item.seen) for item in found] == [(Level.OK, "2 active subscriptions are bound to it")]
-    found = await examine_stored(world.services.store, world.project, SigningKey.generate())
+    found = await examine_stored(world.services.store, world.project, keys.key, now=world.clock.now())
+    assert [(item.level, item.seen) for item in found] == [(Level.OK, "2 living subscriptions are bound to it")]
+    found = await examine_stored(world.services.store, world.project, SigningKey.generate(), now=world.clock.now())
     assert [item.level for item in found] == [Level.OK, Level.WARNING]
 
 

@@ -116,7 +116,7 @@ async def test_stored_subscriptions_and_the_masters_file(cli: Cli, stored: Store
     (tmp_path / "other.pem").chmod(0o600)
     ran = await cli("doctor", *stored.at, "--offline", "--key", "other.pem")
     assert ran.status == 0, ran.text
-    assert "1 active subscription is bound to it" in ran.out
+    assert "1 living subscription is bound to it" in ran.out
     assert "none of this server's" in ran.out
     assert f"nobody can be reached at {CONTACT.rpartition('@')[2]}" in ran.out, "the server's own contact"
     (stored.data_dir / "master.key").chmod(0o644)

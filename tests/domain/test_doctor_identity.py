@@ -1,8 +1,7 @@
 import pytest
 
 from pushkeep.domain.doctor.findings import Level
-from pushkeep.domain.doctor.identity import KeyFile, bound_findings, contact_finding, file_findings, key_findings
-from pushkeep.domain.project import KeyState, ProjectSigningKey
+from pushkeep.domain.doctor.identity import KeyFile, contact_finding, file_findings, key_findings
 from pushkeep.protocol.signing_key import SigningKey
 
 KEY = SigningKey.generate()
@@ -106,27 +105,3 @@ def test_another_public_key_in_the_page_is_a_problem() -> None:
     (finding,) = [item for item in findings if item.check == "public_key"]
     assert finding.level is Level.PROBLEM
     assert KEY.public_b64 in finding.remedy
-
-
-def test_every_active_subscription_has_its_key() -> None:
-    second = SigningKey.generate()
-    keys = [ProjectSigningKey(1, KEY, KeyState.ACTIVE, 0.0), ProjectSigningKey(2, second, KeyState.RETIRING, 0.0)]
-    findings = list(bound_findings(keys, {1: 1, 2: 30}))
-    assert [item.seen for item in findings] == [
-        "1 active subscription is bound to it",
-        "30 active subscriptions are bound to it",
-    ]
-    assert [item.level for item in findings] == [Level.OK, Level.OK]
-    assert "retiring" in findings[1].title
-
-
-def test_subscriptions_whose_key_is_gone_are_counted() -> None:
-    keys = [ProjectSigningKey(1, KEY, KeyState.ACTIVE, 0.0)]
-    *_, lost = bound_findings(keys, {1: 5, 7: 2, 9: 3})
-    assert (lost.level, lost.seen.split()[0]) == (Level.PROBLEM, "5")
-
-
-def test_a_given_key_is_looked_for_among_the_servers() -> None:
-    keys = [ProjectSigningKey(1, KEY, KeyState.ACTIVE, 0.0)]
-    assert [item.level for item in bound_findings(keys, {}, KEY)] == [Level.OK]
-    assert [item.level for item in bound_findings(keys, {}, SigningKey.generate())] == [Level.OK, Level.WARNING]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 from pushkeep.domain.doctor.findings import Finding, ok, problem
-from pushkeep.domain.doctor.identity import bound_findings, contact_finding, file_findings, key_findings
+from pushkeep.domain.doctor.identity import contact_finding, file_findings, key_findings
+from pushkeep.domain.doctor.keys import bound_findings
 from pushkeep.domain.doctor.services import (
     FORBIDDEN_ADDRESSES,
     Knock,
@@ -90,10 +91,9 @@ async def examine_identity(identity: Identity, surroundings: Surroundings) -> tu
     return key, found
 
 
-async def examine_stored(store: Store, project: Project, given: SigningKey | None) -> list[Finding]:
-    """Look at which keys the stored subscriptions are bound to."""
-    keys = await store.signing_keys(project)
-    return list(bound_findings(keys, await store.living_by_signing_key(project), given))
+async def examine_stored(store: Store, project: Project, given: SigningKey | None, *, now: float) -> list[Finding]:
+    """Look at the server's keys, and at the stored subscriptions that are bound to them."""
+    return list(bound_findings(await store.list_keys(project), await store.key_usage(project, now=now), given))
 
 
 async def examine_guard(pinned: Transport) -> list[Finding]:

@@ -189,7 +189,7 @@ async def _examine_ourselves(wanted: Wanted, settings: Settings | None) -> list[
         key, findings = await examine_identity(identity, SystemSurroundings())
         found += findings
         if opened is not None:
-            found += await examine_stored(*opened, key)
+            found += await examine_stored(*opened, key, now=SystemClock().now())
         return found
 
 

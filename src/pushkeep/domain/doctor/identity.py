@@ -1,4 +1,4 @@
-"""Who we are to push services: the contact, the key pair, the file it lies in, the subscriptions bound to it.
+"""Who we are to push services: the contact, the key pair, the file it lies in.
 
 A contact that Google does not look at makes every iPhone silent; a key that is lost loses every subscriber made with
 it. Sources: RFC 8292 sections 2.1 and 4.2; Apple, Sending web push notifications in web apps and browsers.
@@ -6,11 +6,10 @@ it. Sources: RFC 8292 sections 2.1 and 4.2; Apple, Sending web push notification
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pushkeep.domain.doctor.findings import Finding, ok, problem, warning
-from pushkeep.domain.project import ProjectSigningKey
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.contact import check_contact
 from pushkeep.protocol.signing_key import SigningKey
@@ -158,43 +157,3 @@ def _public_finding(file: KeyFile, key: SigningKey, public: str) -> Finding:
             f"page's; subscriptions made with the other one must be made anew.",
         )
     return ok("public_key", "Public key of the page", "belongs to the private key")
-
-
-def bound_findings(
-    keys: Sequence[ProjectSigningKey], active_by_key: Mapping[int, int], given: SigningKey | None = None
-) -> Iterator[Finding]:
-    """Whether every active subscription's key is there.
-
-    Args:
-        keys: the keys that are there.
-        active_by_key: how many active subscriptions are bound to which key, by number.
-        given: a key from a file, to be found among them.
-    """
-    for entry in keys:
-        yield ok(
-            "bound_keys",
-            f"Signing key {entry.key.key_id} ({entry.state.value})",
-            f"{_subscriptions(active_by_key.get(entry.id, 0))} bound to it",
-        )
-    lost = sum(count for key_id, count in active_by_key.items() if key_id not in {entry.id for entry in keys})
-    if lost:
-        yield problem(
-            "bound_keys",
-            "Subscriptions whose key is gone",
-            f"{_subscriptions(lost)} bound to a signing key that is not there; nothing can be sent to them",
-            "Restore the key from a backup; without it these browsers subscribe again at their next visit.",
-        )
-    if given is None:
-        return
-    same = next((entry for entry in keys if entry.key.public_bytes == given.public_bytes), None)
-    if same is None:
-        yield warning(
-            "bound_keys",
-            "The given key is none of this server's",
-            f"no stored subscription is bound to {given.key_id}",
-            "Sending with it fails with key_mismatch; send with the server's own key.",
-        )
-
-
-def _subscriptions(count: int) -> str:
-    return "1 active subscription is" if count == 1 else f"{count} active subscriptions are"

@@ -108,11 +108,11 @@ class Site:
         serving.stop()
         await asyncio.wait_for(server, SERVER_SECONDS_MAX)
 
-    async def identity(self, external_id: str) -> str:
-        """What the site's own server puts into the page of somebody who is logged in."""
+    async def identity(self, external_id: str, *, age_seconds: float) -> str:
+        """What the site's own server put into the page of somebody who was logged in so long ago."""
         services, project = self.serving.services, self.serving.project
-        secret = await identity_secret(services, project)
-        return sign_identity(secret, external_id=external_id, expires_at=services.clock.now() + 600)
+        secret, issued_at = await identity_secret(services, project), services.clock.now() - age_seconds
+        return sign_identity(secret, external_id=external_id, expires_at=issued_at + 3_600, issued_at=issued_at)
 
     async def pushkeep(self, *arguments: str) -> Ran:
         """Run the command line as an operator would, in a process of its own beside the server."""
@@ -293,6 +293,15 @@ class Visitor:
         """What the server takes for living is exactly this, and it is what the browser uses."""
         (living,) = await self.site.living()
         assert living["short_id"] == self.short_id
+
+
+async def reload_at_once(*pages: Page) -> None:
+    """Load all pages anew, at the same time."""
+    for page in pages:
+        await page.evaluate("() => { window.reloading = true; setTimeout(() => location.reload(), 0); }")
+    for page in pages:
+        # A browser lets the timers of a tab in the background wait.
+        await page.wait_for("window.reloading === undefined && document.readyState === 'complete'")
 
 
 async def arrive(desk: Desk, site: Site) -> Page:

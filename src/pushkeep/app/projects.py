@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pushkeep.app.context import Services
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
@@ -28,14 +28,16 @@ _NO_KEY_DIGEST = bytes(32)
 """Compared with when an API key's id is unknown, so that this takes as long as a wrong secret."""
 
 
-async def ensure_default_project(services: Services, *, name: str, site_url: str, contact: str) -> Project:
+async def ensure_default_project(
+    services: Services, *, name: str, site_url: str, contact: str, allowed_origins: Collection[str] = ()
+) -> Project:
     """Return the installation's project, created at the first start and kept to the given settings afterwards.
 
     Raises:
-        InvalidInput: the name is empty, browsers would not call the site secure, or push services would refuse
+        InvalidInput: the name is empty, browsers would not call a site secure, or push services would refuse
             the contact.
     """
-    settings = ProjectSettings.of(name=name, site_url=site_url, contact=contact)
+    settings = ProjectSettings.of(name=name, site_url=site_url, contact=contact, allowed_origins=allowed_origins)
     entropy, now = services.entropy, services.clock.now()
     return await services.store.ensure_project(
         NewProject(
@@ -48,6 +50,7 @@ async def ensure_default_project(services: Services, *, name: str, site_url: str
             identity_secret=entropy.token_bytes(PROJECT_SECRET_BYTES),
             sync_secret=entropy.token_bytes(PROJECT_SECRET_BYTES),
             created_at=now,
+            allowed_origins=settings.allowed_origins,
         )
     )
 

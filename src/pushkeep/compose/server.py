@@ -15,6 +15,7 @@ from pushkeep.adapters.children import Children
 from pushkeep.adapters.clock import SystemClock, SystemEntropy
 from pushkeep.app.context import Services
 from pushkeep.app.worker import Worker
+from pushkeep.compose.chores import chores_done, sweep_plan
 from pushkeep.compose.listening import listen
 from pushkeep.compose.observing import observe
 from pushkeep.compose.services import ensure_project, open_services
@@ -74,7 +75,8 @@ def _app(
                 on_failure=on_failure,
             ) as worker:
                 metrics.watch_lanes(worker.lane_figures)
-                yield Running(services, project, worker=worker, metrics=metrics)
+                async with chores_done(settings, services, project, owner=worker.owner):
+                    yield Running(services, project, worker=worker, metrics=metrics)
 
     return PushkeepApp(
         opener,
@@ -83,9 +85,13 @@ def _app(
             trusted_proxies=settings.trusted_proxies,
             client_requests_per_minute=settings.client_requests_per_minute,
             client_requests_burst=settings.client_requests_burst,
+            site_requests_per_minute=settings.site_requests_per_minute,
+            contact_requests_per_minute=settings.contact_requests_per_minute,
+            renewal_grace_seconds=settings.renewal_grace_seconds,
             failed_keys_per_minute=settings.failed_keys_per_minute,
             backlog_recipients_max=settings.backlog_recipients_max,
             receipts=settings.receipts,
+            sweeps=sweep_plan(settings),
         ),
         clock=SystemClock(),
         entropy=SystemEntropy(),

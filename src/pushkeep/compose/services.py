@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from pushkeep.adapters.clock import SystemClock, SystemEntropy, SystemSleeper
 from pushkeep.adapters.http2 import CurlTransport, TransportLimits
@@ -14,12 +15,16 @@ from pushkeep.app.context import Services
 from pushkeep.app.projects import ensure_default_project
 from pushkeep.config import Settings
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.identity_keys import IdentityRules, VerifyingKey, read_verifying_keys
 from pushkeep.domain.project import Project
-from pushkeep.errors import ConfigurationError
+from pushkeep.errors import ConfigurationError, InvalidInput
 from pushkeep.ports import Store, Transport
 from pushkeep.protocol.token_cache import TokenCache
 
 MASTER_KEY_FILE_NAME = "master.key"
+
+IDENTITY_KEYS_BYTES_MAX = 65_536
+"""Sixteen RSA keys with certificates around them are less."""
 
 CLOSE_SECONDS_MAX = 0.5
 """For a last answer that is on its way already."""
@@ -30,12 +35,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything the use cases need, in the running event loop, and close it on leaving.
 
     Raises:
-        ConfigurationError: the master key or the database cannot be opened.
+        ConfigurationError: the master key, the database or the file of identity keys cannot be opened.
         Unavailable: another process holds the database.
     """
     clock, entropy = SystemClock(), SystemEntropy()
     async with AsyncExitStack() as stack:
         master_key = await asyncio.to_thread(_master_key, settings, entropy.token_bytes)
+        identity_keys = await asyncio.to_thread(_identity_keys, settings.identity_keys_file)
         store = await open_store(
             settings.database, master_key, clock=clock, entropy=entropy, lease_seconds=settings.lease_seconds
         )
@@ -58,6 +64,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sleeper=SystemSleeper(),
             tokens=TokenCache(),
             policy=EndpointPolicy(settings.origin_map, settings.allowed_origins),
+            identity_rules=IdentityRules(identity_keys, settings.identity_audience),
+            contact_subscriptions_max=settings.contact_subscriptions_max,
         )
 
 
@@ -84,7 +92,11 @@ async def ensure_project(services: Services, settings: Settings) -> Project:
             field="contact",
         )
     return await ensure_default_project(
-        services, name=settings.project_name, site_url=settings.site_url.url, contact=contact
+        services,
+        name=settings.project_name,
+        site_url=settings.site_url.url,
+        contact=contact,
+        allowed_origins=settings.site_origins,
     )
 
 
@@ -123,6 +135,24 @@ async def open_project_to_read(settings: Settings) -> AsyncIterator[tuple[Store,
         yield store, project
     finally:
         await store.aclose()
+
+
+def _identity_keys(path: Path | None) -> tuple[VerifyingKey, ...]:
+    if path is None:
+        return ()
+    try:
+        with path.open("rb") as file:
+            content = file.read(IDENTITY_KEYS_BYTES_MAX + 1)
+        if len(content) > IDENTITY_KEYS_BYTES_MAX:
+            raise InvalidInput(f"{path} is over {IDENTITY_KEYS_BYTES_MAX} octets; it is no file of keys.")
+        return read_verifying_keys(content.decode(), field=str(path))
+    except OSError as error:
+        reason = f"{path} cannot be read: {error.strerror}. Check its owner and mode."
+    except UnicodeDecodeError:
+        reason = f"{path} must be text: public keys in PEM, or a JSON Web Key Set."
+    except InvalidInput as error:
+        reason = error.message
+    raise ConfigurationError(reason, field="identity_keys_file")
 
 
 def _master_key(settings: Settings, random_bytes: Callable[[int], bytes]) -> bytes:

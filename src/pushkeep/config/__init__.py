@@ -5,8 +5,9 @@ the name in capitals; for the secret master key also ``…_FILE`` with the path 
 line.
 """
 
+from pushkeep.config.setting import Setting
 from pushkeep.config.sources import default_public_url, load_settings, settings_environment
-from pushkeep.config.table import SETTINGS, Setting, Settings, settings_reference
+from pushkeep.config.table import SETTINGS, Settings, settings_reference
 
 __all__ = [
     "SETTINGS",

@@ -24,6 +24,9 @@ MASTER_KEY_BYTES = 32
 LIST_ENTRIES_MAX = 1000
 """Lists are written by hand; more is a mistake."""
 
+OFF = "off"
+"""What switches something off that otherwise has a value."""
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -136,6 +139,17 @@ def read_origins(value: object, name: str) -> frozenset[str]:
     return frozenset(parse_origin(entry, field=name) for entry in entries)
 
 
+def read_page_origins(value: object, name: str) -> frozenset[str]:
+    """A set of origins whose pages browsers take for secure: https, or http on this machine."""
+    if isinstance(value, frozenset):
+        value = sorted(value)
+    sites = [SiteUrl.parse(entry, field=name) for entry in _list(value, name, separators=",")]
+    for site in sites:
+        if site.path:
+            raise InvalidInput(f"{name} has {site.url}; an origin has no path: {site.origin}.", field=name)
+    return frozenset(site.origin for site in sites)
+
+
 def read_networks(value: object, name: str) -> tuple[Network, ...]:
     """IP addresses and networks; a single address is a network of one."""
     networks: list[Network] = []
@@ -152,6 +166,15 @@ def read_networks(value: object, name: str) -> tuple[Network, ...]:
 def read_proxy(value: object, name: str) -> str:
     """The origin of an HTTP proxy."""
     return parse_origin(value, field=name, allow_http=True)
+
+
+def read_schedule(value: object, name: str) -> str:
+    """A line as cron reads it, or ``off``."""
+    from pushkeep.app.schedule import Schedule  # here, so that settings can be read without the server's packages
+
+    if value is False or value == OFF:
+        return OFF
+    return Schedule.parse(value, field=name).expression
 
 
 def read_master_key(value: object, name: str) -> bytes:

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pushkeep.config.readers import read_path
-from pushkeep.config.table import ENVIRONMENT_PREFIX, SETTINGS, Settings, default_of
+from pushkeep.config.setting import ENVIRONMENT_PREFIX
+from pushkeep.config.table import SETTINGS, Settings, default_of
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.errors import ConfigurationError, InvalidInput

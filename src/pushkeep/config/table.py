@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args, get_type_hints
 
+from pushkeep.config.browser_table import BrowserSettings
 from pushkeep.config.readers import (
     Network,
     choice_reader,
@@ -19,43 +20,33 @@ from pushkeep.config.readers import (
     read_origins,
     read_path,
     read_proxy,
+    read_schedule,
     read_site,
     text_reader,
     whole_reader,
 )
+from pushkeep.config.setting import ENVIRONMENT_PREFIX, Setting
 from pushkeep.domain.origin_map import OriginMap
 from pushkeep.domain.site_url import SiteUrl
-
-ENVIRONMENT_PREFIX = "PUSHKEEP_"
 
 LogFormat: TypeAlias = Literal["console", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A row of the table.
+def _off_or(low: int, high: int) -> Callable[[object, str], int]:
+    """A whole number within limits, or 0."""
 
-    Attributes:
-        read: turns text (environment, command line) or a TOML value into the typed value; raises InvalidInput.
-        type: what may stand there, with its unit and limits, for people.
-        help: what it does.
-        default: how the default reads where it is computed.
-        secret: never shown, never in the file; has a ``_FILE`` variant.
-    """
+    def read(value: object, name: str) -> int:
+        return 0 if value in (0, "0") and not isinstance(value, bool) else whole_reader(low, high)(value, name)
 
-    read: Callable[[object, str], object]
-    type: str
-    help: str
-    default: str | None = None
-    secret: bool = False
+    return read
 
 
 _URL_TYPE = "URL, https:// or http:// on localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(BrowserSettings):
     """Everything that can be set; each attribute's row says what it means."""
 
     data_dir: Annotated[
@@ -109,8 +100,8 @@ class Settings:
         Setting(
             read_site,
             _URL_TYPE,
-            "The site whose visitors subscribe: only its pages may call the browser routes from another origin, and a "
-            "click opens it where a notification names no URL.",
+            "The site whose visitors subscribe: its pages may call the browser routes, and a click opens it where a "
+            "notification names no URL.",
             default="`public_url`",
         ),
     ]
@@ -156,22 +147,6 @@ class Settings:
             default="empty",
         ),
     ] = ()
-    client_requests_per_minute: Annotated[
-        int,
-        Setting(
-            whole_reader(1, 100_000),
-            "requests a minute, 1 to 100000",
-            "How often one address (an IPv6 /64) may call the browser routes in the long run.",
-        ),
-    ] = 120
-    client_requests_burst: Annotated[
-        int,
-        Setting(
-            whole_reader(1, 100_000),
-            "requests, 1 to 100000",
-            "How many calls of the browser routes one address may make at once; a page load needs two.",
-        ),
-    ] = 60
     failed_keys_per_minute: Annotated[
         int,
         Setting(
@@ -225,6 +200,33 @@ class Settings:
             "The default is some half an hour of one core's work.",
         ),
     ] = 5_000_000
+    sweep_schedule: Annotated[
+        str,
+        Setting(
+            read_schedule,
+            "five fields as in crontab, in UTC, or `off`",
+            "When everything that is stored is looked over: health is counted, what was refused for days goes into "
+            "quarantine, old tombstones are forgotten. The default is Mondays at 04:23.",
+        ),
+    ] = "23 4 * * 1"
+    tombstone_days: Annotated[
+        int,
+        Setting(
+            whole_reader(1, 3650),
+            "days, 1 to 3650",
+            "How long an ended subscription is remembered, without what could be used to send to it. A browser that "
+            "comes back later counts as a new one.",
+        ),
+    ] = 90
+    expire_unseen_days: Annotated[
+        int,
+        Setting(
+            _off_or(30, 3650),
+            "days, 30 to 3650; 0 ends none",
+            "End subscriptions that their browser has neither confirmed nor shown a message of for so long. Who only "
+            "reads notifications and never visits would be lost where receipts are off.",
+        ),
+    ] = 0
     receipts: Annotated[
         bool,
         Setting(
@@ -293,7 +295,8 @@ class Settings:
 def _table() -> dict[str, Setting]:
     hints = get_type_hints(Settings, include_extras=True)
     rows: dict[str, Setting] = {}
-    for entry in fields(Settings):
+    inherited = {entry.name for entry in fields(BrowserSettings)}
+    for entry in sorted(fields(Settings), key=lambda entry: entry.name in inherited):
         (row,) = (extra for extra in hints[entry.name].__metadata__ if isinstance(extra, Setting))
         rows[entry.name] = row
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -106,6 +107,7 @@ class NewProject:
     identity_secret: bytes
     sync_secret: bytes
     created_at: float
+    allowed_origins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,23 +118,28 @@ class ProjectSettings:
         name: 1 to 120 characters.
         site_url: https, or http on loopback, without a final slash.
         contact: as VAPID wants it.
+        allowed_origins: of further sites whose pages may use the browser routes.
     """
 
     name: str
     site_url: str
     contact: str
+    allowed_origins: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, *, name: object, site_url: object, contact: str) -> ProjectSettings:
+    def of(
+        cls, *, name: object, site_url: object, contact: str, allowed_origins: Collection[str] = ()
+    ) -> ProjectSettings:
         """Check the settings.
 
         Raises:
-            InvalidInput: an empty or overlong name, a site URL browsers would not call secure, or a contact that
-                push services refuse.
+            InvalidInput: an empty or overlong name, a site URL or origin browsers would not call secure, or a contact
+                that push services refuse.
         """
         if not isinstance(name, str) or not name.strip() or len(name) > NAME_CHARACTERS_MAX:
             raise InvalidInput(f"name must have 1 to {NAME_CHARACTERS_MAX} characters.", field="name")
-        return cls(name.strip(), SiteUrl.parse(site_url, field="site_url").url, check_contact(contact))
+        origins = frozenset(SiteUrl.parse(origin, field="site_origins").origin for origin in allowed_origins)
+        return cls(name.strip(), SiteUrl.parse(site_url, field="site_url").url, check_contact(contact), origins)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

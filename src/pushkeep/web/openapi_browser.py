@@ -50,9 +50,7 @@ _OWN = {
 }
 _PROBLEMS = ("forbidden", "not_found", "rate_limited", "internal", "unavailable")
 _TOKEN_PROBLEMS = ("invalid_token", "unauthorized", *_PROBLEMS)
-_PREDECESSORS = (
-    "Its predecessors, named by their sync tokens, end in the same transaction, so that nobody counts twice."
-)
+_PREDECESSORS = "Its predecessors, named by their sync tokens, end in the same transaction: nobody counts twice."
 
 BROWSER_OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -84,10 +82,11 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
         "registerSubscription",
         "browser",
         "Store or confirm a subscription",
-        "Idempotent: a browser that sends the same again gets the same answer. Without `identity` the subscription stays "
-        "whose it was, at first anonymous; `detach` takes the owner away. Subscriptions at push services that are neither "
-        f"known nor allowed are refused. {_PREDECESSORS} Where `renew` is true, the browser is to make a new "
-        "subscription with `application_server_key` beside this one and register it with this one's token in `replaces`.",
+        "Idempotent: a browser that sends the same again gets the same answer. Without `identity` the subscription "
+        "stays whose it was, at first anonymous; `detach` takes the owner away. Subscriptions at push services that "
+        f"are neither known nor allowed are refused. {_PREDECESSORS} Where `renew` is true, the browser is to make a "
+        "new subscription with `application_server_key` beside this one and register it with this one's token as "
+        "`replaces`.",
         {
             201: Answer("Stored.", RegistrationReceipt, RECEIPT),
             200: Answer("Known already, and confirmed.", RegistrationReceipt, RECEIPT),
@@ -117,7 +116,7 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
         "browser",
         "Say that the browser still has its subscription",
         "What a page says at most loads, instead of registering again. An ended subscription stays ended and says so. "
-        "`not_found` means that it is not stored any more (purged, or an older backup was restored): register it again.",
+        "`not_found` means that it is not stored any more (purged, or a backup was restored): register it again.",
         {200: Answer("How it stands.", Standing, _STANDING)},
         (*BODY_PROBLEMS, "conflict", "unsupported_media_type", *_TOKEN_PROBLEMS),
         security="sync_token",

@@ -6,9 +6,11 @@ functions through SQLAlchemy's ``run_sync``.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from pushkeep.adapters.store.rows import project_from, select_projects, uuid_of
+from pushkeep.adapters.store.rows import project_from, select_projects, uuid_of, write_origins
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import api_keys, projects, signing_keys
 from pushkeep.domain.project import SIGNING, KeyState, NewProject, Project, ProjectSigningKey
@@ -45,10 +47,21 @@ def ensure_project(connection: Connection, vault: Vault, new: NewProject) -> Pro
     found = default_project(connection)
     if found is None:
         return _create_project(connection, vault, new)
-    settings = {"name": new.name, "site_url": new.site_url, "contact": new.contact}
-    if settings != {"name": found.name, "site_url": found.site_url, "contact": found.contact}:
-        connection.execute(update(projects).where(projects.c.id == found.id).values(**settings))
-    return Project(found.id, found.public_id, new.name, new.site_url, found.publishable_key, new.contact)
+    wanted = replace(
+        found, name=new.name, site_url=new.site_url, contact=new.contact, allowed_origins=new.allowed_origins
+    )
+    if wanted != found:
+        connection.execute(update(projects).where(projects.c.id == found.id).values(**_settings(new)))
+    return wanted
+
+
+def _settings(new: NewProject) -> dict[str, object]:
+    return {
+        "name": new.name,
+        "site_url": new.site_url,
+        "contact": new.contact,
+        "allowed_origins": write_origins(new.allowed_origins),
+    }
 
 
 def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Project:
@@ -56,9 +69,7 @@ def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Pr
         insert(projects)
         .values(
             public_id=uuid_of(new.public_id),
-            name=new.name,
-            site_url=new.site_url,
-            contact=new.contact,
+            **_settings(new),
             publishable_key=new.publishable_key,
             identity_secret=vault.seal_secret(new.public_id, "identity", new.identity_secret),
             sync_secret=vault.seal_secret(new.public_id, "sync", new.sync_secret),
@@ -78,7 +89,15 @@ def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Pr
             activated_at=new.created_at,
         )
     )
-    return Project(project_id, new.public_id, new.name, new.site_url, new.publishable_key, new.contact)
+    return Project(
+        project_id,
+        new.public_id,
+        new.name,
+        new.site_url,
+        new.publishable_key,
+        new.contact,
+        new.allowed_origins,
+    )
 
 
 def default_project(connection: Connection) -> Project | None:

@@ -79,6 +79,7 @@ _PROJECT_COLUMNS = (
     projects.c.site_url,
     projects.c.publishable_key,
     projects.c.contact,
+    projects.c.allowed_origins,
 )
 
 
@@ -165,7 +166,13 @@ def select_projects() -> Select[tuple[Any, ...]]:
 
 def project_from(row: Row[tuple[Any, ...]]) -> Project:
     """Read a row of :func:`select_projects`."""
-    return Project(row.id, str(row.public_id), row.name, row.site_url, row.publishable_key, row.contact)
+    origins = frozenset(row.allowed_origins.split())
+    return Project(row.id, str(row.public_id), row.name, row.site_url, row.publishable_key, row.contact, origins)
+
+
+def write_origins(origins: frozenset[str]) -> str:
+    """Origins as :func:`project_from` reads them: they have no blanks."""
+    return " ".join(sorted(origins))
 
 
 def uuid_of(text: str) -> UUID:

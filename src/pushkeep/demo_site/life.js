@@ -181,7 +181,14 @@ export function life(push) {
  * @param {string} name
  */
 export async function signIn(push, name) {
-  localStorage.setItem(PERSON, name);
   const token = await identity(name);
-  await (token ? push.login(token) : push.logout());
+  try {
+    await (token ? push.login(token) : push.logout());
+  } catch (error) {
+    // What could not be told is told later; what was refused is not so.
+    if (error.code === 'identity') throw error;
+    localStorage.setItem(PERSON, name);
+    throw error;
+  }
+  localStorage.setItem(PERSON, name);
 }

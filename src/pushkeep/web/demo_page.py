@@ -91,8 +91,8 @@ def demo_handlers(demo: DemoPage) -> list[ControllerRouterHandler]:
             raise NotFound(f"The demo knows {' and '.join(PEOPLE)}, nobody else.")
         services = services_of(request)
         secret = await identity_secret(services, application_of(request).default_project())
-        expires_at = services.clock.now() + IDENTITY_SECONDS
-        token = sign_identity(secret, external_id=person, expires_at=expires_at)
+        now = services.clock.now()
+        token = sign_identity(secret, external_id=person, expires_at=now + IDENTITY_SECONDS, issued_at=now)
         return Response(msgspec.json.encode({"identity": token}), media_type="application/json")
 
     @get("/demo/{name:str}")

@@ -46,8 +46,8 @@ class Site:
 
     key: str = field(default_factory=lambda: made_up_key(1))
     on_register: Callable[[JsonObject], Answer] | None = None
-    on_heartbeat: Callable[[], Answer] = field(default=lambda: (200, {"state": "active", "renew": False}))
-    on_delete: Callable[[], Answer] = field(default=lambda: (204, {}))
+    on_heartbeat: Callable[[str], Answer] = field(default=lambda _: (200, {"state": "active", "renew": False}))
+    on_delete: Callable[[str, Mapping[str, str]], Answer] = field(default=lambda *_: (204, {}))
     description: Answer = (404, {})
     on_receipt: Callable[[], Awaitable[web.StreamResponse]] | None = None
     on_fetch: Callable[[str], Awaitable[web.StreamResponse]] | None = None
@@ -164,7 +164,7 @@ class Sites:
         site = self._site(request)
         body: JsonObject = await request.json()
         site.requests.append(("POST", "heartbeat", body, request.headers.get("Authorization")))
-        status, answer = site.on_heartbeat()
+        status, answer = site.on_heartbeat(request.headers["Authorization"])
         return web.json_response(answer, status=status)
 
     async def _describe(self, request: web.Request) -> web.Response:
@@ -198,5 +198,5 @@ class Sites:
         site = self._site(request)
         query: JsonObject = dict(request.query)
         site.requests.append(("DELETE", "subscriptions", query, request.headers.get("Authorization")))
-        status, answer = site.on_delete()
+        status, answer = site.on_delete(request.headers["Authorization"], request.query)
         return web.json_response(answer, status=status) if status != 204 else web.Response(status=204)

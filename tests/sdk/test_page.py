@@ -79,7 +79,7 @@ async def age(page: Page) -> None:
 
 async def forgotten(page: Page, site: Site) -> None:
     """The server knows nothing of the subscription any more; the next page start finds out."""
-    site.on_heartbeat = lambda: (404, {"detail": "not found"})
+    site.on_heartbeat = lambda _: (404, {"detail": "not found"})
     await age(page)
 
 
@@ -514,11 +514,11 @@ async def test_a_refused_identity_is_an_error_and_changes_nothing(site: Site, op
 
 async def test_leaving_works_without_the_server_and_is_made_up_for(site: Site, open_page: OpenPage) -> None:
     page = await subscribed_page(open_page)
-    site.on_delete = lambda: (503, {})
+    site.on_delete = lambda *_: (503, {})
     status = await act(page, "unsubscribe")
     assert (status["state"], status["error"]) == ("unsubscribed", None)
     assert await page.evaluate("() => fakePush.state().a") is None
-    site.on_delete = lambda: (204, {})
+    site.on_delete = lambda *_: (204, {})
     await page.reload()
     await init(page)
     await until(page, "() => !push.status().pending")

@@ -340,7 +340,7 @@
       if (record[idle]?.token) record = retired(record, idle);
       const { owner } = now;
       // For one that is gone nothing is stored.
-      if (owner && owner.stamp === sent?.owner?.stamp && state !== 'gone') record.owner = { ...owner, identity: undefined, told: true };
+      if (owner && owner.stamp === sent?.owner?.stamp && state !== 'gone') record.owner = { subject: owner.subject, told: true, stamp: owner.stamp };
       // The server has forgotten what it said: it was set up again from a backup.
       const back = !sent && sequence < (box.sequence ?? 0);
       if (back && owner?.subject === null) record.owner = { ...owner, told: false };

@@ -132,7 +132,7 @@ export class Pushkeep extends EventTarget {
       shortId: known?.short_id ?? null,
       slot: box && record ? record.current : null,
       key: box?.key ?? null,
-      pending: Boolean(record?.retry || record?.renew || record?.owner?.told === false),
+      pending: Boolean(record?.retry || record?.renew || (record?.wanted && record.owner?.told === false)),
       reason: obstacle?.message ?? null,
       error: this.#error,
     };

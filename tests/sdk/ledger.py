@@ -1,0 +1,126 @@
+"""The server's rules for subscriptions in small, for tests that need a server which remembers.
+
+It decides like the real one; the real one, with these very scripts, is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TypeAlias, cast
+
+from .site import Answer, JsonObject, Site
+
+Backup: TypeAlias = tuple[dict[str, str], dict[str, str], dict[str, str | None], dict[str, int], dict[str, str]]
+
+_LIVING = ("active", "failing", "quarantined", "needs_renewal")
+
+
+class Ledger:
+    """Answers a site's registrations, heartbeats and ends.
+
+    Attributes:
+        states: of each endpoint.
+        keys: each endpoint's application server key.
+        owners: each endpoint's identity token.
+        sequences: the highest told for each endpoint.
+        successors: what replaced an endpoint.
+        refused: an identity token that is not accepted.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.states: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
+        self.owners: dict[str, str | None] = {}
+        self.sequences: dict[str, int] = {}
+        self.successors: dict[str, str] = {}
+        self.refused: str | None = None
+        site.on_register = self._register
+        site.on_heartbeat = self._heartbeat
+        site.on_delete = self._end
+
+    @property
+    def living(self) -> set[str]:
+        """The endpoints that messages are sent to."""
+        return {endpoint for endpoint, state in self.states.items() if state in _LIVING}
+
+    def copy(self) -> Backup:
+        """A backup."""
+        return copy.deepcopy((self.states, self.keys, self.owners, self.sequences, self.successors))
+
+    def restore(self, backup: Backup) -> None:
+        """As it was then."""
+        self.states, self.keys, self.owners, self.sequences, self.successors = copy.deepcopy(backup)
+
+    def _register(self, body: JsonObject) -> Answer:
+        endpoint = str(cast(Mapping[str, object], body["subscription"])["endpoint"])
+        sequence = cast(int, body["sequence"])
+        named = [_endpoint(token) for token in cast(list[str], body.get("replaces", []))]
+        named = [one for one in named if one in self.states]
+        if stale := self._stale(sequence, endpoint, *named):
+            return stale
+        if body.get("identity") is not None and body.get("identity") == self.refused:
+            return 403, {"detail": "expired", "field": "identity", "reason": "expired"}
+        if self.states.get(endpoint) == "gone":
+            return 200, self._answer(endpoint)
+        successor = self._successor(endpoint)
+        if self.states.get(successor) in _LIVING and successor not in (*named, endpoint):
+            return 409, {"detail": "replaced", "reason": "replaced"}
+        owner = next((self.owners[one] for one in (endpoint, *named) if self.owners.get(one)), None)
+        for one in named:
+            if one != endpoint:
+                self.states[one] = "superseded"
+                self.successors[one] = endpoint
+        self.successors.pop(endpoint, None)
+        self.states[endpoint] = "active"
+        self.keys[endpoint] = str(body["application_server_key"])
+        self.owners[endpoint] = None if body.get("detach") else cast(str | None, body.get("identity", owner))
+        self.sequences[endpoint] = sequence
+        return 200, self._answer(endpoint)
+
+    def _heartbeat(self, token: str) -> Answer:
+        endpoint = _endpoint(token)
+        if endpoint not in self.states:
+            return 404, {"detail": "not found"}
+        answer = self._answer(endpoint)
+        del answer["sync_token"]
+        return 200, answer
+
+    def _end(self, token: str, query: Mapping[str, str]) -> Answer:
+        endpoint = _endpoint(token)
+        if stale := self._stale(int(query["sequence"]), endpoint):
+            return stale
+        if self.states.get(endpoint) in _LIVING:
+            self.states[endpoint] = "unsubscribed"
+            self.sequences[endpoint] = int(query["sequence"])
+        return 204, {}
+
+    def _stale(self, sequence: int, *endpoints: str) -> Answer | None:
+        known = max((self.sequences.get(one, 0) for one in endpoints), default=0)
+        return (409, {"detail": "stale", "reason": "stale", "sequence": known}) if sequence < known else None
+
+    def _successor(self, endpoint: str) -> str:
+        while endpoint in self.successors:
+            endpoint = self.successors[endpoint]
+        return endpoint
+
+    def _answer(self, endpoint: str) -> JsonObject:
+        name = endpoint.rsplit("/", 1)[-1]
+        state = self.states[endpoint]
+        living_with_another = state in _LIVING and self.keys.get(endpoint) != self._site.key
+        return {
+            "id": f"id-{name}",
+            "short_id": f"S{name:0>7}"[:8],
+            "sync_token": f"st_{name}",
+            "state": state,
+            "renew": state in ("gone", "needs_renewal", "quarantined") or living_with_another,
+            "application_server_key": self._site.key,
+            "grace_seconds": 3600,
+            "owned": self.owners.get(endpoint) is not None,
+            "sequence": self.sequences.get(endpoint, 0),
+        }
+
+
+def _endpoint(token: str) -> str:
+    return f"https://push.example/{token.removeprefix('Bearer ').removeprefix('st_')}"

@@ -208,8 +208,8 @@ async def test_ids_are_never_given_twice(tmp_path: Path) -> None:
     async with opened(tmp_path / "pushkeep.db") as store:
         project = await store.ensure_project(new_project())
         first = (await store.register(project, registration(subscription("one")))).record
-        for delete in (text("DELETE FROM lifecycle"), text("DELETE FROM subscriptions")):
-            await store.writer.run(lambda connection, delete=delete: connection.execute(delete) and None)
+        await store.writer.run(lambda connection: connection.execute(text("DELETE FROM lifecycle")) and None)
+        await store.writer.run(lambda connection: connection.execute(text("DELETE FROM subscriptions")) and None)
         second = (await store.register(project, registration(subscription("two")))).record
         assert second.id > first.id
 

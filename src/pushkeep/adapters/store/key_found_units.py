@@ -86,9 +86,8 @@ def _relabel(connection: Connection, project_id: int, row: AnyRow, twin: AnyRow 
         there = {"row_id": twin.id, "new_key": row.signing_key_id}
         connection.execute(_RELABEL, there)
         connection.execute(_REHASH.values(endpoint_hash=twin.endpoint_hash), {"row_id": twin.id})
-    names = dict(
-        connection.execute(_KEY_IDS, {"of_project": project_id, "keys": [row.signing_key_id, key]}).tuples().all()
-    )
+    rows = connection.execute(_KEY_IDS, {"of_project": project_id, "keys": [row.signing_key_id, key]})
+    names = {one.id: one.key_id for one in rows}
     before = State(row.state)
     after = TRANSITIONS[before, Event.KEY_FOUND]
     evidence = Evidence(By.PUSH_SERVICE, key=names.get(key), key_before=names.get(row.signing_key_id))

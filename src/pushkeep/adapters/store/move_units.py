@@ -51,6 +51,9 @@ _HEALTH = (
     "last_verdict",
     "last_verdict_at",
 )
+_FAILURES = frozenset({Event.FAILED, Event.QUARANTINED, Event.KEY_REFUSED})
+"""What counts as a failure where it rests on an answer; a sweep has none."""
+
 _STAY = (
     update(subscriptions)
     .where(subscriptions.c.id == bindparam("row_id"))
@@ -158,7 +161,7 @@ def _values(row: AnyRow, before: State, after: State, step: Step) -> dict[str, A
         values |= {"new_last_verdict": step.verdict, "new_last_verdict_at": step.reason.at}
     if step.event is Event.ACCEPTED:
         values["new_last_accepted_at"] = step.reason.at
-    elif step.event is Event.FAILED or (step.event is Event.QUARANTINED and step.verdict is not None):
+    elif step.event in _FAILURES and (step.event is Event.FAILED or step.verdict is not None):
         values["new_consecutive_failures"] = row.consecutive_failures + 1
     if step.suspect_days is not None and after is not State.ACTIVE:
         values["new_suspect_days"] = write_days(step.suspect_days)
@@ -166,6 +169,7 @@ def _values(row: AnyRow, before: State, after: State, step: Step) -> dict[str, A
         values["new_probe_at"], values["new_probes"] = _probes(row, before, step)
     if after in ENDED:
         values |= {"at": step.reason.at, "new_superseded_by": step.superseded_by or row.superseded_by}
+    if after is not State.QUARANTINED:
         values["new_probe_at"] = None
     return values
 

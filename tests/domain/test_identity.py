@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushkeep.domain.identity import LIFETIME_SECONDS_MAX, Identity, sign_identity, verify_identity
+from pushkeep.domain.identity import AHEAD_SECONDS_MAX, LIFETIME_SECONDS_MAX, Identity, sign_identity, verify_identity
 from pushkeep.errors import InvalidInput, InvalidToken
 
 SECRET = b"s" * 32
@@ -87,3 +87,20 @@ def test_what_does_not_hold(token: object, reason: str) -> None:
 def test_a_name_that_cannot_be_stored_is_not_signed() -> None:
     with pytest.raises(InvalidInput):
         sign_identity(SECRET, external_id="", expires_at=NOW)
+
+
+def test_when_the_site_said_so_is_read_back() -> None:
+    token = sign_identity(SECRET, external_id="ann", expires_at=NOW + 60, issued_at=NOW - 0.5)
+    assert verify_identity(SECRET, token, now=NOW) == Identity("ann", NOW - 1), "whole seconds, never later than it was"
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_a_token_of_the_future_is_not_valid_yet(claim: str) -> None:
+    near = with_claims({"sub": "ann", "exp": NOW + 600, claim: NOW + AHEAD_SECONDS_MAX})
+    assert verify_identity(SECRET, near, now=NOW).external_id == "ann", "clocks differ a little"
+    with pytest.raises(InvalidToken) as caught:
+        verify_identity(SECRET, with_claims({"sub": "ann", "exp": NOW + 600, claim: NOW + 61}), now=NOW)
+    assert caught.value.reason == "not_yet_valid"
+    with pytest.raises(InvalidToken) as caught:
+        verify_identity(SECRET, with_claims({"sub": "ann", "exp": NOW + 600, claim: "then"}), now=NOW)
+    assert caught.value.reason == "malformed"

@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from pushkeep.adapters.store import lifecycle_units, move_units, project_units, result_units, subscription_units
+from pushkeep.adapters.store import (
+    lifecycle_units,
+    move_units,
+    project_units,
+    registration_units,
+    result_units,
+    subscription_units,
+)
 from pushkeep.adapters.store.sealing import Sealer, Vault
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import By, LifecycleEntry
@@ -177,7 +184,7 @@ class History:
         )
         try:
             stored = self._attempt(
-                lambda: subscription_units.register(self.connection, self.vault, self.project, asked), before
+                lambda: registration_units.register(self.connection, self.vault, self.project, asked), before
             )
         except (Conflict, InvalidToken) as refusal:
             reason = refusal.reason

@@ -17,7 +17,7 @@ from pushkeep.adapters.store import (
     notification_units,
     plan_units,
     project_units,
-    subscription_units,
+    registration_units,
 )
 from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.adapters.store.sealing import Sealer, Vault
@@ -133,7 +133,7 @@ class History:
         self.now = NOW
         self.cache = RecipientCache()
         self.browsers = [
-            subscription_units.register(
+            registration_units.register(
                 connection, vault, project, registration(subscription(name, host=HOSTS[number % 3]), 1)
             ).record
             for number, name in enumerate(BROWSERS)

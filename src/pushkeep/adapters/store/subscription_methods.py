@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from pushkeep.adapters.store import result_units, subscription_units
+from pushkeep.adapters.store import registration_units, result_units, subscription_units
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -21,7 +21,7 @@ class SubscriptionMethods(StoreBase):
         """See the port. Pages re-sync on every load: what changes nothing never waits for the write lock."""
         unchanged = await self._read(
             partial(
-                subscription_units.existing_registration,
+                registration_units.existing_registration,
                 vault=self._vault,
                 project=project,
                 registration=registration,
@@ -30,7 +30,7 @@ class SubscriptionMethods(StoreBase):
         if unchanged is not None:
             return unchanged
         return await self._write(
-            partial(subscription_units.register, vault=self._vault, project=project, registration=registration)
+            partial(registration_units.register, vault=self._vault, project=project, registration=registration)
         )
 
     async def find_subscription(self, project: Project, any_id: AnyId) -> SubscriptionRecord | None:

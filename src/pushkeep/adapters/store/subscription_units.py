@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, bindparam, func, select, update
 
-from pushkeep.adapters.store.contact_units import contact_id_of
-from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
-from pushkeep.adapters.store.move_units import ACTIVE_AGAIN, Step, move_all, move_rows
-from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
+from pushkeep.adapters.store.move_units import Step, move_all, move_rows
+from pushkeep.adapters.store.rows import record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import SealBroken, Vault
-from pushkeep.adapters.store.tables import push_services, subscriptions
-from pushkeep.domain.ability import write_abilities
+from pushkeep.adapters.store.tables import subscriptions
 from pushkeep.domain.ids import AnyId
-from pushkeep.domain.lifecycle import BY_OF_END, By, Evidence
+from pushkeep.domain.lifecycle import BY_OF_END, By
 from pushkeep.domain.project import Project
-from pushkeep.domain.registration import (
-    SEEN_WRITE_SECONDS,
-    Plan,
-    Registration,
-    Write,
-    check_owner_has_room,
-    check_sequence,
-    plan,
-)
+from pushkeep.domain.registration import SEEN_WRITE_SECONDS, check_sequence
 from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord
-from pushkeep.errors import Unavailable
-from pushkeep.ports import StoredRegistration
 
-# A statement costs more to build than to run: those of the registration path are built once.
-_BY_ENDPOINT = select_records().where(
-    subscriptions.c.project_id == bindparam("project_id"),
-    subscriptions.c.endpoint_hash == bindparam("endpoint_hash"),
-    subscriptions.c.signing_key_id == bindparam("signing_key_id"),
-)
-_BY_ROW_ID = select_records().where(subscriptions.c.id == bindparam("row_id"))
+# A statement costs more to build than to run: those of the browsers' paths are built once.
 _BY_PUBLIC_ID = select_records().where(
     subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.public_id == bindparam("public_id")
 )
@@ -45,16 +24,7 @@ _BY_SHORT_ID = select_records().where(
     subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id == bindparam("short_id")
 )
 _SEALED = select(subscriptions.c.endpoint_hash, subscriptions.c.sealed).where(subscriptions.c.id == bindparam("row_id"))
-_LIVING_OF_CONTACT = (
-    select(func.count())
-    .select_from(subscriptions)
-    .where(
-        subscriptions.c.contact_id == bindparam("contact_id"),
-        subscriptions.c.ended_at.is_(None),
-        subscriptions.c.id.not_in(json_values("leaving")),
-    )
-)
-_TOUCH = (
+TOUCH = (
     update(subscriptions)
     .where(subscriptions.c.id == bindparam("row_id"))
     .values(last_seen_at=bindparam("now"), sync_sequence=bindparam("sequence"))
@@ -62,12 +32,6 @@ _TOUCH = (
 _SEQUENCE = (
     update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sync_sequence=bindparam("sequence"))
 )
-_POINT_ON = (
-    update(subscriptions)
-    .where(subscriptions.c.id == bindparam("row_id"))
-    .values(superseded_by=bindparam("new_successor"))
-)
-_CONTACT_OF = select(subscriptions.c.contact_id).where(subscriptions.c.id == bindparam("row_id"))
 _QUARANTINED_AT = (
     select(subscriptions.c.id)
     .where(
@@ -78,230 +42,6 @@ _QUARANTINED_AT = (
     .order_by(subscriptions.c.id)
     .limit(bindparam("most"))
 )
-_TAKEN_SHORT_IDS = select(subscriptions.c.short_id).where(
-    subscriptions.c.project_id == bindparam("project_id"),
-    subscriptions.c.short_id.in_(bindparam("candidates", expanding=True)),
-)
-_INSERT = insert(subscriptions).returning(subscriptions.c.id)
-_PUSH_SERVICE = sqlite_insert(push_services)
-_NOTE_PUSH_SERVICE = _PUSH_SERVICE.on_conflict_do_update(
-    index_elements=[push_services.c.project_id, push_services.c.origin],
-    set_={"vendor": _PUSH_SERVICE.excluded.vendor},
-    where=push_services.c.vendor != _PUSH_SERVICE.excluded.vendor,
-)
-
-
-def existing_registration(
-    connection: Connection, vault: Vault, project: Project, registration: Registration
-) -> StoredRegistration | None:
-    """The registration if it changes nothing, found without the write lock; None if something is to be written."""
-    existing, decided, _ = _decide(connection, vault, project, registration)
-    if existing is None or not decided.changes_nothing:
-        return None
-    return StoredRegistration(existing, created=False)
-
-
-def register(connection: Connection, vault: Vault, project: Project, registration: Registration) -> StoredRegistration:
-    """See :meth:`pushkeep.ports.SubscriptionStore.register`."""
-    existing, decided, keys_hash = _decide(connection, vault, project, registration)
-    if existing is not None and decided.changes_nothing:
-        return StoredRegistration(existing, created=False)
-    contact_id = None
-    if decided.owner is not None:
-        contact_id = contact_id_of(connection, project, decided.owner, registration.now)
-    _check_room(connection, contact_id, decided, existing, registration)
-    if existing is None:
-        row_id = _insert(connection, vault, project, registration, decided, keys_hash, contact_id)
-    else:
-        row_id = existing.id
-        _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
-    public_id = registration.public_id if existing is None else existing.public_id
-    for replaced in decided.supersede:
-        _supersede(connection, project, replaced, row_id, public_id, registration)
-    _note_push_service(connection, project, registration)
-    row = connection.execute(_BY_ROW_ID, {"row_id": row_id}).one()
-    return StoredRegistration(record_from(row), created=existing is None)
-
-
-def _decide(
-    connection: Connection, vault: Vault, project: Project, registration: Registration
-) -> tuple[SubscriptionRecord | None, Plan, bytes]:
-    row = connection.execute(
-        _BY_ENDPOINT,
-        {
-            "project_id": project.id,
-            "endpoint_hash": vault.endpoint_hash(registration.subscription.endpoint),
-            "signing_key_id": registration.signing_key_id,
-        },
-    ).one_or_none()
-    existing = None if row is None else record_from(row)
-    predecessors = [
-        predecessor
-        for public_id in dict.fromkeys(registration.replaces)
-        if (predecessor := find(connection, project, AnyId(public_id, None))) is not None
-    ]
-    successor = None if existing is None or existing.living else _end_of_chain(connection, existing)
-    keys_hash = vault.keys_hash(registration.subscription)
-    decided = plan(registration, keys_hash=keys_hash, existing=existing, predecessors=predecessors, successor=successor)
-    return existing, decided, keys_hash
-
-
-def _end_of_chain(connection: Connection, ended: SubscriptionRecord) -> SubscriptionRecord | None:
-    """The last of those that replaced one another, beginning with what replaced this one; None where nothing did."""
-    last = None
-    following = ended.superseded_by
-    while following is not None:
-        last = record_from(connection.execute(_BY_ROW_ID, {"row_id": following}).one())
-        following = None if last.living else last.superseded_by
-    return last
-
-
-def _check_room(
-    connection: Connection,
-    contact_id: int | None,
-    decided: Plan,
-    existing: SubscriptionRecord | None,
-    registration: Registration,
-) -> None:
-    """Count only where the contact gets one more living subscription."""
-    already = existing is not None and existing.living and existing.contact_external_id == decided.owner
-    if contact_id is None or already:
-        return
-    leaving = json.dumps([replaced.id for replaced in decided.supersede])
-    count = connection.execute(_LIVING_OF_CONTACT, {"contact_id": contact_id, "leaving": leaving}).scalar_one()
-    check_owner_has_room(decided.owner, count, registration.contact_max)
-
-
-def _insert(
-    connection: Connection,
-    vault: Vault,
-    project: Project,
-    registration: Registration,
-    decided: Plan,
-    keys_hash: bytes,
-    contact_id: int | None,
-) -> int:
-    subscription = registration.subscription
-    endpoint_hash = vault.endpoint_hash(subscription.endpoint)
-    values = {
-        "project_id": project.id,
-        "public_id": uuid_of(registration.public_id),
-        "short_id": _free_short_id(connection, project, registration.short_ids),
-        "contact_id": contact_id,
-        "signing_key_id": registration.signing_key_id,
-        "origin": subscription.endpoint.origin,
-        "vendor": registration.vendor,
-        "endpoint_hash": endpoint_hash,
-        "keys_hash": keys_hash,
-        "sealed": vault.seal_subscription(project, endpoint_hash, subscription),
-        "state": State.ACTIVE.value,
-        "created_at": registration.now,
-        "last_seen_at": registration.now,
-        "abilities": write_abilities(decided.abilities),
-        "owner_since": decided.owner_since,
-        "sync_sequence": decided.sequence,
-    }
-    row_id = int(connection.execute(_INSERT, values).scalar_one())
-    named = None if not decided.supersede else decided.supersede[0].public_id
-    evidence = Evidence(registration.by, contact=contact_id, predecessor=named)
-    entry = Entry(row_id, registration.signing_key_id, registration.now, Event.REGISTERED, None, State.ACTIVE, evidence)
-    write_entries(connection, project.id, [entry])
-    return row_id
-
-
-def _free_short_id(connection: Connection, project: Project, candidates: tuple[str, ...]) -> str:
-    wanted = {"project_id": project.id, "candidates": list(candidates)}
-    taken = set(connection.execute(_TAKEN_SHORT_IDS, wanted).scalars())
-    for candidate in candidates:
-        if candidate not in taken:
-            return candidate
-    raise Unavailable("No free short id was drawn; try again.")
-
-
-def _note_push_service(connection: Connection, project: Project, registration: Registration) -> None:
-    """A message to everybody keeps the limits of every push service there has been a subscription at."""
-    origin = registration.subscription.endpoint.origin
-    connection.execute(_NOTE_PUSH_SERVICE, {"project_id": project.id, "origin": origin, "vendor": registration.vendor})
-
-
-def _refresh(
-    connection: Connection,
-    vault: Vault,
-    project: Project,
-    registration: Registration,
-    decided: Plan,
-    keys_hash: bytes,
-    contact_id: int | None,
-    existing: SubscriptionRecord,
-) -> None:
-    """Touch or renew the row of a browser that came back."""
-    if decided.write is Write.TOUCH:
-        touched = {"row_id": existing.id, "now": registration.now, "sequence": decided.sequence}
-        connection.execute(_TOUCH, touched)
-    if decided.write is not Write.RENEW:
-        return
-    endpoint_hash = vault.endpoint_hash(registration.subscription.endpoint)
-    _write_moves(connection, project, registration, decided, contact_id, existing)
-    values: dict[str, object] = {
-        "state": decided.state.value,
-        "contact_id": contact_id,
-        "vendor": registration.vendor,
-        "keys_hash": keys_hash,
-        "sealed": vault.seal_subscription(project, endpoint_hash, registration.subscription),
-        "ended_at": None,
-        "superseded_by": None,
-        "abilities": write_abilities(decided.abilities),
-        "last_seen_at": registration.now,
-        "owner_since": decided.owner_since,
-        "sync_sequence": decided.sequence,
-        "version": existing.version + 1,
-    }
-    if decided.state is State.ACTIVE:
-        values |= {name.removeprefix("new_"): value for name, value in ACTIVE_AGAIN.items()}
-    connection.execute(update(subscriptions).where(subscriptions.c.id == existing.id).values(values))
-
-
-def _write_moves(
-    connection: Connection,
-    project: Project,
-    registration: Registration,
-    decided: Plan,
-    contact_id: int | None,
-    existing: SubscriptionRecord,
-) -> None:
-    if not decided.moves:
-        return
-    contact_before = connection.execute(_CONTACT_OF, {"row_id": existing.id}).scalar_one()
-    entries, before = [], existing.state
-    for event in decided.moves:
-        evidence = Evidence(registration.by)
-        if event in (Event.OWNER_MOVED, Event.OWNER_DETACHED):
-            evidence = Evidence(registration.by, contact=contact_id, contact_before=contact_before)
-        elif decided.supersede:
-            evidence = Evidence(registration.by, predecessor=decided.supersede[0].public_id)
-        entries.append(
-            Entry(existing.id, existing.signing_key_id, registration.now, event, before, decided.state, evidence)
-        )
-        before = decided.state
-    write_entries(connection, project.id, entries)
-
-
-def _supersede(
-    connection: Connection,
-    project: Project,
-    replaced: SubscriptionRecord,
-    successor_id: int,
-    successor: str,
-    registration: Registration,
-) -> None:
-    if not replaced.living:
-        connection.execute(_POINT_ON, {"row_id": replaced.id, "new_successor": successor_id})
-        return
-    reason = StateReason(Event.REPLACED, registration.now)
-    step = Step(
-        Event.REPLACED, reason, registration.by, replaced.version, superseded_by=successor_id, successor=successor
-    )
-    move_rows(connection, project.id, {replaced.id: step})
 
 
 def find(connection: Connection, project: Project, any_id: AnyId) -> SubscriptionRecord | None:
@@ -392,7 +132,7 @@ def heartbeat(
         return record
     known = check_sequence(sequence, record.sync_sequence)
     if record.living:
-        connection.execute(_TOUCH, {"row_id": record.id, "now": now, "sequence": known})
+        connection.execute(TOUCH, {"row_id": record.id, "now": now, "sequence": known})
     else:
         connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
     return find(connection, project, AnyId(public_id, None))

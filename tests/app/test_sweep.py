@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 
-from pushkeep.app.chores import LEASE_SECONDS, SWEEP, Chores, LeaseKept, SweepPlan, summary, sweep_as_chore
+from pushkeep.app.chores import (
+    LEASE_SECONDS,
+    SWEEP,
+    Chores,
+    LeaseKept,
+    Shown,
+    SweepPlan,
+    summary,
+    sweep_as_chore,
+    sweep_now,
+)
 from pushkeep.app.schedule import Schedule
-from pushkeep.app.sweep import Alone, SweepReport, sweep
+from pushkeep.app.sweep import SweepReport, sweep
 from pushkeep.domain import event as facts
 from pushkeep.domain.health import DAY_SECONDS
 from pushkeep.domain.subscription import State
@@ -37,9 +47,9 @@ async def swept(world: World, rules: SweepRules | None = None, **given: Any) -> 
     """A dry run and then the real thing, which must come to the same."""
     rules = rules or SweepRules(now=world.clock.now())
     before = await world.records()
-    promised = await sweep(world.services, world.project, rules, dry_run=True, **given)
+    promised = await sweep(world.services, world.project, rules, dry_run=True, desk=Shown(), **given)
     assert await world.records() == before
-    report = await sweep(world.services, world.project, rules, **given)
+    report = await sweep(world.services, world.project, rules, desk=Shown(), **given)
     assert (report.quarantined, report.expired, report.purged, report.held) == (
         promised.quarantined,
         promised.expired,
@@ -113,7 +123,7 @@ async def test_nobody_is_moved_who_was_not_counted(world: World) -> None:
     """Whoever came to deserve it after the count waits for the next sweep: the breaker was not asked about them."""
     await crowd(world, 100, 5)
 
-    class Meanwhile(Alone):
+    class Meanwhile(Shown):
         done = False
 
         async def keep(self) -> None:
@@ -140,6 +150,25 @@ async def test_one_sweep_at_a_time_and_the_next_when_it_is_due(world: World) -> 
     assert json.loads(chore.result) == summary(done[0])
     assert json.loads(chore.result)["quarantined"] == 2
     assert await sweep_as_chore(world.services, world.project, plan, owner="c") is None
+
+
+async def test_whoever_asks_for_a_sweep_is_told_how_far_it_is_or_that_one_is_under_way(world: World) -> None:
+    await crowd(world, 50, 2)
+    await store_rows(world.store, [tombstone(1, world.project, 91)])
+    shown: list[tuple[str, int, int | None]] = []
+
+    def show(phase: str, done: int, total: int | None) -> None:
+        shown.append((phase, done, total))
+
+    promised = await sweep_now(world.services, world.project, SweepPlan(), owner="me", dry_run=True, show=show)
+    assert shown == [("counting", 50, 50)]
+    assert await world.store.chores(world.project) == ()
+    done = await sweep_now(world.services, world.project, SweepPlan(), owner="me", show=show)
+    assert (done.quarantined, done.purged) == (promised.quarantined, promised.purged) == (2, 1)
+    assert shown[1:] == [("counting", 50, 50), ("quarantining", 2, 2), ("forgetting", 1, None)]
+    await world.store.take_chore(world.project, SWEEP, "other", now=NOW, lease_seconds=60.0, early=True)
+    with pytest.raises(Conflict, match="under way already"):
+        await sweep_now(world.services, world.project, SweepPlan(), owner="me")
 
 
 async def test_whoever_lost_the_lease_stops_before_the_next_page(world: World) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from pushkeep.adapters.store import (
     SqliteStore,
     accept_units,
+    audience_count_units,
     audience_units,
     contact_units,
     notification_units,
@@ -116,7 +117,9 @@ async def test_an_audience_by_tag_starts_from_the_tag(store: SqliteStore, projec
         store, lambda connection: audience_units.audience_page(connection, audience, after=0, limit=10)
     )
     count = await steps_of(
-        store, lambda connection: audience_units.count(connection, project, Target.to_tag("many")), groups=True
+        store,
+        lambda connection: audience_count_units.count(connection, project, Target.to_tag("many"), now=NOW),
+        groups=True,
     )
     for steps in (page, count):
         tagged = [step for step in steps if "tag_id=?" in step]
@@ -164,7 +167,7 @@ async def test_nothing_that_is_asked_or_ordered_reads_a_table(store: SqliteStore
     for unit in units.values():
         await steps_of(store, unit)
     grouped: dict[str, Unit] = {
-        "count": lambda c: audience_units.count(c, project, Target.everyone()),
+        "count": lambda c: audience_count_units.count(c, project, Target.everyone(), now=NOW),
         "vendors": lambda c: notification_units.accounts_by_vendor(c, project, first.id),
         "tags": lambda c: contact_units.counted_tags(c, project),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from pushkeep.adapters.store import SqliteStore, audience_units
+from pushkeep.adapters.store import SqliteStore, audience_count_units
 from pushkeep.adapters.store.sealing import SealBroken
 from pushkeep.adapters.store.tables import notifications
 from pushkeep.domain.notification import Target
@@ -47,7 +47,7 @@ async def test_what_is_said_cannot_be_moved_to_another_notification(store: Sqlit
 async def test_an_audience_is_counted_in_pieces(
     store: SqliteStore, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audience_units, "IDS_COUNTED_AT_ONCE", 2)
+    monkeypatch.setattr(audience_count_units, "IDS_COUNTED_AT_ONCE", 2)
     for number in range(5):
         await subscribe(store, project, 2, owner=f"u{number}", name=f"{number}-")
         await store.put_contact(project, f"u{number}", ["few"] if number < 3 else [])

@@ -71,7 +71,26 @@ NEVER = 253_402_300_799.0
 """The end of the year 9999, the last that RFC 3339 can write."""
 
 
-class LeaseKept:
+class Shown:
+    """Shows how far it is, and keeps nothing; a :class:`pushkeep.app.sweep.Desk`.
+
+    Args:
+        show: is told how far it is.
+    """
+
+    def __init__(self, show: Callable[[str, int, int | None], None] | None = None) -> None:
+        self._show = show
+
+    async def keep(self) -> None:
+        """See :class:`~pushkeep.app.sweep.Desk`."""
+
+    def show(self, phase: str, done: int, total: int | None) -> None:
+        """See :class:`~pushkeep.app.sweep.Desk`."""
+        if self._show is not None:
+            self._show(phase, done, total)
+
+
+class LeaseKept(Shown):
     """Keeps the lease of a chore for as long as it is done; a :class:`pushkeep.app.sweep.Desk`.
 
     Args:
@@ -94,7 +113,7 @@ class LeaseKept:
         self._project = project
         self._name = name
         self._owner = owner
-        self._show = show
+        super().__init__(show)
         self._renewed_at = services.clock.monotonic()
 
     async def keep(self) -> None:
@@ -108,11 +127,6 @@ class LeaseKept:
             raise Conflict(
                 "This process stood still for so long that another one took the sweep over; it goes on there."
             )
-
-    def show(self, phase: str, done: int, total: int | None) -> None:
-        """See :class:`~pushkeep.app.sweep.Desk`."""
-        if self._show is not None:
-            self._show(phase, done, total)
 
 
 async def sweep_as_chore(
@@ -155,6 +169,40 @@ async def sweep_as_chore(
     ended = services.clock.now()
     due_at = plan.due_after(ended) if name == SWEEP else NEVER
     await store.finish_chore(project, name, owner, now=ended, due_at=due_at, result=json.dumps(summary(report)))
+    return report
+
+
+async def sweep_now(
+    services: Services,
+    project: Project,
+    plan: SweepPlan,
+    *,
+    owner: str,
+    dry_run: bool = False,
+    force: bool = False,
+    show: Callable[[str, int, int | None], None] | None = None,
+) -> SweepReport:
+    """Sweep because somebody asks for it.
+
+    Args:
+        services: the ports.
+        project: whose subscriptions.
+        plan: what the operator wants; its schedule goes on from here.
+        owner: who does it, unlike any other.
+        dry_run: only say what would be done; needs no lease.
+        force: do what the breaker would stop.
+        show: is told how far it is.
+
+    Raises:
+        Conflict: another sweep is under way.
+        Unavailable: the store does not answer.
+    """
+    if dry_run:
+        desk = Shown(show)
+        return await sweep(services, project, plan.rules(services.clock.now()), dry_run=True, force=force, desk=desk)
+    report = await sweep_as_chore(services, project, plan, owner=owner, early=True, force=force, show=show)
+    if report is None:
+        raise Conflict("A sweep is under way already; wait until it has ended.")
     return report
 
 

@@ -45,16 +45,6 @@ class Desk(Protocol):
         ...
 
 
-class Alone:
-    """Nobody watches, and nobody else could be at it."""
-
-    async def keep(self) -> None:
-        """Nothing to say."""
-
-    def show(self, phase: str, done: int, total: int | None) -> None:
-        """Nothing to show."""
-
-
 @dataclass(frozen=True, slots=True)
 class SweepReport:
     """What a sweep found and did, or would do.
@@ -102,7 +92,7 @@ async def sweep(
     *,
     dry_run: bool = False,
     force: bool = False,
-    desk: Desk | None = None,
+    desk: Desk,
 ) -> SweepReport:
     """Sweep once.
 
@@ -118,7 +108,6 @@ async def sweep(
         Conflict: as the desk does; what was done until then stays done.
         Unavailable: the store does not answer; alike.
     """
-    desk = desk or Alone()
     began = services.clock.monotonic()
     survey = await _survey(services, project, rules, desk)
     held = await _held(services, project, survey, force=force)

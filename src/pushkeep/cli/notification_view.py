@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pushkeep.domain.project import Project
     from pushkeep.domain.sending import Account
     from pushkeep.ports.notifications import Accepted, AudienceCount
+    from pushkeep.ports.sweeps import AudienceHealth
 
 EXIT_BY_KIND: Mapping[Kind, Exit] = {
     **{kind: EXIT_BY_VERDICT[verdict] for verdict, kind in KIND_OF_VERDICT.items()},
@@ -97,6 +98,25 @@ def print_audience(count: AudienceCount) -> None:
             say(f"Left out: {skipped:,} ({KIND_WORDS[kind]}).")
     for name in count.unknown:
         complain(f"No active subscription: {name}", None)
+
+
+def print_audience_health(health: AudienceHealth) -> None:
+    """What is known of them before anything is sent, and why no more."""
+    from pushkeep.app.health import SILENT_PROBE
+    from pushkeep.domain.subscription import State
+
+    quarantined, waiting = health.by_state.get(State.QUARANTINED, 0), health.by_state.get(State.NEEDS_RENEWAL, 0)
+    known = {
+        "likely dead (`pushkeep subscriptions likely-dead` says why); they are sent to": health.likely_dead,
+        "in quarantine, not sent to": quarantined - health.probes,
+        "in quarantine, for whom this message is the probe": health.probes,
+        "need renewal by their browsers, not sent to": waiting,
+    }
+    for what, count in known.items():
+        if count:
+            say(f"Known: {count:,} {what}.")
+    if any(known.values()):
+        say(SILENT_PROBE)
 
 
 async def wait_visibly(services: Services, project: Project, public_id: str) -> Found:

@@ -173,16 +173,19 @@ def _data(text: str | None) -> object:
 
 async def _preview(settings: Settings, asked: Asked, json: bool) -> Exit:
     from pushkeep.app.accept import preview
-    from pushkeep.cli.notification_view import print_audience
+    from pushkeep.app.health import audience_health
+    from pushkeep.cli.notification_view import print_audience, print_audience_health
     from pushkeep.cli.opened import accept_rules, opened_project
     from pushkeep.web.notification_reports import dry_run_report
 
     async with opened_project(settings) as (services, project):
         count = await preview(services, project, asked, rules=accept_rules(settings))
+        health = await audience_health(services, project, asked.target)
     if json:
-        print_report(dry_run_report(count))
+        print_report(dry_run_report(count, health))
     else:
         print_audience(count)
+        print_audience_health(health)
     return Exit.DONE
 
 

@@ -16,6 +16,7 @@ from pushkeep.adapters.children import ChildEnded, Children, first_of
 from pushkeep.adapters.clock import SystemClock, SystemSleeper
 from pushkeep.app.context import Services
 from pushkeep.app.worker import LAST_CHECKPOINT_SECONDS_MAX, Place, Worker, WorkerLimits
+from pushkeep.compose.chores import chores_done
 from pushkeep.compose.observing import metrics_served, observe
 from pushkeep.compose.services import open_services
 from pushkeep.config import Settings, settings_environment
@@ -165,6 +166,7 @@ async def work(
             async with (
                 metrics_served(metrics, settings.worker_metrics_port),
                 open_worker(settings, services, stopping=stopping, on_failure=failed.set) as worker,
+                chores_done(settings, services, await services.store.default_project(), owner=worker.owner),
             ):
                 metrics.watch_lanes(worker.lane_figures)
                 _log.info("working", owner=worker.owner)

@@ -30,6 +30,7 @@ from pushkeep.web.demo_page import DemoPage, demo_handlers
 from pushkeep.web.direct import Direct
 from pushkeep.web.edge import Edge
 from pushkeep.web.exchange import Application, HttpRequest
+from pushkeep.web.health_api import HEALTH_HANDLERS
 from pushkeep.web.key_api import KEY_HANDLERS
 from pushkeep.web.message_fetch import MessageFetch
 from pushkeep.web.notification_api import NOTIFICATION_HANDLERS
@@ -102,6 +103,7 @@ class PushkeepApp:
                 *CONTACT_HANDLERS,
                 *SERVER_HANDLERS,
                 *KEY_HANDLERS,
+                *HEALTH_HANDLERS,
                 *OPERATION_HANDLERS,
                 *SDK_HANDLERS,
                 *(demo_handlers(demo) if demo else []),

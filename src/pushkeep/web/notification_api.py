@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 from pushkeep.app.accept import AcceptRules, accept, preview
 from pushkeep.app.context import Services
 from pushkeep.app.control import cancel, pause, resume, retry_failed
+from pushkeep.app.health import audience_health
 from pushkeep.app.progress import (
     PAGE_NOTIFICATIONS_MAX,
     PAGE_OUTCOMES_MAX,
@@ -66,7 +67,8 @@ async def send_notification(request: HttpRequest) -> Response[bytes]:
     asked = asked_by(body, idempotency_key_of(request))
     services, rules = services_of(request), _rules(request)
     if body.dry_run:
-        return json_response(dry_run_report(await preview(services, project, asked, rules=rules)))
+        count = await preview(services, project, asked, rules=rules)
+        return json_response(dry_run_report(count, await audience_health(services, project, asked.target)))
     accepted = await accept(services, project, asked, worker=application_of(request).worker, rules=rules)
     return _accepted(request, services, accepted)
 

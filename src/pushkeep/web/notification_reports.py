@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec.structs import asdict
 
+from pushkeep.app.health import SILENT_PROBE
 from pushkeep.app.progress import NotificationPage as ProgressPage
 from pushkeep.app.progress import OutcomePage as RecipientPage
 from pushkeep.app.progress import Progress, status_of
@@ -16,10 +17,13 @@ from pushkeep.domain.moment import write_moment
 from pushkeep.domain.receipt import ReceiptKind
 from pushkeep.domain.sending import Account
 from pushkeep.domain.shard import FINAL_KINDS, KIND_WORDS
+from pushkeep.domain.subscription import State
 from pushkeep.ports.notifications import Accepted, AudienceCount, RecipientOutcome
+from pushkeep.ports.sweeps import AudienceHealth
 from pushkeep.web.notification_schemas import (
     AcceptedNotification,
     AcceptedOptions,
+    AudienceHealthReport,
     DryRun,
     NotificationPage,
     NotificationReport,
@@ -52,14 +56,28 @@ def accepted_report(accepted: Accepted, *, now: float) -> AcceptedNotification:
     return AcceptedNotification(record.public_id, status_of(record, now), accepted.targeted, list(accepted.unknown))
 
 
-def dry_run_report(count: AudienceCount) -> DryRun:
-    """Whom it would reach, the push service with the most recipients first."""
+def dry_run_report(count: AudienceCount, health: AudienceHealth) -> DryRun:
+    """Whom it would reach, the push service with the most recipients first, and what is known of them."""
     services = sorted(count.by_origin.items(), key=lambda item: (-item[1], item[0]))
     return DryRun(
         targeted=sum(count.by_origin.values()),
         push_services=[PushServiceCount(origin, vendor, recipients) for (origin, vendor), recipients in services],
         skipped={kind.value: recipients for kind, recipients in count.skipped.items() if recipients},
         unknown=list(count.unknown),
+        health=audience_health_report(health),
+    )
+
+
+def audience_health_report(found: AudienceHealth) -> AudienceHealthReport:
+    """What is known of an audience."""
+    return AudienceHealthReport(
+        living=sum(found.by_state.values()),
+        failing=found.by_state.get(State.FAILING, 0),
+        quarantined=found.by_state.get(State.QUARANTINED, 0),
+        probes=found.probes,
+        needs_renewal=found.by_state.get(State.NEEDS_RENEWAL, 0),
+        likely_dead=found.likely_dead,
+        note=SILENT_PROBE,
     )
 
 

@@ -168,6 +168,18 @@ class PushServiceCount(Struct, frozen=True):
     recipients: int
 
 
+class AudienceHealthReport(Struct, frozen=True):
+    """What is known of an audience before anything is sent to it."""
+
+    living: int
+    failing: Annotated[int, Meta(description="Sent to; what was last sent to them failed.")]
+    quarantined: Annotated[int, Meta(description="Not sent to, but for probes.")]
+    probes: Annotated[int, Meta(description="Of these, those that would get this message as their probe.")]
+    needs_renewal: Annotated[int, Meta(description="Not sent to until their browsers have renewed them.")]
+    likely_dead: Annotated[int, Meta(description="Show a sign of death; they are sent to all the same.")]
+    note: Annotated[str, Meta(description="Why nothing more is known.")]
+
+
 class DryRun(Struct, frozen=True):
     """Whom a notification would reach at this moment."""
 
@@ -179,6 +191,7 @@ class DryRun(Struct, frozen=True):
     unknown: Annotated[
         list[str], Meta(description="Contacts and subscriptions of the target that have no active subscription.")
     ]
+    health: AudienceHealthReport
 
 
 class AcceptedOptions(Struct, frozen=True):

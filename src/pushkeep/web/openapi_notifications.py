@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pushkeep.app.health import SILENT_PROBE
 from pushkeep.web.notification_schemas import (
     AcceptedNotification,
     DryRun,
@@ -107,6 +108,15 @@ _DRY_RUN = {
     ],
     "skipped": {"skipped_key": 3},
     "unknown": [],
+    "health": {
+        "living": 4750,
+        "failing": 12,
+        "quarantined": 30,
+        "probes": 4,
+        "needs_renewal": 13,
+        "likely_dead": 210,
+        "note": SILENT_PROBE,
+    },
 }
 _EXAMPLES: Mapping[str, object] = {
     "to everybody": {

@@ -6,6 +6,7 @@ from pushkeep.domain.subscription import State
 from pushkeep.web.openapi_browser import BROWSER_OPERATIONS, EXAMPLE_UUID, RECEIPT, SERVER_KEY, SUBSCRIPTION_JSON
 from pushkeep.web.openapi_contacts import CONTACT_OPERATIONS
 from pushkeep.web.openapi_direct import DIRECT_OPERATIONS
+from pushkeep.web.openapi_health import HEALTH_OPERATIONS
 from pushkeep.web.openapi_keys import KEY_OPERATIONS
 from pushkeep.web.openapi_notifications import NOTIFICATION_OPERATIONS
 from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, Answer, Operation, Parameter
@@ -48,6 +49,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *NOTIFICATION_OPERATIONS,
     *CONTACT_OPERATIONS,
     *KEY_OPERATIONS,
+    *HEALTH_OPERATIONS,
     *DIRECT_OPERATIONS,
     Operation(
         "GET",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.accept import BACKLOG_RECIPIENTS_MAX
+from pushkeep.app.chores import SweepPlan
 from pushkeep.domain.renewal import GRACE_SECONDS_DEFAULT
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.web.client_address import Network
@@ -26,6 +27,7 @@ class WebOptions:
         failed_keys_per_minute: wrong API keys of one address, in the long run.
         backlog_recipients_max: while more than so many wait for their message, no notification is accepted.
         receipts: whether browsers report what they did with a notification.
+        sweeps: when and how everything stored is looked over.
         body_seconds_max: how long a client may take to send a body; far longer than 512 KB take on a bad phone line,
             and shorter than the time a stop waits.
     """
@@ -40,4 +42,5 @@ class WebOptions:
     failed_keys_per_minute: int = 10
     backlog_recipients_max: int = BACKLOG_RECIPIENTS_MAX
     receipts: bool = True
+    sweeps: SweepPlan = SweepPlan()  # noqa: RUF009 - frozen
     body_seconds_max: float = 30.0

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
     Connection,
-    Executable,
     Integer,
     String,
     and_,
@@ -26,17 +24,12 @@ from pushkeep.adapters.store.membership_units import SUCCESSORS_MAX
 from pushkeep.adapters.store.outcome_units import failed_page
 from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.shard_rows import AudienceMember
-from pushkeep.adapters.store.tables import contact_tags, contacts, push_services, signing_keys, subscriptions, tags
+from pushkeep.adapters.store.tables import contact_tags, contacts, push_services, subscriptions, tags
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
-from pushkeep.domain.project import SIGNING, Project
-from pushkeep.domain.shard import Kind
+from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import State
 from pushkeep.errors import InvalidInput
-from pushkeep.ports.notifications import AudienceCount
-
-IDS_COUNTED_AT_ONCE = 50_000
-"""SQLite sorts what it groups, and in memory: 4 MB for so many, 80 MB for a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +71,6 @@ class AudiencePage:
     doubtful: frozenset[int] = frozenset()
 
 
-Groups = Mapping[tuple[str, str, int], int]
-"""How many subscriptions by origin, vendor row and signing key."""
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A list of contacts or subscriptions, looked up.
@@ -89,18 +78,19 @@ class Listed:
     Attributes:
         members: no one twice.
         unknown: what leads to no active subscription, as it was given.
-        groups: the members counted.
+        rows: the members' rows.
         ended: how many of the unknown were subscriptions once.
     """
 
     members: Sequence[AudienceMember]
     unknown: tuple[str, ...]
-    groups: Groups
+    rows: Sequence[AnyRow]
     ended: int = 0
 
 
 LISTS = frozenset({"contacts", "subscriptions"})
 _MEMBER = (subscriptions.c.id, subscriptions.c.origin, subscriptions.c.vendor)
+_SENDING = (subscriptions.c.state, subscriptions.c.probe_at, subscriptions.c.signing_key_id)
 _NOBODYS = literal(0, Integer)
 _WITHIN = and_(subscriptions.c.id > bindparam("after"), subscriptions.c.id <= bindparam("until"))
 _TO_BE_FOLLOWED = and_(
@@ -144,17 +134,8 @@ _TAGGED = text(
         AND (s.ended_at IS NULL OR s.state = 'superseded' AND s.superseded_by > :high_water)
     """
 )
-_COUNT_TAGGED = text(
-    """
-    SELECT s.origin, s.vendor, s.signing_key_id, count(*) AS number
-    FROM contact_tags AS t CROSS JOIN subscriptions AS s
-    WHERE t.tag_id = :tag_id AND t.contact_id > :after AND t.contact_id <= :until
-        AND s.contact_id = +t.contact_id AND s.ended_at IS NULL
-    GROUP BY s.origin, s.vendor, s.signing_key_id
-    """
-)
 _OF_CONTACTS = (
-    select(*_MEMBER, contacts.c.id.label("owner"), contacts.c.external_id, subscriptions.c.signing_key_id)
+    select(*_MEMBER, contacts.c.id.label("owner"), contacts.c.external_id, *_SENDING)
     .select_from(contacts.join(subscriptions, subscriptions.c.contact_id == contacts.c.id))
     .where(
         contacts.c.project_id == bindparam("project_id"),
@@ -166,11 +147,10 @@ _STANDING = select(
     *_MEMBER,
     subscriptions.c.public_id,
     subscriptions.c.short_id,
-    subscriptions.c.state,
+    *_SENDING,
     subscriptions.c.ended_at,
     subscriptions.c.superseded_by,
     subscriptions.c.contact_id,
-    subscriptions.c.signing_key_id,
     subscriptions.c.project_id,
 )
 # Whose rows they are is looked at afterwards: SQLite would rather read all of a project's than look ids up one by one.
@@ -179,22 +159,7 @@ _BY_SHORT_IDS = _STANDING.where(
     subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id.in_(json_values("ids"))
 )
 _BY_ROW_IDS = _STANDING.where(subscriptions.c.id.in_(json_values("ids")))
-_USABLE_KEYS = select(signing_keys.c.id).where(
-    signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*SIGNING])
-)
 _VENDORS = select(push_services.c.vendor).where(push_services.c.project_id == bindparam("project_id")).distinct()
-_GROUPED = (subscriptions.c.origin, subscriptions.c.vendor, subscriptions.c.signing_key_id)
-_COUNT_EVERYONE = (
-    select(*_GROUPED, func.count().label("number"))
-    .where(subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.ended_at.is_(None), _WITHIN)
-    .group_by(*_GROUPED)
-)
-_LAST_OF_EVERYONE = select(func.coalesce(func.max(subscriptions.c.id), 0)).where(
-    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.ended_at.is_(None)
-)
-_LAST_TAGGED = select(func.coalesce(func.max(contact_tags.c.contact_id), 0)).where(
-    contact_tags.c.tag_id == bindparam("tag_id")
-)
 
 
 def tag_id_of(connection: Connection, project: Project, name: str) -> int:
@@ -284,7 +249,7 @@ def _listed_contacts(connection: Connection, project: Project, names: Sequence[s
     return Listed(
         tuple(AudienceMember(row.id, row.origin, row.vendor, row.owner) for row in rows),
         tuple(name for name in names if name not in reached),
-        _groups(rows),
+        rows,
     )
 
 
@@ -311,7 +276,7 @@ def _listed_subscriptions(connection: Connection, project: Project, ids: Sequenc
             unknown.append(str(any_id))
             ended += found is not None
     members = tuple(AudienceMember(row.id, row.origin, row.vendor, 0) for row in reached.values())
-    return Listed(members, tuple(unknown), _groups(reached.values()), ended)
+    return Listed(members, tuple(unknown), tuple(reached.values()), ended)
 
 
 def _followed(
@@ -339,45 +304,3 @@ def _is_replaced(row: AnyRow) -> bool:
 def _by_row_ids(connection: Connection, project_id: int, ids: Iterable[int]) -> Sequence[AnyRow]:
     rows = connection.execute(_BY_ROW_IDS, {"ids": json.dumps(sorted(ids))})
     return [row for row in rows if row.project_id == project_id]
-
-
-def _groups(rows: Iterable[AnyRow]) -> Groups:
-    return Counter((row.origin, row.vendor, row.signing_key_id) for row in rows)
-
-
-def count(connection: Connection, project: Project, target: Target) -> AudienceCount:
-    """See :meth:`pushkeep.ports.notifications.NotificationStore.count_audience`."""
-    skipped: Counter[Kind] = Counter()
-    unknown: tuple[str, ...] = ()
-    if target.kind in LISTS:
-        found = listed(connection, project, target)
-        groups, unknown = found.groups, found.unknown
-        skipped[Kind.SKIPPED_ENDED] = found.ended
-    else:
-        groups = _audience_groups(connection, project, target)
-    usable = set(connection.execute(_USABLE_KEYS, {"project_id": project.id}).scalars())
-    by_origin: Counter[tuple[str, str]] = Counter()
-    for (origin, vendor, signing_key_id), number in groups.items():
-        if signing_key_id in usable:
-            by_origin[origin, vendor] += number
-        else:
-            skipped[Kind.SKIPPED_KEY] += number
-    return AudienceCount(by_origin, +skipped, unknown)
-
-
-def _audience_groups(connection: Connection, project: Project, target: Target) -> Groups:
-    named: dict[str, int] = {"project_id": project.id}
-    if target.tag is not None:
-        named["tag_id"] = tag_id_of(connection, project, target.tag)
-        statement: Executable = _COUNT_TAGGED
-        last = connection.execute(_LAST_TAGGED, named).scalar_one()
-    elif target.kind == "all":
-        statement = _COUNT_EVERYONE
-        last = connection.execute(_LAST_OF_EVERYONE, named).scalar_one()
-    else:
-        raise InvalidInput("A retry has no preview: what it is for stands in the account of the original.")
-    groups: Counter[tuple[str, str, int]] = Counter()
-    for after in range(0, last, IDS_COUNTED_AT_ONCE):
-        rows = connection.execute(statement, {**named, "after": after, "until": after + IDS_COUNTED_AT_ONCE})
-        groups.update({(row.origin, row.vendor, row.signing_key_id): row.number for row in rows})
-    return groups

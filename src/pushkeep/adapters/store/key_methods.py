@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from pushkeep.adapters.store import key_units
-from pushkeep.adapters.store.audience_units import IDS_COUNTED_AT_ONCE
+from pushkeep.adapters.store.audience_count_units import IDS_COUNTED_AT_ONCE
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.project import Project
 from pushkeep.domain.signing_keys import KeyRecord, KeyUsage

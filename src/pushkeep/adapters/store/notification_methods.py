@@ -7,7 +7,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from pushkeep.adapters.store import accept_units, audience_units, notification_units, outcome_units
+from pushkeep.adapters.store import accept_units, audience_count_units, notification_units, outcome_units
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
@@ -54,7 +54,9 @@ class NotificationMethods(StoreBase):
 
     async def count_audience(self, project: Project, target: Target) -> AudienceCount:
         """See the port."""
-        return await self._read(partial(audience_units.count, project=project, target=target))
+        return await self._read(
+            partial(audience_count_units.count, project=project, target=target, now=self._clock.now())
+        )
 
     async def find_notification(self, project: Project, public_id: str) -> NotificationRecord | None:
         """See the port."""

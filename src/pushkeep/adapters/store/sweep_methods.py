@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from pushkeep.adapters.store import audience_health_units, chore_units, purge_units, sweep_units
+from pushkeep.adapters.store import audience_count_units, chore_units, purge_units, sweep_units
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
@@ -77,7 +77,7 @@ class SweepMethods(StoreBase):
 
     async def audience_health(self, project: Project, target: Target, *, now: float) -> AudienceHealth:
         """See the port."""
-        return await self._read(partial(audience_health_units.audience_health, project=project, target=target, now=now))
+        return await self._read(partial(audience_count_units.audience_health, project=project, target=target, now=now))
 
     async def contact_names(self, project: Project, numbers: Collection[int]) -> Mapping[int, str]:
         """See the port."""

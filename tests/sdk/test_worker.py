@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 import pytest
 
-from .conftest import OpenPage, StartWorker, until
-from .site import Site
+from .conftest import OpenPage, StartWorker, WorkerHandle, until
+from .site import Site, made_up_key
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="package")]
 
@@ -415,3 +416,150 @@ async def test_without_permission_the_server_is_told_and_nothing_is_attempted(
     ((verb, _, query, token),) = site.requests
     assert (verb, query["reason"], token) == ("DELETE", "lost", "Bearer st_old")
     assert result["state"]["wanted"] is True  # type: ignore[index]
+
+
+WORKER_PUSH = """(subscriptions) => {
+  const bytes = (text) => PushkeepCore.bytes(text).buffer;
+  const base64url = (octets) =>
+    btoa(String.fromCharCode(...octets)).replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=/g, '');
+  self.held = null;
+  self.calls = [];
+  const make = (number, key) => ({
+    endpoint: `https://push.example/${number}`,
+    options: { applicationServerKey: bytes(key) },
+    toJSON: () => ({ endpoint: `https://push.example/${number}`, keys: { p256dh: 'p', auth: 'a' } }),
+    unsubscribe: async () => { self.calls.push('unsubscribe'); self.held = null; return true; },
+  });
+  PushManager.prototype.getSubscription = async () => self.held;
+  PushManager.prototype.subscribe = async ({ applicationServerKey }) => {
+    self.calls.push('subscribe');
+    return (self.held = make('renewed', base64url(applicationServerKey)));
+  };
+  self.hold = (number, key) => { self.held = make(number, key); };
+}"""
+
+FIRE = """async ([name, tag]) => {
+  const event = new ExtendableEvent(name);
+  event.tag = tag;
+  let work = null;
+  Object.defineProperty(event, 'waitUntil', { value: (given) => { work = given; } });
+  self.dispatchEvent(event);
+  return work && work.then(() => 'done', (error) => `${error.code} ${error.message}`);
+}"""
+
+
+async def holding_worker(
+    site: Site, open_page: OpenPage, start_worker: StartWorker, *, slot: str = "a", **change: object
+) -> WorkerHandle:
+    """A worker of slot a that holds, and has noted in a slot, a subscription confirmed long ago."""
+    worker = await start_worker(await open_page())
+    await worker.evaluate(WORKER_PUSH)
+    await worker.evaluate("(key) => self.hold('old', key)", site.key)
+    state = stored(site, current=slot) | change
+    state[slot] = cast(dict[str, object], state.pop("a")) | {"confirmed": 1, "abilities": "deflate"}
+    await worker.evaluate("(state) => PushkeepCore.keep((before) => ({ ...before, ...state }))", state)
+    return worker
+
+
+async def test_what_a_page_could_not_do_is_done_when_the_network_is_back(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await holding_worker(site, open_page, start_worker)
+    site.on_heartbeat = lambda _: (503, {})
+    assert await worker.evaluate(FIRE, ["sync", "pushkeep"]) == "server", "the browser tries again by itself"
+    site.on_heartbeat = lambda _: (200, {"state": "active"})
+    assert await worker.evaluate(FIRE, ["sync", "pushkeep"]) == "done"
+    assert await worker.evaluate(FIRE, ["sync", "something else"]) is None
+    assert len(site.bodies(path="heartbeat")) == 2
+    await worker.evaluate("() => PushkeepCore.keep((now) => ({ ...now, a: { ...now.a, confirmed: 1 } }))")
+    assert await worker.evaluate(FIRE, ["periodicsync", "pushkeep"]) == "done"
+    assert len(site.bodies(path="heartbeat")) == 3
+
+
+async def test_a_loss_that_concerns_the_other_slot_is_left_to_it(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await holding_worker(site, open_page, start_worker, slot="b")
+    assert await worker.evaluate(FIRE, ["pushsubscriptionchange", None]) == "done"
+    assert (site.requests, await worker.evaluate("() => self.calls")) == ([], [])
+
+
+async def test_a_loss_without_network_is_noted_for_later(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await holding_worker(site, open_page, start_worker)
+    await worker.evaluate(
+        """() => {
+          self.held = null;
+          self.tags = [];
+          const sync = { register: async (tag) => { self.tags.push(tag); } };
+          Object.defineProperty(ServiceWorkerRegistration.prototype, 'sync', { get: () => sync });
+        }"""
+    )
+    site.on_register = lambda _: (503, {})
+    assert await worker.evaluate(FIRE, ["pushsubscriptionchange", None]) == "server"
+    assert await worker.evaluate("() => self.tags") == ["pushkeep"]
+    site.on_register = None
+    assert await worker.evaluate(FIRE, ["sync", "pushkeep"]) == "done"
+    assert await worker.evaluate("() => self.calls") == ["subscribe"], "once is enough"
+
+
+async def test_a_worker_leaves_a_move_to_an_open_page(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await holding_worker(site, open_page, start_worker)
+    await worker.page.evaluate(
+        """() => {
+          self.heard = [];
+          navigator.serviceWorker.addEventListener('message', (event) => self.heard.push(event.data.pushkeep.type));
+          navigator.serviceWorker.startMessages();
+        }"""
+    )
+    site.on_heartbeat = lambda _: (200, {"state": "active", "renew": True})
+    assert await worker.evaluate(FIRE, ["periodicsync", "pushkeep"]) == "done"
+    await until(worker.page, "() => self.heard.includes('sync')")
+    assert await worker.evaluate("() => self.calls") == []
+    # Without a page it moves in place: Chromium's worker reaches no slot but its own.
+    await worker.evaluate("() => { self.clients.matchAll = async () => []; }")
+    site.key = made_up_key(2)
+    assert await worker.evaluate(FIRE, ["periodicsync", "pushkeep"]) == "done"
+    assert await worker.evaluate("() => self.calls") == ["unsubscribe", "subscribe"]
+    assert site.bodies()[-1]["replaces"] == ["st_old"]
+
+
+LEAKED = json.dumps({"title": "T", "pushkeep": {"id": "n-9", "renew": True}})
+
+
+async def test_a_stolen_key_is_left_at_once_after_the_message_is_shown(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await holding_worker(site, open_page, start_worker)
+    site.key = made_up_key(2)
+    await worker.push(LEAKED)
+    assert len(await worker.shown()) == 1
+    await until(
+        worker.page, "async () => (await (await import('/pushkeep/sdk.js'), PushkeepCore.keep())).a.confirmed > 1"
+    )
+    assert await worker.evaluate("() => self.calls") == ["unsubscribe", "subscribe"]
+    (body,) = site.bodies()
+    assert (body["application_server_key"], body["replaces"]) == (site.key, ["st_old"])
+    assert await worker.evaluate("async () => (await PushkeepCore.keep()).renew ?? null") is None
+
+
+async def test_a_call_to_leave_a_key_that_is_the_right_one_changes_nothing(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    worker = await holding_worker(site, open_page, start_worker)
+    await worker.evaluate("(data) => received(new PushEvent('push', { data }))", LEAKED)
+    assert await worker.evaluate("() => self.calls") == []
+
+
+async def test_a_call_to_leave_that_comes_to_the_replaced_one_ends_that(
+    site: Site, open_page: OpenPage, start_worker: StartWorker
+) -> None:
+    drop = {"slot": "a", "at": 2**52}
+    worker = await holding_worker(site, open_page, start_worker, slot="b", drop=drop)
+    await worker.evaluate("(data) => received(new PushEvent('push', { data }))", LEAKED)
+    assert await worker.evaluate("() => self.calls") == ["unsubscribe"]
+    record = await worker.evaluate("() => PushkeepCore.keep()")
+    assert "drop" not in record  # type: ignore[operator]

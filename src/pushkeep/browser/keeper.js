@@ -19,6 +19,8 @@
   const FRESH_MS = 300_000;
   // Tokens of replaced subscriptions: a server set up again from an older backup may take one of them for living.
   const FORMER_MAX = 5;
+  // Lost one after the other while the server was away: the rest is found out by sending.
+  const DOUBTS_MAX = 5;
   const ENDED = ['superseded', 'unsubscribed', 'gone'];
   // The longest way, a move that meets a key changed twice, takes ten steps.
   const STEPS_MAX = 20;
@@ -84,9 +86,12 @@
   function retired(record, slot) {
     const { [slot]: box, former, doubts, ...rest } = record;
     if (!box) return record;
-    if (!box.token) return { ...rest, former, doubts: [...doubts, { subscription: box.subscription, key: box.key }] };
+    if (!box.token) return { ...rest, former, doubts: [...doubts, { subscription: box.subscription, key: box.key }].slice(-DOUBTS_MAX) };
     return { ...rest, doubts, former: [...new Set([box.token, ...former])].slice(0, FORMER_MAX) };
   }
+
+  /** The other slot is the one in use, so it is not to be dropped. @param {Keep} record @returns {Keep} */
+  const turned = ({ drop: _, ...record }) => ({ ...record, current: OTHER[record.current] });
 
   /** @param {Box|undefined} box @param {PushSubscription|null|undefined} subscription */
   const same = (box, subscription) => Boolean(box && subscription && box.endpoint === subscription.endpoint && box.key === keyOf(subscription));
@@ -163,9 +168,9 @@
     if (!granted) return 'rest';
     if (drop && seen[drop.slot] !== undefined && (now >= drop.at || !seen[drop.slot])) return 'drop';
     if (here === null) return seen[idle] && drop?.slot !== idle ? 'swap' : 'subscribe';
+    if (here && !same(box, here)) return 'register';
     if (here && record.renew && !(drop && waits(record))) return 'renew';
-    if (here && (!same(box, here) || !box?.token)) return 'register';
-    if (here && ((owner && !owner.told) || box?.abilities !== String(able))) return 'register';
+    if (here && (!box?.token || (owner && !owner.told) || box.abilities !== String(able))) return 'register';
     return box?.token && !fresh(box, now) ? 'heartbeat' : 'rest';
   }
 
@@ -222,7 +227,7 @@
    */
   async function settle({ record, seen }, home) {
     const [{ subscription, key }] = record.doubts;
-    const back = SLOTS.some((slot) => seen[slot]?.endpoint === subscription.endpoint);
+    const back = SLOTS.some((slot) => [seen[slot]?.endpoint, record[slot]?.endpoint].includes(subscription.endpoint));
     if (!back) {
       const { sequence } = await keep((now) => ({ ...now, sequence: raised(now) }));
       const body = { subscription, application_server_key: key, sequence };
@@ -240,12 +245,12 @@
     const { slot } = /** @type {NonNullable<Keep['drop']>} */ (record.drop);
     const [subscription, registration] = [seen[slot], await home.registration(slot)];
     if (subscription && registration) await end(registration, subscription, run.left());
-    await keep(({ drop: _, ...now }) => (slot === now.current ? now : retired(now, slot)));
+    await keep(({ drop: _, ...now }) => retired(now, slot));
   }
 
   /** The slot in use is empty and the other is not: a move was cut off. */
   async function swap() {
-    await keep((now) => ({ ...now, current: OTHER[now.current] }));
+    await keep((now) => turned(now));
   }
 
   /** Nothing is there: first time, or the browser lost it. @param {View} view @param {Home} home @param {Run} run */
@@ -358,6 +363,7 @@
    */
   async function refused(reply, slot, other, home, run, subscription) {
     const { field, reason } = reply.answer;
+    if (reply.status === 429 || reply.status >= 500) throw refusal(reply);
     if (reply.status === 409 && reason === 'stale') return outrun(reply);
     if (field === 'identity' || reason === 'owner_full') {
       // The subscription is worth keeping; the page has to bring a better proof.
@@ -370,8 +376,11 @@
     }
     if (reply.status !== 409) throw refusal(reply);
     if (reason === 'replaced') {
-      const change = other ? { current: OTHER[slot] } : { renew: /** @type {const} */ ('asked') };
-      return void (await keep((now) => ({ ...now, ...change, [slot]: { ...now[slot], state: 'superseded' } })));
+      // By what the other slot holds, or by one that is lost.
+      return void (await keep((now) => {
+        const record = { ...now, [slot]: { ...now[slot], state: 'superseded' } };
+        return other && slot === now.current ? turned(record) : { ...record, renew: 'asked' };
+      }));
     }
     if (run.conflicts++) throw new PushError('key_changed', 'The push server is changing its key right now. Try again in a moment.');
     // Made with a key the server does not have, or stored with other secrets: only a new one helps.

@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from pushkeep.app.context import Services
-from pushkeep.app.projects import create_api_key, current_signing_key
+from pushkeep.app.projects import create_api_key, current_signing_key, identity_secret
 from pushkeep.compose import create_app
 from pushkeep.config import Settings, load_settings
+from pushkeep.domain.identity import sign_identity
 from pushkeep.domain.project import Project
 from pushkeep.pushservice import LocalSubscriber, PushService
 from pushkeep.web.app import PushkeepApp
@@ -96,6 +97,25 @@ class Site:
                 for (name,) in names
                 if name not in WRITTEN_BY_WORKERS
             }
+
+    def contents(self) -> dict[str, list[tuple[object, ...]]]:
+        """Everything that the database has, by table."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.settings.database}?mode=ro", uri=True)) as database:
+            return {
+                name: sorted(database.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in self.rows()
+            }
+
+    async def identity(self, name: str, *, seconds: float = 600, issued_ago: float | None = 0) -> str:
+        """What the site puts into a page of somebody who is logged in."""
+        now = self.services.clock.now()
+        issued_at = None if issued_ago is None else now - issued_ago
+        secret = await identity_secret(self.services, self.project)
+        return sign_identity(secret, external_id=name, expires_at=now + seconds, issued_at=issued_at)
+
+    async def ask(self, method: str, path: str, sync_token: object, **more: Any) -> httpx.Response:
+        """Ask a browser route by showing a sync token."""
+        headers = {"Authorization": f"Bearer {sync_token}"}
+        return await self.client.request(method, f"{self.base}/{path}", headers=headers, **more)
 
 
 def client_for(

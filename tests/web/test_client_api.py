@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pushkeep.app.projects import identity_secret
@@ -281,6 +282,29 @@ async def test_behind_a_trusted_proxy_each_visitor_has_a_bucket(site: Site) -> N
         assert answer.status_code == 200
     answer = await site.client.get(f"{site.base}/config", headers={"X-Forwarded-For": "9.9.9.9, 198.51.100.2"})
     assert answer.status_code == 429
+
+
+@pytest.mark.parametrize("overrides", [{"contact_requests_per_minute": 2}])
+async def test_registrations_that_name_one_contact_are_limited_wherever_they_come_from(site: Site) -> None:
+    async def register(name: str | None, address: str) -> httpx.Response:
+        body: JsonObject = {"subscription": subscription_json(), "application_server_key": site.server_key}
+        if name is not None:
+            body["identity"] = await site.identity(name)
+        async with client_for(site.app, address=address) as client:
+            return await client.post(f"{site.base}/subscriptions", json=body)
+
+    answers = [await register("ann", f"198.51.100.{number}") for number in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert "that name this contact" in answers[-1].json()["detail"]
+    assert "ann" not in answers[-1].text.replace("cannot", "")
+    assert int(answers[-1].headers["retry-after"]) <= 30
+    assert (await register("ann" * 60, "198.51.100.9")).status_code == 201, "another one"
+    assert (await register("ann" * 60 + "e", "198.51.100.9")).status_code == 201, "and yet another"
+    assert (await register(None, "198.51.100.9")).status_code == 201
+    forged = sign_identity(bytes(32), external_id="bob", expires_at=site.services.clock.now() + 60)
+    for _ in range(3):
+        assert (await site.register(subscription_json(), identity=forged)).status_code == 403
+    assert (await register("bob", "198.51.100.9")).status_code == 201, "whoever cannot prove it uses up nothing"
 
 
 async def test_a_page_says_what_its_worker_can_do(site: Site) -> None:

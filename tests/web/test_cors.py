@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import httpx
 import pytest
 
 from pushkeep.web import cors
 from pushkeep.web.cors import SiteOrigins
-from tests.web.conftest import Site
+from tests.web.conftest import Site, client_for, running_site, settings_for
 from tests.web.subscriptions import subscription_json
 
 SITE = "https://shop.example.com"
+EVIL = "https://evil.example"
 
 
 @pytest.fixture
@@ -97,6 +101,78 @@ async def test_registering_from_the_site_works(site: Site) -> None:
         json={"subscription": subscription_json(), "application_server_key": site.server_key},
     )
     assert answer.status_code == 201
+
+
+OTHER_SITE = "https://blog.example.com:8443"
+
+
+@pytest.mark.parametrize("overrides", [{"site_url": SITE, "site_origins": f"{OTHER_SITE}, http://localhost:3000"}])
+async def test_further_sites_may_be_allowed(site: Site) -> None:
+    for origin in (SITE, OTHER_SITE, "http://localhost:3000"):
+        answer = await site.client.get(f"{site.base}/config", headers={"Origin": origin})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+    for origin in ("https://blog.example.com", "https://localhost:3000", "http://localhost:3001", EVIL):
+        answer = await site.client.get(f"{site.base}/config", headers={"Origin": origin})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "site_origins" in answer.json()["detail"]
+        assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_the_list_is_stored_and_follows_the_settings(tmp_path: Path) -> None:
+    for given, allowed in ((OTHER_SITE, {OTHER_SITE}), ("", set())):
+        settings = settings_for(tmp_path, site_url=SITE, site_origins=given)
+        async with running_site(settings) as running:
+            assert running.project.allowed_origins == allowed
+            stored = await running.services.store.default_project()
+            assert stored is not None
+            assert stored.allowed_origins == allowed
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("push.example.com", "https://push.example.com", 200),
+        ("localhost:8200", "http://localhost:8200", 200),
+        ("127.0.0.1:8200", "http://127.0.0.1:8200", 200),
+        ("app.localhost", "http://app.localhost", 200),
+        ("localhost:8200", "http://localhost:8201", 403),
+        ("evil.example", "http://evil.example", 403),
+        ("192.168.1.5:8200", "http://192.168.1.5:8200", 403),
+        ("localhost:8200", EVIL, 403),
+    ],
+)
+async def test_pages_of_this_very_server_may_ask_unless_a_name_was_bent_to_it(
+    site: Site, host: str, origin: str, status: int
+) -> None:
+    headers = {"Host": host, "Origin": origin}
+    answer = await site.client.get(f"{site.base}/config", headers=headers)
+    assert answer.status_code == status
+
+
+async def test_two_origins_are_none(site: Site) -> None:
+    headers = [("Origin", SITE), ("Origin", SITE)]
+    answer = await site.client.get(f"{site.base}/config", headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (403, "Origin")
+
+
+async def test_who_is_no_page_needs_no_origin(site: Site) -> None:
+    assert (await site.client.get(f"{site.base}/config")).status_code == 200
+
+
+@pytest.mark.parametrize("overrides", [{"site_url": SITE, "site_origins": OTHER_SITE, "site_requests_per_minute": 3}])
+async def test_the_pages_of_a_site_together_are_limited(site: Site) -> None:
+    async def ask(origin: str, address: str) -> httpx.Response:
+        async with client_for(site.app, address=address) as client:
+            return await client.get(f"{site.base}/config", headers={"Origin": origin})
+
+    answers = [await ask(SITE, f"198.51.100.{number}") for number in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert "from pages of this site" in answers[-1].json()["detail"]
+    assert answers[-1].headers["access-control-allow-origin"] == SITE, "the page can read that, and wait"
+    assert int(answers[-1].headers["retry-after"]) <= 20
+    assert (await ask(OTHER_SITE, "198.51.100.1")).status_code == 200, "another site has its own"
+    assert (await site.client.get(f"{site.base}/config")).status_code == 200, "and so have those without a page"
+    assert (await ask(EVIL, "198.51.100.2")).status_code == 403, "a stranger uses up nobody's"
 
 
 async def test_a_projects_origin_is_remembered_for_a_moment_only(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

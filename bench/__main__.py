@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import engine, engine_page, floor, memory, ours, page, peers, receipts, report
+from bench import engine, engine_page, floor, life, memory, ours, page, peers, receipts, report
 from bench.engine_results import EngineResults
 from bench.report import Line, Results
 from bench.servers import Servers, Site, running
@@ -182,6 +182,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=_sizes(), help="audiences for memory and speed")
     parser.add_argument("--waits", type=int, default=200, help="transactional messages timed alone and beside one")
     parser.add_argument("--receipts", type=int, default=receipts.RECEIPTS)
+    parser.add_argument("--living", type=int, nargs="+", default=_living(), help="subscriptions that are kept")
     parser.add_argument("--no-engine", action="store_true", help="measure the sender alone")
     parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the results")
     parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md and its pictures alone")
@@ -190,6 +191,10 @@ def _arguments() -> argparse.Namespace:
 
 def _sizes() -> list[int]:
     return [10_000, 100_000, 1_000_000] if os.environ.get("BENCH_FULL") == "1" else [10_000, 100_000]
+
+
+def _living() -> list[int]:
+    return [*life.SIZES, 1_000_000] if os.environ.get("BENCH_FULL") == "1" else list(life.SIZES)
 
 
 def _engine(
@@ -213,6 +218,9 @@ def _engine(
     flooded = folder / "receipts"
     flooded.mkdir(mode=0o700)
     found.receipts = receipts.measure(flooded, arguments.receipts)
+    for living in arguments.living:
+        tell(f"registrations, re-syncs, heartbeats and a sweep, beside {living:,} subscriptions")
+        found.lives.append(life.measure(folder / f"life{living}", living))
     tell("done")
     return found
 

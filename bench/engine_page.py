@@ -35,7 +35,7 @@ def findings(results: Results) -> list[str]:
     if engine is None:
         return []
     near = [_cost(engine, line) for line in engine.lines if line.latency_ms == 0]
-    return [*near, *_of_sizes(engine), *_of_waits(engine), *_of_receipts(engine)]
+    return [*near, *_of_sizes(engine), *_of_waits(engine), *_of_receipts(engine), *_of_lives(engine)]
 
 
 def _cost(engine: EngineResults, line: EngineLine) -> str:
@@ -87,6 +87,48 @@ def _of_receipts(engine: EngineResults) -> list[str]:
         f"least {AIM_RECEIPTS:,.0f}: {held}), and {found.per_second:,.0f} a second by the clock, beside the browsers "
         f"that send them; of {found.count:,}, {found.kept:,} were in the database."
     ]
+
+
+def _of_lives(engine: EngineResults) -> list[str]:
+    if not engine.lives:
+        return []
+    first, last = engine.lives[0], engine.lives[-1]
+    return [
+        f"Beside {last.living:,} subscriptions the server takes in {last.register.per_second:,.0f} registrations, "
+        f"{last.sync.per_second:,.0f} re-syncs or {last.beat.per_second:,.0f} heartbeats a second "
+        f"({first.register.per_second:,.0f}, {first.sync.per_second:,.0f} and {first.beat.per_second:,.0f} beside "
+        f"{first.living:,}), for {last.register.cpu_us:,.0f}, {last.sync.cpu_us:,.0f} and {last.beat.cpu_us:,.0f} µs "
+        f"of its processor time each.",
+        f"A sweep of {last.living:,} subscriptions takes {last.sweep_seconds:.1f} s and {last.sweep_mb:.0f} MB, of "
+        f"{first.living:,} {first.sweep_seconds:.1f} s and {first.sweep_mb:.0f} MB.",
+    ]
+
+
+def _lives_table(engine: EngineResults) -> str:
+    headings = (
+        "living subscriptions",
+        "registrations/s",
+        "CPU µs",
+        "re-syncs/s",
+        "CPU µs",
+        "heartbeats/s",
+        "CPU µs",
+        "sweep: count s",
+        "all s",
+        "CPU s",
+        "MB",
+        "quarantined",
+        "forgotten",
+    )
+    body = []
+    for life in engine.lives:
+        asked = [
+            f"{number:,.0f}" for one in (life.register, life.sync, life.beat) for number in (one.per_second, one.cpu_us)
+        ]
+        swept = (f"{seconds:.1f}" for seconds in (life.survey_seconds, life.sweep_seconds, life.sweep_cpu_seconds))
+        did = (f"{life.sweep_mb:.0f}", f"{life.quarantined:,}", f"{life.purged:,}")
+        body.append((f"{life.living:,}", *asked, *swept, *did))
+    return table(headings, body)
 
 
 def broadcasts(engine: EngineResults) -> str:
@@ -212,6 +254,7 @@ def blocks(results: Results) -> dict[str, str]:
         "engine-shares": _shares_table(results),
         "engine-sizes": _sizes_table(engine),
         "engine-waits": _waits_table(engine),
+        "engine-lives": _lives_table(engine),
         "engine-notes": NOTES.rstrip(),
     }
 

@@ -117,6 +117,46 @@ class Receipts:
 
 
 @dataclass
+class Asked:
+    """One kind of request of a browser.
+
+    Attributes:
+        per_second: answered, by the clock, with the browsers on the same machine.
+        cpu_us: the server's processor time for one, all threads, in microseconds.
+    """
+
+    per_second: float
+    cpu_us: float
+
+
+@dataclass
+class Life:
+    """What keeping subscriptions costs beside so many of them.
+
+    Attributes:
+        living: subscriptions in the database before.
+        requests: registrations, re-syncs and heartbeats, each by a request of its own.
+        register, sync, beat: of each kind.
+        survey_seconds: a sweep that only counts (``--dry-run``).
+        sweep_seconds: one that acts.
+        sweep_cpu_seconds, sweep_mb: of its whole process: processor time, largest resident memory.
+        quarantined, purged: what it did.
+    """
+
+    living: int
+    requests: int
+    register: Asked
+    sync: Asked
+    beat: Asked
+    survey_seconds: float
+    sweep_seconds: float
+    sweep_cpu_seconds: float
+    sweep_mb: float
+    quarantined: int
+    purged: int
+
+
+@dataclass
 class EngineResults:
     """One run.
 
@@ -127,6 +167,7 @@ class EngineResults:
         sizes: by audience.
         alone, beside: transactional messages by themselves and beside a broadcast.
         receipts: None where they were not measured.
+        lives: by how many subscriptions there are.
     """
 
     base: dict[str, dict[int, list[float]]] = field(default_factory=dict)
@@ -135,6 +176,7 @@ class EngineResults:
     alone: Waits = field(default_factory=Waits)
     beside: Waits = field(default_factory=Waits)
     receipts: Receipts | None = None
+    lives: list[Life] = field(default_factory=list)
 
     def line(self, latency_ms: int, workers: int) -> EngineLine:
         """The line of these, made where there is none."""
@@ -173,7 +215,13 @@ def engine_from(content: dict[str, object]) -> EngineResults:
         Waits(**text["alone"]),
         Waits(**text["beside"]),
         None if text["receipts"] is None else Receipts(**text["receipts"]),
+        [_life_from(life) for life in text.get("lives", [])],
     )
+
+
+def _life_from(life: dict) -> Life:  # type: ignore[type-arg]  # whatever JSON holds
+    kinds = ("register", "sync", "beat")
+    return Life(**{**life, **{kind: Asked(**life[kind]) for kind in kinds}})
 
 
 def percentile(values: Sequence[float], share: float) -> float:

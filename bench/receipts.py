@@ -9,20 +9,16 @@ holds afterwards.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
-import subprocess
-import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
-from typing import cast
 
 import uvloop
 
 from bench.engine_results import Receipts
 from bench.processes import process_seconds
+from bench.requests import flood, request, server_of
 from pushkeep.app.accept import Asked, accept
 from pushkeep.compose import run_server
 from pushkeep.compose.services import ensure_project, open_services
@@ -31,7 +27,6 @@ from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.receipt import ReceiptTokens, receipt_key
 from pushkeep.protocol.request import PushOptions
 
-CONNECTIONS = 64
 RECEIPTS = 50_000
 
 
@@ -69,79 +64,22 @@ async def counted(settings: Settings, told: Told) -> int:
         return (await services.store.receipt_counts(project, told.number))["displayed"]
 
 
-class Browser(asyncio.Protocol):
-    """Sends its receipts one after the other."""
-
-    def __init__(self, requests: list[bytes], done: asyncio.Future[None]) -> None:
-        self._requests = requests
-        self._done = done
-        self.bad = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        self.bad += not data.startswith(b"HTTP/1.1 204")
-        self._next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(ConnectionError(f"the server closed a connection: {exc}"))
-
-    def _next(self) -> None:
-        if self._requests:
-            self._transport.write(self._requests.pop())
-        elif not self._done.done():
-            self._done.set_result(None)
-
-
-async def flood(port: int, told: Told, count: int) -> float:
-    """Send them all; the seconds it took."""
+def _requests(told: Told, count: int) -> list[bytes]:
     path = f"/v1/client/{told.publishable_key}/receipts"
-    requests = []
-    for number in range(1, count + 1):
-        body = f"displayed {told.public_id} {told.tokens.make(number).decode()}".encode()
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: push.example.com\r\nUser-Agent: Mozilla/5.0 (X11; rv:153.0)\r\n"
-            f"Accept: */*\r\nContent-Type: text/plain;charset=UTF-8\r\nOrigin: https://shop.example.com\r\n"
-            f"X-Forwarded-For: 203.0.113.7\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        requests.append(head.encode() + body)
-    loop = asyncio.get_running_loop()
-    ends = [loop.create_future() for _ in range(CONNECTIONS)]
-    began = time.monotonic()
-    browsers: list[Browser] = []
-    for at, end in enumerate(ends):
-        browser = Browser(requests[at::CONNECTIONS], end)
-        browsers.append(browser)
-        await loop.create_connection(partial(_same, browser), "127.0.0.1", port)
-    await asyncio.gather(*ends)
-    seconds = time.monotonic() - began
-    if bad := sum(browser.bad for browser in browsers):
-        raise RuntimeError(f"{bad} were not answered 204")
-    return seconds
-
-
-def _same(browser: Browser) -> Browser:
-    return browser
+    bodies = (f"displayed {told.public_id} {told.tokens.make(number).decode()}" for number in range(1, count + 1))
+    return [request("POST", path, body.encode(), "text/plain;charset=UTF-8") for body in bodies]
 
 
 def measure(directory: Path, count: int) -> Receipts:
     """Send so many to a new server in ``directory``."""
     settings = settings_of(directory)
     told = uvloop.run(prepare(settings))
-    command = [sys.executable, "-m", "bench.receipts", "--serve", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            port = int(server.stdout.readline())
-            before = process_seconds(server.pid)
-            seconds = uvloop.run(flood(port, told, count))
-            time.sleep(2)  # the last flush is a second later
-            used = process_seconds(server.pid) - before
-        finally:
-            server.terminate()
+    requests = _requests(told, count)
+    with server_of("bench.receipts", directory) as (pid, port):
+        before = process_seconds(pid)
+        seconds = uvloop.run(flood(port, requests, b"204"))
+        time.sleep(2)  # the last flush is a second later
+        used = process_seconds(pid) - before
     return Receipts(count, uvloop.run(counted(settings, told)), count / seconds, count / used)
 
 

@@ -21,6 +21,7 @@ from pushkeep.cli import (
     serve,
     status,
     subscriptions,
+    sweep,
     worker,
 )
 
@@ -62,4 +63,5 @@ app.add_typer(key_rotation.app, name="keys")
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(identity.app, name="identity")
 app.add_typer(subscriptions.app, name="subscriptions")
+sweep.register(app)
 pushservice.register(app)

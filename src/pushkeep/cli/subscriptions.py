@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from pushkeep.cli import subscription_health
 from pushkeep.cli.common import AsJson, DataDir, example, load, out, print_report, run, say
 from pushkeep.errors import InvalidInput
 
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     from pushkeep.app.subscribe import Page
     from pushkeep.domain.subscription import SubscriptionRecord
 
-app = typer.Typer(help="List and remove stored subscriptions.", no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(
+    help="List, look at, release and remove stored subscriptions.", no_args_is_help=True, rich_markup_mode="rich"
+)
+subscription_health.register(app)
 
 
 @app.command("list", epilog=example("pushkeep subscriptions list --state gone"))
 def list_(
-    state: Annotated[str | None, typer.Option(help="Only this state: active, gone, unsubscribed, superseded.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only this state, such as active or quarantined.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
     after: Annotated[str | None, typer.Option(metavar="ID", help="Go on behind this one.")] = None,
     data_dir: DataDir = None,

@@ -18,8 +18,10 @@ from pushkeep.config import settings_reference
 from pushkeep.domain.action import ALERT_WORDS
 from pushkeep.domain.action_table import ACTION_TABLE
 from pushkeep.domain.circuit import TRANSITIONS, CircuitState
+from pushkeep.domain.project import KeyState
 from pushkeep.domain.sending import NOTIFICATION_TRANSITIONS, NotificationState
 from pushkeep.domain.shard import SHARD_TRANSITIONS, ShardState
+from pushkeep.domain.signing_keys import KEY_TRANSITIONS
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import VERDICT_TABLE
 from pushkeep.pushservice.personalities.strict_rules import RULES
@@ -107,10 +109,13 @@ def actions() -> str:
         "What is done about a push service's answer. Its [verdict](verdicts.md) says what it means; this table adds",
         "what is known of the subscription, the message and the push service. For each verdict the rows are read from",
         "the top, and the first whose condition holds is taken. Nothing is sent again before `Retry-After` or after",
-        "the deadline, and nothing ends a subscription but `gone`, and doubt on three different days.\n",
-        "The server keeps a subscription's days of doubt. What rests, and which circuits are open, a process knows as",
-        "long as it runs. `needs_renewal` and `quarantine` are reported and not kept, and a suspect does not rest:",
-        "with the next notification each is asked again.\n",
+        "the deadline. Nothing ends a subscription at once but `gone`.\n",
+        "`fail`, `quarantine` and `needs_renewal` are written into the subscription, with the days of doubt and the",
+        "failed probes. What is in `quarantine` or needs renewal is not sent to; what becomes of its messages is",
+        "`skipped_quarantined` or `skipped_renewal`. A probe is a real message that is due anyway: browsers punish a",
+        "push that shows nothing, so none is sent only to find out. The first may go a day after the quarantine began,",
+        "the second 3 days after the first has failed, the third 7 days later; one that is accepted ends the quarantine.",
+        "What rests, and which circuits are open, a process knows as long as it runs.\n",
         "| verdict | if | action | that is | alert |",
         "|---|---|---|---|---|",
     ]
@@ -254,6 +259,17 @@ DIAGRAMS: dict[str, Diagram] = {
             NotificationState.CANCELLED: (0.7, 0.8),
         },
         NotificationState.PLANNING,
+    ),
+    "signing-key": Diagram(
+        "The states of a signing key",
+        KEY_TRANSITIONS,
+        {
+            KeyState.NEXT: (0.2, 0),
+            KeyState.ACTIVE: (1.2, 0),
+            KeyState.RETIRING: (2.2, 0),
+            KeyState.RETIRED: (1.2, 1),
+        },
+        KeyState.NEXT,
     ),
     "circuit": Diagram(
         "The states of a circuit",

@@ -120,7 +120,7 @@ async def test_an_endpoint_without_a_map_entry_is_never_dialled(live: Live) -> N
         outcome = (await live.send()).only
     assert outcome.kind is Kind.REFUSED_ENDPOINT
     (record,) = await live.world.records()
-    assert record.state is State.ACTIVE
+    assert (record.state, record.probe_at) == (State.QUARANTINED, None)
 
 
 async def test_many_at_once(live: Live) -> None:

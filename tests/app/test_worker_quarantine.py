@@ -203,6 +203,16 @@ async def test_a_refused_address_is_told_quarantined_and_never_dialled_again(
     assert len(world.transport.sent) == 1
 
 
+async def test_an_endpoint_that_turns_out_to_lead_inside_at_its_probe_is_not_probed_again(world: World) -> None:
+    await in_quarantine(world)
+    world.transport.script["one"] = [TransportFailure("refused_address", "private"), TAKEN]
+    assert (await days_later(world, 1)).only.kind is Kind.REFUSED_ENDPOINT
+    record = await record_of(world)
+    assert record.state_reason is not None
+    assert (record.state, record.probe_at, record.state_reason.verdict) == (State.QUARANTINED, None, "refused_endpoint")
+    assert (await days_later(world, 30)).only.kind is Kind.SKIPPED_QUARANTINED
+
+
 async def test_moves_are_announced_and_steady_states_are_not(world: World) -> None:
     await world.register(subscription("one", host=FCM))
     heard: list[facts.SubscriptionsMoved] = []

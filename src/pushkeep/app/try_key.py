@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
-from pushkeep.app.judge import reason_of
+from pushkeep.app.judge import key_found, reason_of
 from pushkeep.app.send import send_one
 from pushkeep.domain.compiled import compile_payload
+from pushkeep.domain.health import not_dialled
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, AnyId, uuid7
 from pushkeep.domain.notification import Content
-from pushkeep.domain.project import Project
+from pushkeep.domain.project import SIGNING, Project
 from pushkeep.domain.subscription import Event, SubscriptionRecord
-from pushkeep.errors import NotFound
+from pushkeep.errors import Conflict, NotFound
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.outcome import Outcome
 from pushkeep.protocol.request import PushOptions
@@ -47,7 +48,8 @@ async def try_key(
     """Make one attempt with a foreign key.
 
     What the push service says to that key is no failure of the subscription and teaches nothing about its origin, so
-    nothing is written down; but for "gone": gone is gone, whoever asks.
+    nothing is written down; but for "gone": gone is gone, whoever asks. And where it takes a key that signs for the
+    project, that is the one the subscription was made with, whatever was believed.
 
     Args:
         services: the ports.
@@ -58,6 +60,7 @@ async def try_key(
         options: TTL, urgency, topic.
 
     Raises:
+        Conflict: its endpoint must not be dialled.
         InvalidInput: no id, or a URL in the content that leads nowhere safe.
         NotFound: the project has no such subscription.
         PayloadTooLarge: the payload does not fit into one message.
@@ -69,6 +72,12 @@ async def try_key(
     record, subscription = found.record, found.subscription
     if not record.living or subscription is None:
         return Tried(record, None)
+    if not_dialled(record):
+        raise Conflict(
+            f"The endpoint of subscription {record.short_id} leads to an address that is not dialled. Add its push "
+            "service to the origin map and release the subscription first: pushkeep subscriptions release.",
+            field="subscription",
+        )
     vendor = services.policy.vendor_for(subscription.endpoint)
     payload = _payload(services, project, content)
     check_size(vendor, len(payload or b""))
@@ -85,12 +94,27 @@ async def try_key(
         vendor=vendor,
         reference=record.public_id,
     )
-    if outcome.verdict is not Verdict.GONE:
-        return Tried(record, outcome)
     now = services.clock.now()
-    update = ResultUpdate(record.id, record.version, Event.SAID_GONE, reason_of(outcome, now))
+    update = await _learnt(services, project, record, key, outcome, now)
+    if update is None:
+        return Tried(record, outcome)
     applied = await services.store.apply_results(project, [update], now=now)
-    return Tried(record, outcome, record.id in applied)
+    return Tried(record, outcome, update.event is Event.SAID_GONE and record.id in applied)
+
+
+async def _learnt(
+    services: Services, project: Project, record: SubscriptionRecord, key: SigningKey, outcome: Outcome, now: float
+) -> ResultUpdate | None:
+    """What is to be written down of the subscription."""
+    if outcome.verdict is Verdict.GONE:
+        return ResultUpdate(
+            record.id, record.version, Event.SAID_GONE, reason_of(outcome, now), verdict=outcome.verdict
+        )
+    if outcome.verdict is Verdict.ACCEPTED:
+        for known in await services.store.signing_keys(project):
+            if known.key.public_bytes == key.public_bytes and known.state in SIGNING:
+                return key_found(record, known.id)
+    return None
 
 
 def _payload(services: Services, project: Project, content: Content | bytes | None) -> bytes | None:

@@ -154,7 +154,7 @@ def _values(row: AnyRow, before: State, after: State, step: Step) -> dict[str, A
     values |= {"row_id": row.id, "new_state": after.value}
     if after is State.ACTIVE:
         values |= ACTIVE_AGAIN
-    elif after is not before or before is State.FAILING:
+    elif after is not before or before is State.FAILING or _is_not_dialled(step):
         # In quarantine and in need of renewal, it stays said why; what messages came to since is the last verdict.
         values["new_state_reason"] = write_reason(step.reason)
     if step.verdict is not None:
@@ -172,6 +172,11 @@ def _values(row: AnyRow, before: State, after: State, step: Step) -> dict[str, A
     if after is not State.QUARANTINED:
         values["new_probe_at"] = None
     return values
+
+
+def _is_not_dialled(step: Step) -> bool:
+    """Whether an endpoint turned out to be one that must not be dialled; graver than what put it into quarantine."""
+    return step.event is Event.QUARANTINED and step.probe_at is None
 
 
 def _probes(row: AnyRow, before: State, step: Step) -> tuple[float | None, int]:

@@ -222,6 +222,15 @@ def test_values_that_have_their_type_already_are_taken(tmp_path: Path) -> None:
     assert settings.allowed_origins == {"https://a.example"}
 
 
+def test_sites_that_may_subscribe_are_origins_that_browsers_take_for_secure(tmp_path: Path) -> None:
+    settings = load(tmp_path, {"PUSHKEEP_SITE_ORIGINS": "https://Blog.example.com/, http://localhost:3000"})
+    assert settings.site_origins == {"https://blog.example.com", "http://localhost:3000"}
+    for refused in ("http://shop.example.com", "https://shop.example.com/start", "shop.example.com", "*", "null"):
+        with pytest.raises(ConfigurationError) as caught:
+            load(tmp_path, {"PUSHKEEP_SITE_ORIGINS": refused})
+        assert caught.value.field == "site_origins"
+
+
 def test_a_child_process_gets_the_settings_in_effect(tmp_path: Path) -> None:
     write(tmp_path, 'contact = "mailto:file@example.com"\nreceipts = false\nworkers = 7\n')
     (entry,) = OriginMap.parse([f"https://a.example=https://[::1]:8443,ca={tmp_path}/a b/ca.pem,vendor=fcm"])
@@ -233,6 +242,9 @@ def test_a_child_process_gets_the_settings_in_effect(tmp_path: Path) -> None:
         origin_map=OriginMap([entry]),
         allowed_origins=frozenset({"https://a.example", "https://b.example:8443"}),
         push_proxy="http://10.0.0.1:3128",
+        site_origins="https://blog.example.com http://localhost:3000",
+        identity_keys_file=tmp_path / "a key.pem",
+        identity_audience="push",
     )
     environment = settings_environment(settings, {"PATH": "/bin", "PUSHKEEP_PORT": "1", "PUSHKEEP_TEST_X": "y"})
     assert (environment["PATH"], environment["PUSHKEEP_TEST_X"]) == ("/bin", "y")

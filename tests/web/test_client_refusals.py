@@ -87,9 +87,10 @@ def register(which: str, **more: object) -> Request:
     """Register what is stored as ``which`` again (or something new), with more in the body."""
 
     async def ask(scene: Scene) -> httpx.Response:
-        subscription = subscription_json() if which == "fresh" else getattr(scene, which)[0]
         body = {name: value(scene) if callable(value) else value for name, value in more.items()}
-        return await scene.site.register(body.pop("subscription", subscription), **body)
+        stored: JsonObject = subscription_json() if which == "fresh" else getattr(scene, which)[0]
+        given: Any = body.pop("subscription", stored)
+        return await scene.site.register(given, **body)
 
     return ask
 

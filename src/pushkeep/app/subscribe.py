@@ -18,7 +18,7 @@ from pushkeep.domain.ids import (
     uuid7,
 )
 from pushkeep.domain.lifecycle import By
-from pushkeep.domain.project import KeyState, Project, ProjectSigningKey
+from pushkeep.domain.project import SIGNING, KeyState, Project, ProjectSigningKey
 from pushkeep.domain.registration import PREDECESSORS_MAX, Registration
 from pushkeep.domain.renewal import wants_renewal
 from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord, check_external_id
@@ -145,9 +145,7 @@ async def register(
         InvalidToken: ``replaces`` or ``identity`` does not hold; nothing has changed.
     """
     services.policy.check(asked.subscription.endpoint)
-    keys = await services.store.signing_keys(project)
-    active = active_of(keys)
-    key_id, foreign = await _key_of(services, project, keys, active, asked.application_server_key)
+    key_id, active, foreign = await _keys(services, project, asked.application_server_key)
     secrets = await services.store.project_secrets(project)
     now = services.clock.now()
     replaces = _replaced(secrets, project, asked.replaces)
@@ -179,23 +177,22 @@ async def register(
     return Registered(token, stored.created, Standing.of(stored.record, active))
 
 
-async def _key_of(
-    services: Services,
-    project: Project,
-    keys: Sequence[ProjectSigningKey],
-    active: ProjectSigningKey,
-    text: str,
-) -> tuple[int, Conflict | None]:
-    """The number of the key a subscription was made with, and the refusal unless such a one is stored and living.
+async def _keys(services: Services, project: Project, text: str) -> tuple[int, ProjectSigningKey, Conflict | None]:
+    """The number of the key a subscription was made with, the active key, and what to raise unless it is known.
 
     A key on its way out is as good as the active one: a page that was loaded before the rotation must not lose anybody.
+    With a retired one only what is stored and living is confirmed, and asked to be renewed.
     """
     given = b64_decode(text, field="application_server_key", length=POINT_BYTES)
-    for key in keys:
-        if given == key.key.public_bytes:
-            return key.id, None
-    known = await services.store.find_key(project, given)
-    retired = known is not None and known.state is KeyState.RETIRED
+    keys = await services.store.signing_keys(project)
+    known = next((key for key in keys if given == key.key.public_bytes), None)
+    if known is not None:
+        return known.id, active_of(keys), None
+    found = await services.store.find_key(project, given)
+    if found is not None and found.state in SIGNING:  # it came into use between the two questions
+        return found.id, active_of(await services.store.signing_keys(project)), None
+    active = active_of(keys)
+    retired = found is not None and found.state is KeyState.RETIRED
     foreign = Conflict(
         f"The subscription was made with {'a retired' if retired else 'a foreign'} application_server_key; subscribe "
         f"again with the current one.",
@@ -203,9 +200,9 @@ async def _key_of(
         details={"application_server_key": active.key.public_b64},
         reason="foreign_key",
     )
-    if known is None or not retired:
+    if found is None or not retired:
         raise foreign
-    return known.id, foreign
+    return found.id, active, foreign
 
 
 def _replaced(secrets: ProjectSecrets, project: Project, tokens: Sequence[str]) -> tuple[str, ...]:

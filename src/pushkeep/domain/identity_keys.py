@@ -95,11 +95,10 @@ def _from_pem(text: str, field: str) -> Iterator[VerifyingKey]:
         if "PRIVATE" in block[1]:
             raise _private(field)
         try:
-            yield _checked(load_pem_public_key(block[0].encode()), None, field)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            if isinstance(error, InvalidInput):
-                raise
+            key = load_pem_public_key(block[0].encode())
+        except (ValueError, UnsupportedAlgorithm):
             raise InvalidInput(f"{field} has a PEM block that is no public key.", field=field) from None
+        yield _checked(key, None, field)
 
 
 def _from_set(text: str, field: str) -> Iterator[VerifyingKey]:
@@ -120,14 +119,15 @@ def _from_set(text: str, field: str) -> Iterator[VerifyingKey]:
 
 
 def _from_jwk(entry: Mapping[str, object], field: str) -> PublicKey:
+    def number(name: str) -> int:
+        return int.from_bytes(b64_decode(entry.get(name), field=field))
+
     try:
         match entry.get("kty"), entry.get("crv"):
             case "EC", "P-256":
-                x, y = (int.from_bytes(b64_decode(entry.get(name), field=field)) for name in ("x", "y"))
-                return EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key()
+                return EllipticCurvePublicNumbers(number("x"), number("y"), SECP256R1()).public_key()
             case "RSA", _:
-                n, e = (int.from_bytes(b64_decode(entry.get(name), field=field)) for name in ("n", "e"))
-                return RSAPublicNumbers(e, n).public_key()
+                return RSAPublicNumbers(number("e"), number("n")).public_key()
             case "OKP", "Ed25519":
                 return Ed25519PublicKey.from_public_bytes(b64_decode(entry.get("x"), field=field))
     except ValueError:  # also what b64_decode raises

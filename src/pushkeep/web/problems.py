@@ -48,13 +48,14 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         "invalid_token": ProblemType(
             401,
             "Token does not hold",
-            "An identity token (status 403) or sync token (401) is malformed, expired or not of this project; "
-            "`reason` says which.",
+            "An identity token, a sync token in `replaces` (status 403) or one that is the credential (401) is "
+            "malformed, expired, out of date or not of this project; `reason` says which. Nothing has changed.",
         ),
         "forbidden": ProblemType(
             403,
             "Not allowed",
-            "The operator does not allow this; `detail` names the setting that would.",
+            "The operator does not allow this push service, or pages of this origin; `detail` names the setting that "
+            "would.",
         ),
         "not_found": ProblemType(404, "Not found", "There is no such route or project, or no such record in it."),
         "method_not_allowed": ProblemType(
@@ -66,8 +67,11 @@ PROBLEMS: Mapping[str, ProblemType] = MappingProxyType(
         "conflict": ProblemType(
             409,
             "Conflict with what is stored",
-            "The request contradicts the stored state. With `application_server_key` the page subscribed with another "
-            "key than the project's: subscribe again with the one given.",
+            "The request contradicts the stored state, and nothing has changed. On browser routes `reason` says how: "
+            "`foreign_key`, subscribe again with the `application_server_key` given; `other_secrets`, the endpoint is "
+            "stored with other keys, and `replaces` does not show its sync token; `replaced`, this browser has another "
+            "subscription since; `stale`, it has said something later (`sequence`); `owner_full`, the contact has too "
+            "many subscriptions.",
         ),
         "request_too_large": ProblemType(
             413, "Request too large", "The body is over the route's limit. Send less, or in several requests."

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, event, text
 
 from pushkeep.adapters.store import (
     SqliteStore,
+    key_units,
     lifecycle_units,
     move_units,
     registration_units,
@@ -137,3 +138,26 @@ async def test_what_a_plain_acceptance_writes_is_in_no_index(store: SqliteStore)
     indexed = {column.name for index in subscriptions.indexes for column in index.columns} | {"ended_at"}
     assert columns == {"last_accepted_at", "last_verdict", "last_verdict_at"}
     assert columns.isdisjoint(indexed), "or SQLite would write the index for each recipient, too"
+
+
+async def test_what_is_bound_to_a_key_is_found_in_the_index_alone(store: SqliteStore) -> None:
+    project = await store.ensure_project(new_project())
+    row = (await store.register(project, registration(subscription()))).record
+    key = row.signing_key_id
+    await store.end_subscription(project, AnyId(row.public_id, None), StateReason(Event.LEFT, NOW))
+    retiring = text("UPDATE signing_keys SET state = 'retiring'")
+    await store.writer.run(lambda connection: connection.execute(retiring) and None)
+    units: dict[str, Callable[[Connection], object]] = {
+        "counted by key": lambda c: subscription_units.living_by_signing_key(c, project),
+        "may it be retired": lambda c: key_units.retire(c, project, key, False, NOW),
+        "given up": lambda c: key_units.give_up_bound(c, project, key, 10, NOW),
+    }
+    for name, unit in units.items():
+        plans = await statements_of(store, unit)
+        by_key = [
+            step for _, steps in plans for step in steps if "signing_key_id" in step or "ix_subscriptions_key" in step
+        ]
+        assert by_key, plans
+        for step in by_key:
+            assert "USING COVERING INDEX ix_subscriptions_key" in step, (name, step)
+        assert not any("TEMP B-TREE" in step for _, steps in plans for step in steps), (name, plans)

@@ -59,6 +59,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
     )
     op.create_index(
+        "ix_subscriptions_key",
+        "subscriptions",
+        ["project_id", "signing_key_id", "state", "ended_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index(
         "ix_subscriptions_ended",
         "subscriptions",
         ["ended_at"],
@@ -127,6 +134,7 @@ def downgrade() -> None:
         "WHERE state IN ('failing', 'quarantined', 'needs_renewal')"
     )
     op.drop_index("ix_subscriptions_ended", "subscriptions")
+    op.drop_index("ix_subscriptions_key", "subscriptions")
     op.drop_index("ix_subscriptions_living", "subscriptions")
     op.drop_index("ix_subscriptions_contact", "subscriptions")
     op.create_index("ix_subscriptions_contact", "subscriptions", ["contact_id", "state"], unique=False)

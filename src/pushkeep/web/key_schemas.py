@@ -23,8 +23,7 @@ class KeyRotation(Struct, frozen=True, forbid_unknown_fields=True):
         bool, Meta(description="The active key is in other hands: messages tell its browsers to renew at once.")
     ] = False
     active: Annotated[
-        str | None,
-        Meta(max_length=87, description="Id of the key to be replaced: sent twice, the request rotates once."),
+        str | None, Meta(description="Id of the key to be replaced: sent twice, the request rotates once.")
     ] = None
 
 

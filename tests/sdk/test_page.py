@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page
 
 from .conftest import OpenPage, until
-from .site import JsonObject, Site, Sites, made_up_key, registered
+from .site import Answer, JsonObject, Site, Sites, made_up_key, registered
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="package")]
 
@@ -477,7 +477,7 @@ async def test_a_server_that_never_agrees_on_a_key_is_an_error(site: Site, open_
 async def test_a_full_contact_is_not_a_reason_to_subscribe_anew(site: Site, open_page: OpenPage) -> None:
     page = await open_page()
     await init(page, identity="v1.ada")
-    full = (409, {"detail": "Too many.", "reason": "owner_full"})
+    full: Answer = (409, {"detail": "Too many.", "reason": "owner_full"})
     site.on_register = lambda body: full if "identity" in body else registered(body)
     status = await act(page, "subscribe")
     assert (status["subscribed"], status["error"]) == (True, "identity"), "nobody's is better than none"

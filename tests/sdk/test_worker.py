@@ -444,7 +444,7 @@ FIRE = """async ([name, tag]) => {
   let work = null;
   Object.defineProperty(event, 'waitUntil', { value: (given) => { work = given; } });
   self.dispatchEvent(event);
-  return work && work.then(() => 'done', (error) => `${error.code} ${error.message}`);
+  return work && work.then(() => 'done', (error) => error.code);
 }"""
 
 

@@ -15,7 +15,7 @@ from pushkeep.web.openapi_types import Operation
 from pushkeep.web.problems import PROBLEMS, problems_reference
 from tests.web.conftest import Site
 
-UNDOCUMENTED = {"/", "/demo/info", "/demo/{name}"}
+UNDOCUMENTED = {"/", "/demo/info", "/demo/identity/{person}", "/demo/{name}"}
 """The demo page is not part of the API."""
 
 

@@ -91,7 +91,7 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
             201: Answer("Stored.", RegistrationReceipt, RECEIPT),
             200: Answer("Known already, and confirmed.", RegistrationReceipt, RECEIPT),
         },
-        (*BODY_PROBLEMS, "invalid_token", "conflict", "unsupported_media_type", *_PROBLEMS),
+        (*BODY_PROBLEMS, "conflict", "unsupported_media_type", *_PROBLEMS),
         parameters=(PROJECT_KEY,),
         body=Registration,
         examples={

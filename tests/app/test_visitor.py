@@ -1,0 +1,79 @@
+import dataclasses
+
+import pytest
+
+from pushkeep.app.visitor import confirm, describe, unregister
+from pushkeep.domain.registration import SEEN_WRITE_SECONDS
+from pushkeep.domain.subscription import Event, State
+from pushkeep.domain.sync_token import make_sync_token
+from pushkeep.errors import Conflict, InvalidToken, NotFound
+from tests.app.conftest import World
+
+UNKNOWN_ID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
+
+
+async def test_a_heartbeat_is_written_down_now_and_then(world: World) -> None:
+    token = (await world.register()).sync_token
+    (first,) = await world.records()
+    world.clock.time += SEEN_WRITE_SECONDS - 1
+    assert (await confirm(world.services, world.project, token)).record == first
+    assert await world.records() == [first]
+    world.clock.time += 1
+    standing = await confirm(world.services, world.project, token)
+    assert standing.record == dataclasses.replace(first, last_seen_at=world.clock.time)
+    assert await world.records() == [standing.record]
+    assert (standing.renew, standing.key.public_b64) == (False, world.key)
+
+
+async def test_a_heartbeat_brings_back_nobody(world: World) -> None:
+    token = (await world.register()).sync_token
+    await unregister(world.services, world.project, token, event=Event.LOST)
+    (ended,) = await world.records()
+    world.clock.time += SEEN_WRITE_SECONDS
+    standing = await confirm(world.services, world.project, token)
+    assert (standing.record.state, standing.renew) == (State.GONE, True)
+    assert await world.records() == [ended]
+
+
+async def test_an_end_is_told_once_and_keeps_its_first_reason(world: World) -> None:
+    token = (await world.register()).sync_token
+    for event in (Event.LOST, Event.LEFT, Event.LOST):
+        await unregister(world.services, world.project, token, event=event)
+        world.clock.time += 1
+    own = await describe(world.services, world.project, token)
+    assert own.standing.record.state_reason is not None
+    assert own.standing.record.state_reason.cause is Event.LOST
+    assert len(own.story) == 2
+    assert (own.health.score, own.health.likely_dead) == (0, False)
+
+
+async def test_what_is_not_stored_can_be_ended_but_not_confirmed(world: World) -> None:
+    secrets = await world.services.store.project_secrets(world.project)
+    token = make_sync_token(secrets.sync, project_public_id=world.project.public_id, public_id=UNKNOWN_ID)
+    await unregister(world.services, world.project, token)
+    for ask in (confirm, describe):
+        with pytest.raises(NotFound, match="register it again"):
+            await ask(world.services, world.project, token)
+    assert await world.records() == []
+
+
+async def test_every_question_needs_the_token(world: World) -> None:
+    token = (await world.register()).sync_token
+    before = await world.records()
+    world.clock.time += SEEN_WRITE_SECONDS
+    for ask in (confirm, describe, unregister):
+        with pytest.raises(InvalidToken) as caught:
+            await ask(world.services, world.project, token[:-5] + "AAAAA")
+        assert (caught.value.field, caught.value.reason) == ("sync_token", "bad_signature")
+    assert await world.records() == before
+
+
+async def test_older_words_change_nothing(world: World) -> None:
+    token = (await world.register(sequence=7)).sync_token
+    before = await world.records()
+    for ask in (confirm, unregister):
+        with pytest.raises(Conflict) as caught:
+            await ask(world.services, world.project, token, sequence=6)
+        assert (caught.value.reason, caught.value.details) == ("stale", {"sequence": 7})
+    assert await world.records() == before
+    assert (await confirm(world.services, world.project, token, sequence=8)).record.sync_sequence == 8

@@ -22,14 +22,16 @@ from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.pacing import LaneLimits
 from pushkeep.errors import Conflict, Unavailable
-from tests.engine.push_services import KNOWN, STRANGERS, Manner
+from tests.engine.push_services import FOREIGN, KNOWN, STRANGERS, Manner
 from tests.engine.virtual_time import EPOCH
 from tests.engine.world import Died, Node, World, simulated
 
 PROCESSES_MAX = 4
+KEYS_MAX = 4
 SUBSCRIPTIONS_MAX = 30
 
 ORIGINS = (*KNOWN, *STRANGERS[:2])
+MANNERS = ("throttle", "fail", "hang", "reset", "lose", "refuse_token", "refuse", "accept", "gone", "doubt")
 OWNERS = (None, "ann", "bob", "eve")
 TAGS = ("news", "sport")
 NARROW = WorkerLimits(lanes=LaneLimits(window_start=1, window_max=2, stranger_in_flight_max=1))
@@ -86,6 +88,24 @@ class History(RuleBasedStateMachine):
         self.world.unsubscribe(self._name(which))
 
     @precondition(lambda self: len(self.world.rows) < SUBSCRIPTIONS_MAX)
+    @rule(origin=whole, known=st.booleans())
+    def misbelieve(self, origin: int, known: bool) -> None:
+        """A browser whose subscription was made with another key than is said, one of ours or none."""
+        others = [public for public, (_, state) in self.world.spy.sight.keys.items() if state == "retiring"]
+        made_with = others[-1] if known and others else FOREIGN
+        name = f"b{next(self._numbers)}"
+        self.world.subscribe(name, ORIGINS[origin % len(ORIGINS)], made_with=made_with)
+
+    @precondition(lambda self: len(self.world.spy.sight.keys) < KEYS_MAX)
+    @rule()
+    def rotate(self) -> None:
+        self.world.rotate()
+
+    @rule()
+    def retire(self) -> None:
+        self.world.retire()
+
+    @precondition(lambda self: len(self.world.rows) < SUBSCRIPTIONS_MAX)
     @rule(which=whole, origin=whole)
     def replace(self, which: int, origin: int) -> None:
         old = self._name(which)
@@ -94,7 +114,7 @@ class History(RuleBasedStateMachine):
     @rule(which=whole, owner=whole)
     def change_owner(self, which: int, owner: int) -> None:
         name = self._name(which)
-        if self.world.active(name):
+        if self.world.living(name) and self.world.believed(name):
             self.world.subscribe(name, self.world.origin(name), owner=OWNERS[1:][owner % 3])
 
     @rule(contact=st.sampled_from(OWNERS[1:]), tags=st.sets(st.sampled_from(TAGS)))
@@ -167,9 +187,15 @@ class History(RuleBasedStateMachine):
     def advance(self, seconds: float) -> None:
         self.world.advance(seconds)
 
+    @rule(days=st.sampled_from([1, 1, 3, 7]))
+    def nights(self, days: int) -> None:
+        self.world.nights(days)
+
     @rule(
         origin=whole,
-        kind=st.sampled_from(["throttle", "fail", "hang", "reset", "lose", "refuse_token", "refuse", "accept", "gone"]),
+        kind=st.sampled_from(
+            ["throttle", "fail", "hang", "reset", "lose", "refuse_token", "refuse", "accept", "gone", "doubt"]
+        ),
         share=st.sampled_from([1.0, 0.3]),
         retry_after=st.sampled_from([None, 3, 20, 100]),
         slow=st.booleans(),

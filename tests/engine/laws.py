@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from pushkeep.domain.shard import CHECKPOINT_SECONDS, Kind
-from tests.engine.ports import STORE_SECONDS, Database
+from pushkeep.domain.shard import Kind
+from tests.engine.life_laws import DUST, KNOWLEDGE_SECONDS, WRITTEN_SECONDS, LifeLaws
+from tests.engine.ports import Database
 from tests.engine.push_services import FCM, Posted
 from tests.engine.spy import NotificationRow, ShardRow, Sight, Spy
 from tests.engine.virtual_time import EPOCH, Process, VirtualLoop
-
-KNOWLEDGE_SECONDS = CHECKPOINT_SECONDS
-"""No attempt starts more than this after the commit that forbids it."""
-
-WRITTEN_SECONDS = CHECKPOINT_SECONDS + 20 * STORE_SECONDS[1] + 0.5
-"""An answer that came is on disk so soon after, unless its process or the database was disturbed."""
-
-_DUST = 1e-6
 
 
 class Laws:
@@ -45,10 +38,9 @@ class Laws:
         self._owners = owners
         self._rows = rows
         self._forbidden: dict[int, float] = {}  # notifications that are paused or cancelled, since when
-        self._left: dict[int, float] = {}  # subscriptions that are not active, since when
-        self._moved: dict[int, float] = {}  # subscriptions whose owner changed, since when the last time
         self._rest_known: dict[str, tuple[float, Process | None]] = {}
         self._posted: dict[tuple[int, str], list[Posted]] = defaultdict(list)
+        self._life = LifeLaws(loop, spy, self._break)
         self.broken: list[str] = []
         spy.watchers.append(self.commit)
 
@@ -75,22 +67,12 @@ class Laws:
                 self._forbidden.setdefault(id, now)
             else:
                 self._forbidden.pop(id, None)
-        self._subscriptions(before, after, now)
+        self._life.commit(before, after)
         for origin, until in after.rests.items():
             if before.rests.get(origin) != until:
                 self._rest_known[origin] = (now, by)
                 if until < before.rests.get(origin, 0.0):
                     self._break(f"the rest of {origin} was cut short")
-
-    def _subscriptions(self, before: Sight, after: Sight, now: float) -> None:
-        for id, row in after.subscriptions.items():
-            known = before.subscriptions.get(id)
-            if row.state == "active":
-                self._left.pop(id, None)
-            else:
-                self._left.setdefault(id, now)
-            if known is not None and known.contact_id != row.contact_id:
-                self._moved[id] = now
 
     def _change(self, by: Process | None, before: ShardRow, after: ShardRow) -> None:
         what = f"shard {before.id} of notification {before.notification_id}"
@@ -169,9 +151,10 @@ class Laws:
             self._break(f"{who}: nobody knows of that")
             return
         self._time(who, posted, notification, EPOCH + now)
-        self._permission(who, notification, row, now)
+        self._permission(who, notification, now)
+        self._life.posted(who, posted, row)
         rest_known_at, rest_known_by = self._rest_known.get(posted.origin, (now, None))
-        if sight.rests.get(posted.origin, 0.0) > EPOCH + now + _DUST and (
+        if sight.rests.get(posted.origin, 0.0) > EPOCH + now + DUST and (
             rest_known_by is posted.process or now > rest_known_at + KNOWLEDGE_SECONDS
         ):
             self._break(f"{who}: the push service rests")
@@ -182,20 +165,17 @@ class Laws:
     def _time(self, who: str, posted: Posted, notification: NotificationRow, now: float) -> None:
         if now < notification.send_at:
             self._break(f"{who} before its time")
-        if now > notification.deadline + _DUST:
+        if now > notification.deadline + DUST:
             self._break(f"{who} {now - notification.deadline:.3f} s past its deadline")
         if posted.ttl > max(notification.ttl, 1):  # Apple and others take no 0
             self._break(f"{who} with TTL {posted.ttl}, and {notification.ttl} was asked for")
-        if posted.ttl > 1 and now + posted.ttl > notification.deadline + _DUST:
+        if posted.ttl > 1 and now + posted.ttl > notification.deadline + DUST:
             self._break(f"{who} with TTL {posted.ttl}, {notification.deadline - now:.1f} s before the deadline")
 
-    def _permission(self, who: str, notification: NotificationRow, row: int, now: float) -> None:
+    def _permission(self, who: str, notification: NotificationRow, now: float) -> None:
         since = self._forbidden.get(notification.id)
-        if since is not None and now > since + KNOWLEDGE_SECONDS + _DUST:
+        if since is not None and now > since + KNOWLEDGE_SECONDS + DUST:
             self._break(f"{who}, which is paused or cancelled for {now - since:.3f} s")
-        since = self._left.get(row)
-        if since is not None and now > since + KNOWLEDGE_SECONDS + _DUST:
-            self._break(f"{who}, who has left for {now - since:.3f} s")
 
     def _lease(self, who: str, posted: Posted, notification: NotificationRow, row: int, now: float) -> None:
         """It must be somebody's turn, in a shard that is lent to who posts."""
@@ -209,7 +189,7 @@ class Laws:
                     continue
                 if (shard.lease_expires_at or 0.0) <= now:
                     self._break(f"{who} after its lease of shard {shard.id} has run out")
-                if now < shard.not_before - _DUST:
+                if now < shard.not_before - DUST:
                     self._break(f"{who} {shard.not_before - now:.3f} s before shard {shard.id} is due")
                 if shard.origin != posted.origin:
                     self._break(f"{who} at {posted.origin} in a shard for {shard.origin}")
@@ -220,7 +200,7 @@ class Laws:
     def _owner(self, who: str, shard: ShardRow, position: int, row: int, now: float) -> None:
         wanted = shard.owners[position] if shard.owners else 0
         found = self._spy.sight.subscriptions[row].contact_id
-        if wanted and found != wanted and now > self._moved.get(row, 0.0) + KNOWLEDGE_SECONDS + _DUST:
+        if wanted and found != wanted and now > self._life.owner_changed(row) + KNOWLEDGE_SECONDS + DUST:
             self._break(f"{who}, which is another contact's by now")
 
     def _chain(self, member: int) -> Iterable[int]:
@@ -242,9 +222,11 @@ class Laws:
             return
         if last.heard_at is None:
             self._break(f"{who} again while the answer is still awaited")
-        elif last.kind == "accept" or (last.kind == "gone" and last.origin != FCM):  # FCM is asked three times
+        elif last.kind == "mismatch" and last.key == posted.key:
+            self._break(f"{who} again with the key that was refused")
+        elif last.kind in ("accept", "doubt") or (last.kind == "gone" and last.origin != FCM):  # FCM is asked thrice
             self._break(f"{who} again {posted.at - last.at:.3f} s after it was answered ({last.kind})")
-        elif last.retry_after is not None and posted.at < last.heard_at + last.retry_after - _DUST:
+        elif last.retry_after is not None and posted.at < last.heard_at + last.retry_after - DUST:
             self._break(f"{who} again {last.heard_at + last.retry_after - posted.at:.3f} s too early")
 
     # --- the end --------------------------------------------------------------------------------------------------
@@ -266,6 +248,7 @@ class Laws:
             if left or any(row.live for row in shards):
                 self._break(f"notification {id} has {left} recipients without a final state")
             self._outcomes(notification, [row for row in shards if row.kind == "send"], took)
+        self._life.at_end()
 
     def _outcomes(self, notification: NotificationRow, shards: list[ShardRow], took: set[tuple[int, int]]) -> None:
         id, what = notification.id, f"notification {notification.id}"

@@ -20,12 +20,15 @@ from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.request import PushRequest
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
+from pushkeep.protocol.vapid import parse_authorization
 from tests.engine.virtual_time import Process, VirtualLoop
 from tests.store.doubles import SeededEntropy
 
 BROWSER_KEY = SeededEntropy(10).ephemeral_key()
 BROWSER = SigningKey(BROWSER_KEY)
 AUTH = b"a" * 16
+FOREIGN = SigningKey(SeededEntropy(11).ephemeral_key()).public_bytes
+"""The public half of a signing key that is not ours."""
 
 FCM = "https://fcm.googleapis.com"
 MOZILLA = "https://updates.push.services.mozilla.com"
@@ -50,7 +53,8 @@ class Manner:
     Attributes:
         kind: ``accept``; ``throttle`` (429 with ``retry_after``); ``fail`` (503, maybe with ``retry_after``);
             ``hang`` (takes nothing and does not answer); ``reset`` (takes nothing, cuts the connection); ``lose``
-            (takes the message, then cuts the connection); ``refuse_token`` (403); ``gone`` (410); ``refuse`` (400).
+            (takes the message, then cuts the connection); ``refuse_token`` (403); ``gone`` (410); ``refuse`` (400);
+            ``doubt`` (403 with FCM's words about an endpoint that may be invalid).
         share: of the requests; the others are accepted.
         retry_after: seconds.
         seconds: the least and the longest until the answer.
@@ -73,6 +77,7 @@ class Posted:
         origin, name: of the endpoint.
         ttl: the header.
         topic: the header, or None.
+        key: the public half of the key it is signed with.
         body: encrypted.
         kind: of the manner that it met.
         took: whether the push service keeps the message for the browser.
@@ -87,6 +92,7 @@ class Posted:
     name: str
     ttl: int
     topic: str | None
+    key: bytes = field(repr=False)
     body: bytes = field(repr=False)
     kind: str = "accept"
     took: bool = False
@@ -111,6 +117,7 @@ class PushServices:
         record: everything that was ever posted.
         manners: by origin; accepting, where there is none.
         ended: names of endpoints whose subscription has ended here: 410.
+        keys: by the endpoint's name the public half of the key that its subscription was really made with.
         watchers: called with each request when it is started.
     """
 
@@ -121,6 +128,7 @@ class PushServices:
         self.record: list[Posted] = []
         self.manners: dict[str, Manner] = {}
         self.ended: set[str] = set()
+        self.keys: dict[str, bytes] = {}
         self.watchers: list[Callable[[Posted], None]] = []
 
     def receive(self, process: Process, request: PushRequest, done: Callable[[Answer], None]) -> asyncio.Handle:
@@ -134,11 +142,14 @@ class PushServices:
             name=request.endpoint.url.rsplit("/", 1)[1],
             ttl=int(headers["ttl"]),
             topic=headers.get("topic"),
+            key=parse_authorization(headers["authorization"])[1],
             body=request.body,
         )
         manner = self.manners.get(posted.origin, Manner())
         met = manner if self._chance.random() < manner.share else Manner(seconds=manner.seconds)
-        if posted.name in self.ended and met.kind in ("accept", "lose"):
+        if self.keys.get(posted.name, posted.key) != posted.key and met.kind in ("accept", "lose"):
+            met = Manner("mismatch", seconds=manner.seconds)
+        elif posted.name in self.ended and met.kind in ("accept", "lose"):
             met = Manner("gone", seconds=manner.seconds)
         answer, seconds = self._answer(met)
         posted.kind = met.kind
@@ -176,6 +187,10 @@ class PushServices:
                 return PushResponse(403, {}), seconds
             case "refuse":
                 return PushResponse(400, {}), seconds
+            case "doubt":
+                return PushResponse(403, {}, b"invalid push subscription endpoint."), seconds
+            case "mismatch":
+                return PushResponse(401, {}, b"VAPID public key mismatch"), seconds
             case "gone":
                 return PushResponse(410, {}), seconds
             case "hang":

@@ -22,7 +22,10 @@ _NOTIFICATIONS = (
     "SELECT id, public_id, state, paused_at, send_at, deadline, ttl, high_water, finished_at, "
     "keeps_outcomes FROM notifications"
 )
-_SUBSCRIPTIONS = "SELECT id, state, contact_id, superseded_by FROM subscriptions"
+_SUBSCRIPTIONS = (
+    "SELECT id, state, contact_id, superseded_by, signing_key_id, ended_at, state_reason, probe_at, probes "
+    "FROM subscriptions"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,11 @@ class SubscriptionRow:
     state: str
     contact_id: int | None
     superseded_by: int | None
+    signing_key_id: int
+    ended_at: float | None
+    state_reason: str | None
+    probe_at: float | None
+    probes: int
 
 
 @dataclass
@@ -95,6 +103,8 @@ class Sight:
     notifications: dict[int, NotificationRow] = field(default_factory=dict)
     subscriptions: dict[int, SubscriptionRow] = field(default_factory=dict)
     rests: dict[str, float] = field(default_factory=dict)
+    keys: dict[bytes, tuple[int, str]] = field(default_factory=dict)
+    """By the public half, a signing key's number and state."""
 
 
 class Spy:
@@ -160,6 +170,7 @@ class Spy:
             {row[0]: NotificationRow(row[0], _uuid(row[1]), *row[2:]) for row in self.rows(_NOTIFICATIONS)},
             {row[0]: SubscriptionRow(*row) for row in self.rows(_SUBSCRIPTIONS)},
             dict(self.rows("SELECT origin, until FROM origin_rests")),
+            {public: (id, state) for public, id, state in self.rows("SELECT public_key, id, state FROM signing_keys")},
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.history import OWNERS, PROCESSES_MAX, SUBSCRIPTIONS_MAX, TAGS, History
+from tests.engine.history import KEYS_MAX, MANNERS, OWNERS, PROCESSES_MAX, SUBSCRIPTIONS_MAX, TAGS, History
 from tests.engine.world import World, small_numbers
 
 SEED = int(os.environ.get("PUSHKEEP_SEED", "0"))
@@ -40,6 +40,10 @@ WEIGHTS = {
     "database": 3,
     "calm": 3,
     "end_at_push_service": 2,
+    "misbelieve": 2,
+    "rotate": 1,
+    "retire": 1,
+    "nights": 1,
     "tag": 1,
     "power_off": 1,
 }
@@ -68,7 +72,7 @@ def _drawn(chance: random.Random, name: str) -> dict[str, object]:
         case "manner":
             return {
                 "origin": which,
-                "kind": chance.choice(["throttle", "fail", "hang", "reset", "lose", "refuse_token", "gone", "accept"]),
+                "kind": chance.choice([kind for kind in MANNERS if kind != "refuse"]),
                 "share": chance.choice([1.0, 0.3]),
                 "retry_after": chance.choice([None, 3, 20, 100]),
                 "slow": chance.random() < 0.4,
@@ -88,7 +92,11 @@ def _drawn(chance: random.Random, name: str) -> dict[str, object]:
             return {"which": which, "origin": chance.randrange(99)}
         case "tag":
             return {"contact": chance.choice(OWNERS[1:]), "tags": set(chance.sample(TAGS, chance.randrange(3)))}
-        case "calm" | "power_off":
+        case "misbelieve":
+            return {"origin": which, "known": chance.random() < 0.6}
+        case "nights":
+            return {"days": chance.choice([1, 1, 3, 7])}
+        case "calm" | "power_off" | "rotate" | "retire":
             return {}
     return {"which": which}
 
@@ -106,7 +114,9 @@ def live_through(seed: int) -> World:
                 given = _drawn(chance, name)
                 if name == "start" and sum(node.running for node in history.world.nodes) >= PROCESSES_MAX:
                     continue
-                if name in ("subscribe", "replace") and len(history.world.rows) >= SUBSCRIPTIONS_MAX:
+                if name == "rotate" and len(history.world.spy.sight.keys) >= KEYS_MAX:
+                    continue
+                if name in ("subscribe", "replace", "misbelieve") and len(history.world.rows) >= SUBSCRIPTIONS_MAX:
                     continue
                 steps.append(f"{history.world.loop.time():9.3f}  {name}({given})")
                 getattr(history, name)(**given)

@@ -226,6 +226,22 @@ def _spoil(directory: Path, *statements: str) -> str:
         ("UPDATE shards SET members = substr(members, 9)", "a member was taken away"),
         ("UPDATE notifications SET state = 'done', finished_at = 1", "is done with 1 live shards"),
         ("DELETE FROM shards", "vanished"),
+        ("UPDATE subscriptions SET state = 'gone' WHERE id = 1", "ended at None"),
+        ("UPDATE subscriptions SET state = 'failing' WHERE id = 1", "has the reason None"),
+        (
+            "UPDATE subscriptions SET state = 'gone', ended_at = 1, state_reason = '{}' WHERE id = 1",
+            "is gone, and its push service said {'accept': 1} on 0 days",
+        ),
+        (
+            "UPDATE subscriptions SET state = 'quarantined', state_reason = '{}' WHERE id = 1",
+            "is quarantined, and was doubted on 0 days",
+        ),
+        (
+            "UPDATE subscriptions SET state = 'needs_renewal', state_reason = '{}' WHERE id = 1",
+            "needs renewal, and its push service said {'accept': 1}",
+        ),
+        ("UPDATE subscriptions SET probes = 2 WHERE id = 1", "had 0 failed probes, and has 2"),
+        ("UPDATE subscriptions SET probe_at = 1 WHERE id = 1", "is probed at 1"),
     ],
 )
 def test_a_database_that_is_changed_behind_the_back(directory: Path, statement: str, words: str) -> None:

@@ -203,6 +203,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let time pass."""
         self.run(asyncio.sleep(seconds))
 
+    def leap(self, seconds: float) -> None:
+        """Let time pass in which nobody does anything: what becomes due meanwhile is done at its end."""
+        self._now += seconds
+
     def bury(self) -> None:
         """End every process for good."""
         left = [task for process in self.processes for task in process.bury()]

@@ -30,7 +30,7 @@ from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
 from pushkeep.app.control import cancel, pause, resume, retry_failed
 from pushkeep.app.projects import current_signing_key, ensure_default_project
-from pushkeep.app.rotate import retire_key, rotate_keys
+from pushkeep.app.rotate import prepare_key, retire_key, rotate_keys
 from pushkeep.app.subscribe import Registered, RegistrationRequest, register
 from pushkeep.app.visitor import unregister
 from pushkeep.domain.endpoint_policy import EndpointPolicy
@@ -42,6 +42,7 @@ from pushkeep.errors import Conflict
 from pushkeep.ports.notifications import Accepted
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
 from pushkeep.protocol.request import PushOptions
+from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.token_cache import TokenCache
 from tests.engine.laws import Laws
 from tests.engine.life_laws import DAY_SECONDS
@@ -223,6 +224,8 @@ class World:
 
     def rotate(self) -> None:
         """Bring another signing key into use; the one before retires."""
+        entropy = PooledEntropy(random.Random(self.chance.random()))
+        self.run(prepare_key(self.office, self.project, SigningKey(entropy.signing_key())))
         self.run(rotate_keys(self.office, self.project))
         self.key = self.run(current_signing_key(self.office, self.project)).public_b64
         self.spy.look(None)
@@ -368,7 +371,7 @@ class World:
                     self.resume(row.public_id)
         until = self.loop.time() + END_SECONDS
         while self.loop.time() < until and self.unfinished():
-            self.advance(5.0)
+            self.advance(1.0)
         self.check()
 
     def nights(self, count: int) -> None:

@@ -243,7 +243,8 @@ class Dispatcher:
                 if not run.ready or run.ending is not None or now >= run.lease_ends - self._margin:
                     runs.popleft()
                     run.listed = False
-                    run.unload()
+                    if run.ready or now >= run.lease_ends - self._margin:  # else what a probe holds back stays loaded
+                        run.unload()
                     self.tend(run)
                     continue
                 wait = lane.may_start(priority, now, run.job.project_id)

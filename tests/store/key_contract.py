@@ -129,7 +129,7 @@ class KeyContract:
         assert caught.value.reason == "living"
         assert [key.state for key in await store.signing_keys(project)] == [KeyState.ACTIVE, KeyState.RETIRING]
         with pytest.raises(Conflict, match="still signs"):
-            await store.give_up_bound(project, before.id, limit=10, now=LATER)
+            await store.give_up_bound(project, before.id, after=0, limit=10, now=LATER)
 
     async def test_a_key_without_living_ones_is_retired_for_good(self, store: SqliteStore, project: Project) -> None:
         (one,) = await browsers(store, project, (await active(store, project)).id, 1)
@@ -138,7 +138,7 @@ class KeyContract:
         await store.register(project, moved)
         retired = await store.retire_key(project, before.id, force=False, now=LATER + 1)
         assert (retired.state, retired.retired_at) == (KeyState.RETIRED, LATER + 1)
-        assert await store.give_up_bound(project, before.id, limit=10, now=LATER) == 0
+        assert await store.give_up_bound(project, before.id, after=0, limit=10, now=LATER) == []
         assert [key.id for key in await store.signing_keys(project)] == [now_active.id]
         assert await store.retire_key(project, before.id, force=True, now=LATER + 9) == retired
         found = await store.find_key(project, before.public_bytes)  # still known, to tell its browsers to renew
@@ -157,10 +157,13 @@ class KeyContract:
         now_active, _ = await rotated(store, project)
         await browsers(store, project, now_active.id, 2)
         await store.retire_key(project, old.id, force=True, now=LATER)
-        pages = []
-        while moved := await store.give_up_bound(project, old.id, limit=2, now=LATER):
-            pages.append(moved)
-        assert pages == [2, 2, 1]
+        pages: list[list[int]] = []
+        while moved := await store.give_up_bound(
+            project, old.id, after=pages[-1][-1] if pages else 0, limit=2, now=LATER
+        ):
+            pages.append(list(moved))
+        assert [number for page in pages for number in page] == [record.id for record in bound]
+        assert [len(page) for page in pages] == [2, 2, 1]
         assert await states(store, project) == [State.NEEDS_RENEWAL] * 5 + [State.ACTIVE] * 2
         record = await store.find_subscription(project, _any(bound[0]))
         assert record is not None
@@ -179,7 +182,7 @@ class KeyContract:
         (one,) = await browsers(store, project, old.id, 1)
         await rotated(store, project)
         await store.retire_key(project, old.id, force=True, now=LATER)
-        await store.give_up_bound(project, old.id, limit=10, now=LATER)
+        await store.give_up_bound(project, old.id, after=0, limit=10, now=LATER)
         late = ResultUpdate(one.id, one.version, Event.ACCEPTED)
         assert await store.apply_results(project, [late], now=LATER) == frozenset()
         assert await states(store, project) == [State.NEEDS_RENEWAL]

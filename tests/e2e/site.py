@@ -171,6 +171,20 @@ class Site:
         """Those that have not ended."""
         return [one for one in await self.subscriptions() if one["state"] not in ENDED]
 
+    async def the_other_one(self, short_id: str) -> str:
+        """The one living subscription, once it is another one."""
+
+        async def look() -> list[str]:
+            return [str(one["short_id"]) for one in await self.living()]
+
+        (found,) = await poll(
+            look,
+            timeout_seconds=SUBSCRIBE_SECONDS_MAX,
+            waiting_for="exactly one other living subscription",
+            accept=lambda names: len(names) == 1 and names != [short_id],
+        )
+        return found
+
     async def rotate(self, *flags: str) -> str:
         """Change the signing key by command; the new public key."""
         ran = await self.pushkeep("keys", "rotate", *flags)
@@ -278,6 +292,11 @@ class Visitor:
         await self.page.goto(self.site.url)
         return replace(self, short_id=str(await self.page.wait_for(SUBSCRIBED, timeout_seconds=SUBSCRIBE_SECONDS_MAX)))
 
+    async def visits_until_moved(self) -> Visitor:
+        """Load the page anew, and wait for the other subscription that it makes, at once or a little later."""
+        visited = await self.visits()
+        return visited if visited.short_id != self.short_id else await self.again()
+
     async def is_reached(self, title: str) -> None:
         """A message to it is taken by the push service and seen on the desktop."""
         outcome = await self.site.notify_one(self.short_id, content={"title": title})
@@ -288,6 +307,10 @@ class Visitor:
         """What the browser holds and the push service still knows."""
         service = self.desk.service
         return [one for one in await held(self.page) if service.subscription_for(one.endpoint) is not None]
+
+    async def succeeds(self) -> Visitor:
+        """The same visitor under the name that the server gives it before long, whatever the page shows."""
+        return replace(self, short_id=await self.site.the_other_one(self.short_id))
 
     async def is_the_only_one(self) -> None:
         """What the server takes for living is exactly this, and it is what the browser uses."""

@@ -1,4 +1,4 @@
-"""A browser that is away gets its messages when it is back; one that was forgotten subscribes again by itself."""
+"""A browser that is away gets its messages when it is back."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest_asyncio
 
 from pushkeep.pushservice import PushService
 from pushkeep.testing import browsers
-from pushkeep.testing.browser import poll
 
 from .desk import desk_for
-from .site import Site, Visitor, running_site, subscribe
+from .site import Visitor, running_site, subscribe
 
 pytestmark = pytest.mark.browser
 
@@ -61,56 +60,3 @@ async def test_a_message_waits_for_a_restart_with_no_page_open(own_visitor: Visi
     await desk.notifications.click(seen)
     page = await desk.browser.open(site.url)
     assert await page.wait_for("document.querySelector('#short-id').textContent.trim()") == own_visitor.short_id
-
-
-async def test_a_forgotten_firefox_subscribes_again_by_itself(push_service: PushService, tmp_path: Path) -> None:
-    async with (
-        desk_for("firefox", push_service) as desk,
-        running_site(tmp_path / "data", push_service, "forgotten") as site,
-    ):
-        visitor = await subscribe(desk, site)
-        # No page is open: the worker alone does it.
-        await desk.browser.close_tabs()
-        client = (await visitor.mailbox()).client_id
-        before = push_service.last_event_serial
-        await push_service.forget_client(client)
-        await push_service.wait_for_subscription(60, after=before)
-        new = await _only_active(site, other_than=visitor.short_id)
-        assert (await site.subscription(visitor.short_id))["state"] in ("superseded", "gone")
-        outcome = await site.notify_one(str(new["short_id"]), content={"title": "Found again"})
-        assert outcome["kind"] == "accepted"
-        await visitor.sees("Found again")
-        if (await site.subscription(visitor.short_id))["state"] == "superseded":
-            # The same browser: whoever only knows its old name reaches it all the same.
-            by_old_name = await site.notify_one(visitor.short_id, content={"title": "By the old name"})
-            assert (by_old_name["kind"], by_old_name["short_id"]) == ("accepted", new["short_id"])
-            await visitor.sees("By the old name")
-        else:
-            assert await site.has_left(visitor.short_id)
-
-
-async def test_a_permission_that_comes_back_brings_the_subscription_back(visitor: Visitor) -> None:
-    """Both browsers drop the subscription with the permission and fire the event when it comes back."""
-    desk, site = visitor.desk, visitor.site
-    await desk.browser.set_permission(site.url, "denied")
-    await visitor.page.wait_for("document.querySelector('#status').dataset.state === 'denied'")
-    await desk.browser.close_tabs()
-    before = desk.service.last_event_serial
-    await desk.browser.set_permission(site.url, "granted")
-    await desk.service.wait_for_subscription(60, after=before)
-    new = await _only_active(site, other_than=visitor.short_id)
-    assert (await site.notify_one(str(new["short_id"]), content={"title": "Allowed again"}))["kind"] == "accepted"
-    await visitor.sees("Allowed again")
-
-
-async def _only_active(site: Site, *, other_than: str) -> dict[str, object]:
-    async def look() -> list[dict[str, object]]:
-        return await site.subscriptions("active")
-
-    active = await poll(
-        look,
-        timeout_seconds=60,
-        waiting_for="exactly one other active subscription",
-        accept=lambda found: [one["short_id"] != other_than for one in found] == [True],
-    )
-    return active[0]

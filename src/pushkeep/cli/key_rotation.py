@@ -109,11 +109,10 @@ def status(data_dir: DataDir = None, json: AsJson = False) -> None:
     if json:
         _print_list(found)
         return
-    import time
-
+    from pushkeep.adapters.clock import SystemClock
     from pushkeep.cli.key_view import status_view
 
-    out.print(status_view(found, now=time.time()))
+    out.print(status_view(found, now=SystemClock().now()))
 
 
 @app.command(epilog=example("pushkeep keys leaked Y1hQZ0b2Qdef"), context_settings=_AN_ID_MAY_BEGIN_WITH_A_DASH)

@@ -65,6 +65,7 @@ async def rehearse(name: str, serving: Serving, service: PushService, screenshot
         out.print(Panel(Text.assemble((shown.title, "bold"), "\n", shown.text), expand=False, padding=(0, 3)))
         await page.wait_for(
             "document.querySelectorAll('#messages li').length > 0"
+            " && document.querySelector('#life-accepted').textContent !== 'not yet'"
             " && document.getAnimations().every((animation) => animation.playState === 'finished')",
             timeout_seconds=ARRIVE_SECONDS_MAX,
         )

@@ -4,6 +4,7 @@ import { identity, life, person, signIn } from './life.js';
 
 const MESSAGES_MAX = 20;
 const COPIED_MS = 1_600;
+const WRITTEN_MS = 1_500;
 
 /** @param {string} id @returns {HTMLElement} */
 const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -325,7 +326,8 @@ push.on('received', ({ detail }) => {
   received += 1;
   showMessage(detail, 'shown');
   render();
-  void refresh();
+  // By then the server has written down what became of it.
+  setTimeout(() => void refresh(), WRITTEN_MS);
 });
 push.on('clicked', ({ detail }) => showMessage(detail, 'clicked'));
 showError(standing());

@@ -65,8 +65,12 @@ def test_the_commands_are_the_documented_ones() -> None:
         "send",
         "serve",
         "status",
+        "subscriptions likely-dead",
         "subscriptions list",
+        "subscriptions release",
         "subscriptions remove",
+        "subscriptions show",
+        "sweep",
         "worker",
     ]
 

@@ -7,9 +7,12 @@ import uuid
 
 import pytest
 
+from pushkeep.adapters.store.receipt_units import DISPLAYED_WRITE_SECONDS
+from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.receipt import Receipt, ReceiptKind
+from pushkeep.domain.subscription import Event, StateReason
 from pushkeep.ports import Store
 from tests.store.samples import NOW, foreign, new_notification, registration, subscription
 
@@ -72,3 +75,27 @@ async def test_thousands_are_one_insert(store: Store, project: Project) -> None:
     later = [dataclasses.replace(item, kind=ReceiptKind.CLOSED, at=NOW + 1) for item in many[:10]]
     assert await store.add_receipts(project, [*many, *later]) == {"closed": 10}
     assert await store.receipt_counts(project, number) == {"displayed": 5000, "clicked": 0, "closed": 10}
+
+
+async def test_the_day_of_the_last_message_shown_is_kept_once_a_day(store: Store, project: Project) -> None:
+    """Health counts in days; a browser that shows every message of a busy day costs one write."""
+    await store.register(project, registration(subscription("one")))
+    gone = (await store.register(project, registration(subscription("two")))).record
+    await store.end_subscription(project, AnyId(gone.public_id, None), StateReason(Event.REMOVED, NOW))
+    first, second, third = [(await accepted(store, project, number))[0] for number in (1, 2, 3)]
+
+    async def shown() -> list[float | None]:
+        records = await store.list_subscriptions(project, state=None, limit=9, after=0)
+        return [record.last_displayed_at for record in records]
+
+    await store.add_receipts(project, [receipt(first, kind=ReceiptKind.CLICKED)])
+    assert await shown() == [None, None]
+    await store.add_receipts(project, [receipt(first), receipt(first, 2)])
+    assert await shown() == [NOW, None]  # what has ended is not touched
+    later = dataclasses.replace(receipt(second), at=NOW + DISPLAYED_WRITE_SECONDS - 1)
+    await store.add_receipts(project, [later])
+    assert await shown() == [NOW, None]
+    day_after = dataclasses.replace(receipt(third), at=NOW + DISPLAYED_WRITE_SECONDS)
+    await store.add_receipts(foreign(project), [day_after])
+    await store.add_receipts(project, [day_after])
+    assert await shown() == [NOW + DISPLAYED_WRITE_SECONDS, None]

@@ -59,6 +59,8 @@ def test_a_notification_that_ended_is_one_line_with_its_counts(lines: io.StringI
         (facts.CircuitOpened(1, "https://fcm.googleapis.com", 2, 120.0), "circuit_opened", "warning"),
         (facts.CircuitClosed(1, "https://fcm.googleapis.com"), "circuit_closed", "info"),
         (facts.LeaseWasLost(7, "fcm", 40), "lease_lost", "warning"),
+        (facts.SweepEnded("all", 2.5, 1000, 3, 2, 7, 40), "sweep_ended", "info"),
+        (facts.SweepEnded("all", 2.5, 1000, 0, 0, 0, 40, ("https://push.example",)), "sweep_held_back", "error"),
         (facts.WorkerStarted("box:1:ab", "worker"), "worker_started", "info"),
         (facts.WorkerStopped("box:1:ab", "worker"), "worker_stopped", "info"),
     ],

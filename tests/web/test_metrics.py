@@ -16,6 +16,7 @@ from pushkeep.domain import event as facts
 from pushkeep.domain.circuit import Circuit, CircuitState
 from pushkeep.domain.sending import NotificationState, Priority
 from pushkeep.domain.shard import Kind
+from pushkeep.domain.subscription import Event as Happened
 from pushkeep.ports.lanes import WorkerReport
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import Verdict
@@ -38,11 +39,14 @@ EVENTS: tuple[facts.Event, ...] = (
     facts.AttemptEnded("unifiedpush", Verdict.THROTTLED, 7.0),
     facts.AttemptEnded("unknown", Verdict.THROTTLED, 40.0),
     facts.CheckpointWritten("fcm", Priority.BULK, {Kind.ACCEPTED: 90, Kind.GONE: 3, Kind.MOVED: 7}, 0.004),
+    facts.SubscriptionsMoved("fcm", {Happened.SAID_GONE: 3}),
     facts.LaneRested("https://wns2.notify.windows.com", "wns", 30.0),
     facts.CircuitOpened(1, "https://fcm.googleapis.com", 1, 60.0),
     facts.CircuitClosed(1, "https://fcm.googleapis.com"),
     facts.ReceiptsKept({"displayed": 40, "clicked": 2}, 0.003),
     facts.ReceiptsDropped("full", 9),
+    facts.SweepEnded("all", 2.5, 1000, 3, 2, 7, 40, ("https://push.example",)),
+    facts.SweepEnded("all", 0.5, 1000, 0, 0, 0, 40),
     facts.WorkerStarted("box:1", "worker"),
     facts.WorkerStopped("box:1", "worker"),
 )
@@ -70,6 +74,13 @@ async def counted(*events: facts.Event) -> Mapping[str, float]:
 async def test_facts_are_counted_under_the_labels_they_are_documented_with() -> None:
     found = await counted(*EVENTS)
     expected = {
+        "pushkeep_subscription_moves_total{event=said_gone,vendor=fcm}": 3,
+        "pushkeep_sweeps_total{scope=all}": 2,
+        "pushkeep_swept_total{event=quarantined}": 3,
+        "pushkeep_swept_total{event=expired}": 2,
+        "pushkeep_swept_total{event=purged}": 7,
+        "pushkeep_sweeps_held_total": 1,
+        "pushkeep_sweep_seconds_sum{scope=all}": 3.0,
         "pushkeep_notifications_accepted_total{priority=bulk}": 1,
         "pushkeep_notifications_replayed_total": 1,
         "pushkeep_notifications_refused_total{code=unavailable}": 1,

@@ -22,11 +22,15 @@ from pushkeep.ports.sweeps import PURGE_START
 SURVEY_ROWS_MAX = 20_000
 """On one page of the count: it takes some 30 ms of one reader, in which nobody waits for it."""
 
-MOVED_ROWS_MAX = 200
-"""In one transaction: other writers wait for about 10 ms."""
+MOVED_ROWS_MAX = 100
+"""In one transaction: 0.18 ms of processor time each, so that other writers wait for about 20 ms."""
 
-PURGED_ROWS_MAX = 500
-"""Alike, of tombstones with their log."""
+PURGED_ROWS_MAX = 200
+"""Alike, of tombstones with their log: 0.07 ms each."""
+
+PAUSE_SECONDS = 0.02
+"""Between two transactions. A database that is one file has no queue of writers: who takes the lock again at once
+keeps it from other processes."""
 
 
 class Desk(Protocol):
@@ -179,7 +183,7 @@ async def _move(
         moved += page.moved
         after = page.last
         desk.show("ending" if event is Event.EXPIRED else "quarantining", moved, wanted)
-        await desk.keep()
+        await _rest(services, desk)
     return moved
 
 
@@ -201,8 +205,13 @@ async def _purge(services: Services, project: Project, rules: SweepRules, desk: 
         desk.show("forgetting", purged, None)
         if page.after is None:
             return purged
-        await desk.keep()
+        await _rest(services, desk)
         page = await services.store.purge_page(project, before=before, after=page.after, limit=PURGED_ROWS_MAX)
+
+
+async def _rest(services: Services, desk: Desk) -> None:
+    await services.sleeper.sleep(PAUSE_SECONDS)
+    await desk.keep()
 
 
 def _fact(report: SweepReport) -> SweepEnded:

@@ -251,3 +251,23 @@ SIGNS: Mapping[Sign, Callable[[SubscriptionRecord, float], str | None]] = Mappin
     {Sign.REFUSED: _refused, Sign.SILENT: _silent, Sign.UNRENEWED: _unrenewed, Sign.UNSHOWN: _unshown}
 )
 """Each sign with the function that looks for it: a sentence, or None."""
+
+
+def score_reference() -> str:
+    """What takes points, as Markdown, for the documentation."""
+    lines = ["| part | takes | for |", "|---|---|---|"]
+    for state, points in STATE_POINTS.items():
+        if points:
+            lines.append(f"| `state` | {points} | being `{state.value}` |")
+    lines.append(
+        f"| `doubts` | {DOUBT_POINTS} each, at most {3 * DOUBT_POINTS} | a day on which its push service doubted it |"
+    )
+    lines.append(
+        f"| `failures` | {FAILURE_POINTS} each, at most {FAILURE_POINTS_MAX} | a message that failed since the last "
+        "accepted one |"
+    )
+    for days, points in reversed(SILENCE_POINTS):
+        lines.append(f"| `silence` | {points} | {days} days without a word of its browser |")
+    lines.append("| `silence` | half | the same, where acceptance proves life and was more recent |")
+    lines.append(f"| `unshown` | {UNSHOWN_POINTS} | messages that are taken and not shown, as below |")
+    return "\n".join(lines) + "\n"

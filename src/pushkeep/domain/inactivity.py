@@ -147,3 +147,13 @@ was seen to take messages for subscriptions that are gone, so what they take pro
 def policy_of(vendor: str) -> InactivityPolicy:
     """The deciding row of a vendor; that of unknown push services for a name nobody knows."""
     return DECIDING.get(vendor, DECIDING[UNKNOWN.name])
+
+
+def inactivity_reference() -> str:
+    """The table as Markdown, for the documentation."""
+    lines = ["| push service | days | what happens | known from | how surely |", "|---|---|---|---|---|"]
+    for row in POLICIES:
+        days = "" if row.days is None else f"**{row.days}**" if row.decides else str(row.days)
+        title = VENDORS[row.vendor].title
+        lines.append(f"| {title} | {days} | {row.rule} | {row.source} | {row.certainty.value.replace('_', ' ')} |")
+    return "\n".join(lines) + "\n"

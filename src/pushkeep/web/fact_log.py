@@ -71,23 +71,25 @@ def _lease_was_lost(event: facts.LeaseWasLost) -> None:
 
 
 def _sweep_ended(event: facts.SweepEnded) -> None:
-    _log.info(
-        "sweep_ended",
-        scope=event.scope,
-        seconds=round(event.seconds, 3),
-        living=event.living,
-        quarantined=event.quarantined,
-        expired=event.expired,
-        purged=event.purged,
-        likely_dead=event.likely_dead,
+    found = {
+        "scope": event.scope,
+        "seconds": round(event.seconds, 3),
+        "living": event.living,
+        "quarantined": event.quarantined,
+        "expired": event.expired,
+        "purged": event.purged,
+        "likely_dead": event.likely_dead,
+    }
+    if not event.held:
+        _log.info("sweep_ended", **found)
+        return
+    _log.error(
+        "sweep_held_back",
+        push_services=list(event.held),
+        **found,
+        meaning="it would have removed unusually many subscriptions of these push services, and removed none there; "
+        "look with `pushkeep sweep --dry-run`, and do it with `pushkeep sweep --force` if it is right",
     )
-    if event.held:
-        _log.error(
-            "sweep_held_back",
-            push_services=list(event.held),
-            meaning="the sweep would have removed unusually many subscriptions there, and removed none; look with "
-            "`pushkeep sweep --dry-run`, and do it with `pushkeep sweep --force` if it is right",
-        )
 
 
 def _worker_started(event: facts.WorkerStarted) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from sqlalchemy import Connection, text
 
@@ -113,3 +115,32 @@ async def test_a_mismatch_is_never_an_end_however_often_it_is_said(world: World)
         world.clock.time += 3 * 86_400
     (record,) = await world.records()
     assert (record.state, record.suspect_days) == (State.NEEDS_RENEWAL, frozenset())
+
+
+async def test_a_browser_stored_under_both_keys_is_one_again_once_the_right_one_is_found(world: World) -> None:
+    """As an old backup leaves it: restored with the wrong key, then registered by its browser with the right one."""
+    right = await add_second_key(world)
+
+    async def truth(request: PushRequest) -> None:
+        taken = public_of(request) == right.public_bytes
+        world.transport.script["one"] = [answer(201) if taken else MISMATCH]
+
+    world.transport.before_answer = truth
+    await world.register()
+    await dataclasses.replace(world, key=right.public_b64).register()
+    sent = await world.send()
+    assert sent.kinds == [Kind.ACCEPTED, Kind.ACCEPTED]
+    believed, known = await world.records()
+    assert (believed.state, believed.superseded_by) == (State.SUPERSEDED, known.id)
+    assert (known.state, known.consecutive_failures) == (State.ACTIVE, 0)
+    assert len((await world.send()).outcomes) == 1
+
+
+async def test_one_that_needs_renewal_is_not_sent_to_though_a_message_for_it_waits(world: World) -> None:
+    """What was accepted before, and is tried again after, is decided anew when its turn comes."""
+    await world.register()
+    world.transport.script["one"] = [answer(503), MISMATCH]
+    waiting = await world.accept()
+    await world.work()
+    await world.send()
+    assert (await world.finish(waiting)).only.kind is Kind.SKIPPED_RENEWAL

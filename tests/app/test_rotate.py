@@ -9,7 +9,6 @@ import json
 import pytest
 
 from pushkeep.app.key_progress import KeyProgress, key_progress
-from pushkeep.app.lanes import LaneLimits
 from pushkeep.app.payloads import RENEW_MEMBER
 from pushkeep.app.projects import current_signing_key
 from pushkeep.app.rotate import (
@@ -25,6 +24,7 @@ from pushkeep.app.rotate import (
 from pushkeep.app.worker import WorkerLimits
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.key_forecast import FORECAST_DAYS_MIN
+from pushkeep.domain.pacing import LaneLimits
 from pushkeep.domain.project import KeyState
 from pushkeep.domain.shard import CHECKPOINT_SECONDS, Kind
 from pushkeep.domain.situation import DAY_SECONDS

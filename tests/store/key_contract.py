@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from pushkeep.adapters.store import SqliteStore
+from pushkeep.domain.circuit import Circuit, CircuitState
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import KeyState, Project
 from pushkeep.domain.signing_keys import KEY_TRANSITIONS, KeyEvent, KeyRecord, KeyUsage
@@ -143,6 +144,16 @@ class KeyContract:
         assert await store.retire_key(project, before.id, force=True, now=LATER + 9) == retired
         found = await store.find_key(project, before.public_bytes)  # still known, to tell its browsers to renew
         assert found == retired
+
+    async def test_nothing_is_kept_of_who_refused_a_key_that_is_retired(
+        self, store: SqliteStore, project: Project
+    ) -> None:
+        now_active, before = await rotated(store, project)
+        circuit = Circuit(CircuitState.OPEN, 3, LATER)
+        for key in (now_active, before):
+            await store.keep_circuit(key.id, "https://fcm.googleapis.com", circuit)
+        await store.retire_key(project, before.id, force=False, now=LATER)
+        assert {key for key, _ in (await store.lane_state()).circuits} == {now_active.id}
 
     async def test_who_waits_for_renewal_does_not_keep_a_key(self, store: SqliteStore, project: Project) -> None:
         (one,) = await browsers(store, project, (await active(store, project)).id, 1)

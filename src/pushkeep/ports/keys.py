@@ -65,7 +65,7 @@ class KeyStore(Protocol):
         """Put a key out of use and erase its private half, for good.
 
         Living subscriptions that are bound to it are not sent to from then on; :meth:`give_up_bound` says so in their
-        rows. A key that is retired is returned unchanged.
+        rows. Which push services refuse the key is forgotten. A key that is retired is returned unchanged.
 
         Raises:
             Conflict: as :func:`pushkeep.domain.signing_keys.check_retirable` does; nothing has changed then.

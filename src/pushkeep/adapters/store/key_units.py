@@ -6,13 +6,13 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from pushkeep.adapters.store.move_units import move_all
 from pushkeep.adapters.store.project_units import key_seal_name
 from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.sealing import Vault
-from pushkeep.adapters.store.tables import signing_keys, subscriptions
+from pushkeep.adapters.store.tables import circuits, signing_keys, subscriptions
 from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.lifecycle import By
 from pushkeep.domain.project import KeyState, Project
@@ -224,6 +224,8 @@ def _read(connection: Connection, project: Project, key: int) -> KeyRecord:
 def _throw_away(connection: Connection, record: KeyRecord, event: KeyEvent, now: float, **times: float) -> None:
     _change(connection, record, event, retired_at=now, **times)
     connection.execute(update(signing_keys).where(signing_keys.c.id == record.id).values(private_key=_NO_KEY))
+    # What nobody asks for any more would be refused for ever.
+    connection.execute(delete(circuits).where(circuits.c.signing_key_id == record.id))
     connection.info[ERASED] = True
 
 

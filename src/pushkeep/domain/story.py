@@ -121,7 +121,8 @@ def _registered(entry: LifecycleEntry, vendor: str, names: Names) -> str:
 
 
 def _synced(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Its browser came back with it"
+    before = entry.evidence.predecessor
+    return f"Its browser came back with it{f', in place of {_other(before, names)}' if before else ''}"
 
 
 def _entered(entry: LifecycleEntry, vendor: str, names: Names) -> str:

@@ -197,6 +197,9 @@ class History:
             assert self.records() == before, "what is gone is left alone"
             return
         assert record.living
+        successor = self.end_of_chain(before, record.public_id)
+        replaced = successor is not None and successor.living and event.by is By.BROWSER
+        assert not replaced or (successor and successor.public_id in named), "one browser is not counted twice"
         assert record.contact_external_id == event.owner or event.owner is None or event.detach
         known = self.confirmed.get(record.id)
         assert known in (None, given_) or record.public_id in named, "secrets change by the row's own token only"
@@ -252,6 +255,14 @@ class History:
         ids = [record.id for record in before.values()]
         moved = move_units.move_all(self.connection, self.project.id, ids, event.event, reason, By.SWEEP)
         assert moved == {record.id for record in before.values() if (record.state, event.event) in TRANSITIONS}
+
+    def end_of_chain(self, before: dict[str, SubscriptionRecord], public_id: str) -> SubscriptionRecord | None:
+        """What stood in the place of a row before; None for one that stood there itself, or is new."""
+        by_id = {record.id: record for record in before.values()}
+        last = before.get(public_id)
+        while last is not None and last.superseded_by is not None:
+            last = by_id[last.superseded_by]
+        return None if last is None or last.public_id == public_id else last
 
     def _sequence(self, late: int) -> int:
         return int(self.now - late * DAY)

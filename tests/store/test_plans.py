@@ -104,7 +104,13 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
         plans = await statements_of(store, unit)
         assert plans, name
         for statement, steps in plans:
-            scans = [step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
+            # Who replaced whom is followed from row to row, in memory.
+            harmless = ("SCAN chain", "SCAN CONSTANT ROW")
+            scans = [
+                step
+                for step in steps
+                if step.startswith("SCAN") and "VIRTUAL TABLE" not in step and step not in harmless
+            ]
             assert not scans, (name, statement, steps)
             assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), (
                 name,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pushkeep.adapters.store.contact_units import contact_id_of
@@ -30,6 +31,16 @@ _BY_ENDPOINT = select_records().where(
     subscriptions.c.signing_key_id == bindparam("signing_key_id"),
 )
 _BY_ROW_ID = select_records().where(subscriptions.c.id == bindparam("row_id"))
+_END_OF_CHAIN = text(
+    """
+    WITH RECURSIVE chain (id, next) AS (
+        SELECT id, superseded_by FROM subscriptions WHERE id = :first
+        UNION ALL
+        SELECT s.id, s.superseded_by FROM chain CROSS JOIN subscriptions AS s WHERE s.id = chain.next
+    )
+    SELECT id FROM chain WHERE next IS NULL
+    """
+)
 _LIVING_OF_CONTACT = (
     select(func.count())
     .select_from(subscriptions)
@@ -47,7 +58,7 @@ _POINT_ON = (
 _CONTACT_OF = select(subscriptions.c.contact_id).where(subscriptions.c.id == bindparam("row_id"))
 _TAKEN_SHORT_IDS = select(subscriptions.c.short_id).where(
     subscriptions.c.project_id == bindparam("project_id"),
-    subscriptions.c.short_id.in_(bindparam("candidates", expanding=True)),
+    subscriptions.c.short_id.in_(json_values("candidates")),
 )
 _INSERT = insert(subscriptions).returning(subscriptions.c.id)
 _PUSH_SERVICE = sqlite_insert(push_services)
@@ -78,16 +89,13 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
         contact_id = contact_id_of(connection, project, decided.owner, registration.now)
     _check_room(connection, contact_id, decided, existing, registration)
     if existing is None:
-        row_id = _insert(connection, vault, project, registration, decided, keys_hash, contact_id)
+        record = _insert(connection, vault, project, registration, decided, keys_hash, contact_id)
     else:
-        row_id = existing.id
-        _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
-    public_id = registration.public_id if existing is None else existing.public_id
+        record = _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
     for replaced in decided.supersede:
-        _supersede(connection, project, replaced, row_id, public_id, registration)
+        _supersede(connection, project, replaced, record, registration)
     _note_push_service(connection, project, registration)
-    row = connection.execute(_BY_ROW_ID, {"row_id": row_id}).one()
-    return StoredRegistration(record_from(row), created=existing is None)
+    return StoredRegistration(record, created=existing is None)
 
 
 def _decide(
@@ -115,12 +123,14 @@ def _decide(
 
 def _end_of_chain(connection: Connection, ended: SubscriptionRecord) -> SubscriptionRecord | None:
     """The last of those that replaced one another, beginning with what replaced this one; None where nothing did."""
-    last = None
-    following = ended.superseded_by
-    while following is not None:
-        last = record_from(connection.execute(_BY_ROW_ID, {"row_id": following}).one())
-        following = None if last.living else last.superseded_by
-    return last
+    if ended.superseded_by is None:
+        return None
+    last = connection.execute(_END_OF_CHAIN, {"first": ended.superseded_by}).scalar_one()
+    return _record(connection, last)
+
+
+def _record(connection: Connection, row_id: int) -> SubscriptionRecord:
+    return record_from(connection.execute(_BY_ROW_ID, {"row_id": row_id}).one())
 
 
 def _check_room(
@@ -147,13 +157,14 @@ def _insert(
     decided: Plan,
     keys_hash: bytes,
     contact_id: int | None,
-) -> int:
+) -> SubscriptionRecord:
     subscription = registration.subscription
     endpoint_hash = vault.endpoint_hash(subscription.endpoint)
+    short_id = _free_short_id(connection, project, registration.short_ids)
     values = {
         "project_id": project.id,
         "public_id": uuid_of(registration.public_id),
-        "short_id": _free_short_id(connection, project, registration.short_ids),
+        "short_id": short_id,
         "contact_id": contact_id,
         "signing_key_id": registration.signing_key_id,
         "origin": subscription.endpoint.origin,
@@ -173,11 +184,33 @@ def _insert(
     evidence = Evidence(registration.by, contact=contact_id, predecessor=named)
     entry = Entry(row_id, registration.signing_key_id, registration.now, Event.REGISTERED, None, State.ACTIVE, evidence)
     write_entries(connection, project.id, [entry])
-    return row_id
+    return SubscriptionRecord(  # as it would be read
+        id=row_id,
+        public_id=registration.public_id,
+        short_id=short_id,
+        project_id=project.id,
+        contact_external_id=decided.owner,
+        origin=subscription.endpoint.origin,
+        vendor=registration.vendor,
+        state=State.ACTIVE,
+        signing_key_id=registration.signing_key_id,
+        created_at=registration.now,
+        last_seen_at=registration.now,
+        last_accepted_at=None,
+        consecutive_failures=0,
+        suspect_days=frozenset(),
+        state_reason=None,
+        superseded_by=None,
+        version=1,
+        keys_hash=keys_hash,
+        abilities=decided.abilities,
+        owner_since=decided.owner_since,
+        sync_sequence=decided.sequence,
+    )
 
 
 def _free_short_id(connection: Connection, project: Project, candidates: tuple[str, ...]) -> str:
-    wanted = {"project_id": project.id, "candidates": list(candidates)}
+    wanted = {"project_id": project.id, "candidates": json.dumps(candidates)}
     taken = set(connection.execute(_TAKEN_SHORT_IDS, wanted).scalars())
     for candidate in candidates:
         if candidate not in taken:
@@ -200,13 +233,14 @@ def _refresh(
     keys_hash: bytes,
     contact_id: int | None,
     existing: SubscriptionRecord,
-) -> None:
+) -> SubscriptionRecord:
     """Touch or renew the row of a browser that came back."""
+    if decided.write is Write.NOTHING:
+        return existing
     if decided.write is Write.TOUCH:
         touched = {"row_id": existing.id, "now": registration.now, "sequence": decided.sequence}
         connection.execute(TOUCH, touched)
-    if decided.write is not Write.RENEW:
-        return
+        return replace(existing, last_seen_at=registration.now, sync_sequence=decided.sequence)
     endpoint_hash = vault.endpoint_hash(registration.subscription.endpoint)
     _write_moves(connection, project, registration, decided, contact_id, existing)
     values: dict[str, object] = {
@@ -226,6 +260,7 @@ def _refresh(
     if decided.state is State.ACTIVE:
         values |= {name.removeprefix("new_"): value for name, value in ACTIVE_AGAIN.items()}
     connection.execute(update(subscriptions).where(subscriptions.c.id == existing.id).values(values))
+    return _record(connection, existing.id)
 
 
 def _write_moves(
@@ -257,15 +292,18 @@ def _supersede(
     connection: Connection,
     project: Project,
     replaced: SubscriptionRecord,
-    successor_id: int,
-    successor: str,
+    successor: SubscriptionRecord,
     registration: Registration,
 ) -> None:
     if not replaced.living:
-        connection.execute(_POINT_ON, {"row_id": replaced.id, "new_successor": successor_id})
+        connection.execute(_POINT_ON, {"row_id": replaced.id, "new_successor": successor.id})
         return
-    reason = StateReason(Event.REPLACED, registration.now)
     step = Step(
-        Event.REPLACED, reason, registration.by, replaced.version, superseded_by=successor_id, successor=successor
+        Event.REPLACED,
+        StateReason(Event.REPLACED, registration.now),
+        registration.by,
+        replaced.version,
+        superseded_by=successor.id,
+        successor=successor.public_id,
     )
     move_rows(connection, project.id, {replaced.id: step})

@@ -17,6 +17,8 @@ SYNC = """import("/pushkeep/sdk.js")
   .then(({Pushkeep}) => Pushkeep.init({projectKey: document.body.dataset.projectKey}))
   .then((push) => push.status().state)"""
 
+# Longer than what was confirmed counts as fresh, and than the pause after a failure.
+LATER_SECONDS = 600
 PATIENCE_MS = 1_500
 # A visitor whose page gives up early.
 IMPATIENT = f"""import("/pushkeep/sdk.js")
@@ -35,7 +37,7 @@ async def test_a_subscription_renewed_while_the_server_is_away_is_told_later(vis
     await visitor.page.evaluate(SYNC)
     await site.come()
     assert [one["short_id"] for one in await site.living()] == [visitor.short_id]
-    await let_time_pass(visitor.page, 3_600)
+    await let_time_pass(visitor.page, LATER_SECONDS)
     back = await visitor.visits()
     await back.is_the_only_one()
     await back.is_reached("As if nothing had happened")
@@ -49,7 +51,7 @@ async def test_who_leaves_while_the_server_is_away_has_left(visitor: Visitor) ->
     await visitor.page.wait_for("document.querySelector('#status').dataset.state === 'unsubscribed'")
     await visitor.desk.service.wait_for_unsubscription(mailbox.id, 30)
     await site.come()
-    await let_time_pass(visitor.page, 3_600)
+    await let_time_pass(visitor.page, LATER_SECONDS)
     await visitor.page.goto(site.url)
 
     async def state() -> str:
@@ -71,7 +73,7 @@ async def test_an_open_page_makes_up_for_it_without_being_loaded_anew(visitor: V
     await visitor.page.evaluate(LOSE)
     await visitor.page.evaluate(SYNC)
     await site.come()
-    await let_time_pass(visitor.page, 3_600)
+    await let_time_pass(visitor.page, LATER_SECONDS)
     await visitor.page.evaluate(SYNC)
     await (await visitor.succeeds()).is_reached("Back")
 
@@ -85,7 +87,7 @@ async def test_an_attempt_that_was_given_up_and_succeeds_late_is_no_second_subsc
         assert await site.living() == []
     finally:
         desk.service.open_registration()
-    await let_time_pass(page, 3_600)
+    await let_time_pass(page, LATER_SECONDS)
     await page.goto(site.url)
     short_id = await page.wait_for(SUBSCRIBED, timeout_seconds=SUBSCRIBE_SECONDS_MAX)
     visitor = Visitor(desk, site, page, str(short_id))

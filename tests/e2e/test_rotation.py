@@ -18,6 +18,8 @@ from .site import SUBSCRIBE_SECONDS_MAX, Visitor, reload_at_once
 
 pytestmark = pytest.mark.browser
 
+# Longer than what was confirmed counts as fresh, shorter than a grace period.
+LATER_SECONDS = 600
 # Longer than any grace period.
 GRACE_SECONDS = 30 * 86_400
 # Between two messages of somebody who sends all the time: many of them fall into each step of a move.
@@ -103,7 +105,7 @@ async def test_two_tabs_at_once_move_once_and_a_second_rotation_moves_back(desk:
     other = await desk.browser.open(site.url)
     await other.wait_for(f"document.querySelector('#short-id').textContent === '{visitor.short_id}'")
     await site.rotate()
-    await let_time_pass(visitor.page, 3_600)
+    await let_time_pass(visitor.page, LATER_SECONDS)
     await reload_at_once(visitor.page, other)
     moved = await visitor.again()
     assert await other.wait_for(f"document.querySelector('#short-id').textContent === '{moved.short_id}'")
@@ -126,14 +128,14 @@ async def test_a_push_service_that_makes_no_subscriptions_costs_no_message(visit
     service.close_registration()
     try:
         key = await site.rotate()
-        await let_time_pass(visitor.page, 3_600)
+        await let_time_pass(visitor.page, LATER_SECONDS)
         await visitor.page.goto(site.url)
         await visitor.page.wait_for("document.querySelector('#error').dataset.code === 'push_service_unavailable'")
         assert (await visitor.holds()) == before
         await visitor.is_reached("With the old key")
     finally:
         service.open_registration()
-    await let_time_pass(visitor.page, 3_600)
+    await let_time_pass(visitor.page, LATER_SECONDS)
     moved = await visitor.visits_until_moved()
     await moved.is_the_only_one()
     assert key in {one.key for one in await held(moved.page)}

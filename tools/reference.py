@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 import typer
 
 from diagrams import DARK, LIGHT, Diagram
+from paths import PATHS
 from pushkeep.adapters.metrics import metrics_reference
 from pushkeep.cli import app
 from pushkeep.cli.common import Exit
@@ -22,6 +24,8 @@ from pushkeep.domain.project import KeyState
 from pushkeep.domain.sending import NOTIFICATION_TRANSITIONS, NotificationState
 from pushkeep.domain.shard import SHARD_TRANSITIONS, ShardState
 from pushkeep.domain.signing_keys import KEY_TRANSITIONS
+from pushkeep.domain.subscription import ENDED, LIVING, Event, State
+from pushkeep.domain.subscription import TRANSITIONS as SUBSCRIPTION_TRANSITIONS
 from pushkeep.protocol.vendors import VENDORS
 from pushkeep.protocol.verdict import VERDICT_TABLE
 from pushkeep.pushservice.personalities.strict_rules import RULES
@@ -114,7 +118,8 @@ def actions() -> str:
         "failed probes. What is in `quarantine` or needs renewal is not sent to; what becomes of its messages is",
         "`skipped_quarantined` or `skipped_renewal`. A probe is a real message that is due anyway: browsers punish a",
         "push that shows nothing, so none is sent only to find out. The first may go a day after the quarantine began,",
-        "the second 3 days after the first has failed, the third 7 days later; one that is accepted ends the quarantine.",
+        "the second 3 days after the first has failed, the third 7 days later; one that is accepted ends the "
+        "quarantine.",
         "What rests, and which circuits are open, a process knows as long as it runs.\n",
         "| verdict | if | action | that is | alert |",
         "|---|---|---|---|---|",
@@ -237,7 +242,58 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": commands,
 }
 
+
+class Whole(StrEnum):
+    """The living states as one, for the picture of the ends: each of them has the same ones."""
+
+    LIVING = "living"
+
+
+def _between_living() -> dict[tuple[StrEnum, StrEnum], StrEnum]:
+    """The moves between living states; what only confirms one is none."""
+    moves = SUBSCRIPTION_TRANSITIONS.items()
+    return {
+        move: after
+        for move, after in moves
+        if move[0] in LIVING and after in LIVING and after is not move[0] and move[1] is not Event.ENTERED
+    }
+
+
+def _ends() -> dict[tuple[StrEnum, StrEnum], StrEnum]:
+    """The moves into tombstones and out of them.
+
+    Raises:
+        ValueError: not every living state can end so: the picture would be wrong.
+    """
+    ends: dict[tuple[StrEnum, StrEnum], StrEnum] = {}
+    for (before, event), after in SUBSCRIPTION_TRANSITIONS.items():
+        if before in LIVING and after in ENDED:
+            if any(SUBSCRIPTION_TRANSITIONS.get((state, event)) is not after for state in LIVING):
+                raise ValueError(f"{event.value} does not end every living state")
+            ends[Whole.LIVING, event] = after
+        elif before in ENDED and after in LIVING:
+            ends[before, event] = Whole.LIVING
+    return ends
+
+
 DIAGRAMS: dict[str, Diagram] = {
+    "subscription": Diagram(
+        "The living states of a subscription",
+        _between_living(),
+        {
+            State.ACTIVE: (0.2, 0.9),
+            State.FAILING: (1.5, 0),
+            State.QUARANTINED: (2.8, 0.9),
+            State.NEEDS_RENEWAL: (1.5, 2.9),
+        },
+        State.ACTIVE,
+    ),
+    "subscription-end": Diagram(
+        "How a subscription ends, and what brings it back",
+        _ends(),
+        {Whole.LIVING: (1.2, 0), State.GONE: (0, 1.4), State.UNSUBSCRIBED: (1.2, 1.4), State.SUPERSEDED: (2.4, 1.4)},
+        Whole.LIVING,
+    ),
     "shard": Diagram(
         "The states of a shard",
         SHARD_TRANSITIONS,
@@ -286,6 +342,9 @@ def _files() -> dict[Path, Callable[[], str]]:
     for name, diagram in DIAGRAMS.items():
         for shade, palette in (("light", LIGHT), ("dark", DARK)):
             files[DOCS / "images" / f"{name}-states-{shade}.svg"] = partial(diagram.svg, palette)
+    for name, sequence in PATHS.items():
+        for shade, palette in (("light", LIGHT), ("dark", DARK)):
+            files[DOCS / "images" / f"path-{name}-{shade}.svg"] = partial(sequence.svg, palette)
     return files
 
 

@@ -124,6 +124,9 @@ export function life(push) {
   let asking = false;
   let again = false;
   let asked = '';
+  // What was told of those that this one came after, while the page is open.
+  /** @type {Map<string, {at: string|number, words: string}[]>} */
+  const chapters = new Map();
 
   async function ask() {
     const status = push.status();
@@ -142,7 +145,8 @@ export function life(push) {
     showMoment('life-displayed', described.last_displayed_at);
     at('life-owner').textContent = person() || 'nobody';
     showHealth(described.health);
-    showStory(described.story ?? []);
+    chapters.set(described.id, described.story ?? []);
+    showStory([...chapters.values()].flat());
     asked = new Date().toLocaleTimeString();
     // The server has another key, or the push service gave this one up: no need to wait for the next page load. Where
     // the browser holds nothing, it was ended on purpose here; that is for the next load to mend.

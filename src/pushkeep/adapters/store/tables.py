@@ -38,6 +38,7 @@ metadata = MetaData(
     }
 )
 
+_BY_KEY = ("project_id", "signing_key_id", "state", "ended_at")
 _Id = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up only an INTEGER PRIMARY KEY
 
 installation = Table(
@@ -152,14 +153,8 @@ subscriptions = Table(
     Index("ix_subscriptions_project", "project_id", "id"),
     Index("ix_subscriptions_living", "project_id", "id", sqlite_where=text("ended_at IS NULL")),
     Index("ix_subscriptions_state", "project_id", "state", "id"),
-    Index(  # what is bound to a signing key is counted, and given up page by page, from the index alone
-        "ix_subscriptions_key",
-        "project_id",
-        "signing_key_id",
-        "state",
-        "ended_at",  # which is nothing in all of them, and SQLite would look that up in the row
-        sqlite_where=text("ended_at IS NULL"),
-    ),
+    # With its end, which it has none, or SQLite would look that up in the row.
+    Index("ix_subscriptions_key", *_BY_KEY, sqlite_where=text("ended_at IS NULL")),
     Index("ix_subscriptions_contact", "contact_id", "ended_at"),
     Index("ix_subscriptions_ended", "ended_at", sqlite_where=text("ended_at IS NOT NULL")),
     Index("ix_subscriptions_successor", "superseded_by", sqlite_where=text("superseded_by IS NOT NULL")),

@@ -11,6 +11,8 @@ import pytest
 from pushkeep.cli.common import EXTRAS
 
 ROOT = Path(__file__).parents[2]
+IMPORTED_AS = {"pyjwt": "jwt"}
+"""Packages whose import has another name."""
 
 
 def without_extras(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -80,5 +82,6 @@ def test_the_doctor_looks_at_what_the_library_has(tmp_path: Path) -> None:
 def test_the_table_of_extras_is_the_projects() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra in ("server", "testing"):
-        named = {line.partition(">")[0].partition("[")[0].replace("-", "_") for line in extras[extra]}
+        packages = {line.partition(">")[0].partition("[")[0].replace("-", "_") for line in extras[extra]}
+        named = {IMPORTED_AS.get(package, package) for package in packages}
         assert named == {package for package, where in EXTRAS.items() if where == extra}

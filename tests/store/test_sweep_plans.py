@@ -53,7 +53,8 @@ async def test_no_page_of_a_sweep_scans_the_table(store: SqliteStore, project: P
             scans = [
                 step
                 for step in steps
-                if step.startswith("SCAN") and not any(word in step for word in ("VIRTUAL TABLE", "anon_", "pinned", "ix_shards_live"))
+                if step.startswith("SCAN")
+                and not any(word in step for word in ("VIRTUAL TABLE", "anon_", "pinned", "ix_shards_live"))
             ]
             scans = [step for step in scans if step != "SCAN CONSTANT ROW"]
             assert not scans, (name, statement, steps)

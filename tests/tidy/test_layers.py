@@ -45,6 +45,7 @@ def test_the_layers_hold(copy: Path) -> None:
         ("adapters/http2.py", "import pushkeep.adapters.store", "Adapters are strangers"),
         ("domain/origin_map.py", "import socket", "Protocol and domain do no I/O"),
         ("client/__init__.py", "import msgspec", "The library does not need the server"),
+        ("client/__init__.py", "import pushkeep.domain.identity_jwt", "The library does not need JSON Web Tokens"),
     ],
 )
 def test_a_planted_violation_is_found(copy: Path, module: str, planted: str, contract: str) -> None:

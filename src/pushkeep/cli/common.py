@@ -139,6 +139,7 @@ EXTRAS: Mapping[str, str] = {
             "cronsim",
             "httptools",
             "jinja2",
+            "jwt",
             "litestar",
             "msgspec",
             "prometheus_client",
@@ -150,7 +151,7 @@ EXTRAS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("dbus_fast", "h11", "h2", "playwright", "trustme", "websockets"), "testing"),
 }
-"""The extra that brings a package which the library alone does without."""
+"""The extra that brings a package which the library alone does without, by the name it is imported by."""
 
 
 def missing_package(error: ModuleNotFoundError) -> str | None:

@@ -79,9 +79,10 @@ KEY_OPERATIONS: tuple[Operation, ...] = (
         "rotateSigningKeys",
         "server",
         "Rotate the signing keys",
-        "The next key, or a fresh one, becomes active, and browsers subscribe with it from now on. The old one signs on "
-        "for those made with it, which move at their browsers' next visit: nobody is lost. With `leaked`, a prepared "
-        "key is thrown away, and every message to a subscription of the old key tells its browser to renew at once.",
+        "The next key, or a fresh one, becomes active, and browsers subscribe with it from now on. The old one signs "
+        "on for those made with it, which move at their browsers' next visit: nobody is lost. With `leaked`, a "
+        "prepared key is thrown away, and every message to a subscription of the old key tells its browser to renew at "
+        "once.",
         {200: Answer("Both keys.", RotationReport, {"active": _ACTIVE, "retiring": _RETIRING})},
         (*BODY_PROBLEMS, *KEY_PROBLEMS, "not_found", "conflict"),
         security="api_key",

@@ -133,8 +133,8 @@ def _arrow(begin: Place, end: Place, events: list[str], palette: Palette, *, ben
 def _rim(centre: Place, along_x: float, along_y: float, shift_x: float, shift_y: float) -> Place:
     """Where a line from a box's middle, shifted, leaves the box."""
     share = min(
-        (BOX_WIDTH / 2 + 2) / abs(along_x) if along_x else math.inf,
-        (BOX_HEIGHT / 2 + 2) / abs(along_y) if along_y else math.inf,
+        (math.copysign(BOX_WIDTH / 2 + 2, along_x) - shift_x) / along_x if along_x else math.inf,
+        (math.copysign(BOX_HEIGHT / 2 + 2, along_y) - shift_y) / along_y if along_y else math.inf,
     )
     return centre[0] + along_x * share + shift_x, centre[1] + along_y * share + shift_y
 

@@ -9,10 +9,11 @@ import pytest
 from pushkeep.adapters.store import SqliteStore
 from pushkeep.domain.circuit import Circuit, CircuitState
 from pushkeep.domain.ids import AnyId
+from pushkeep.domain.lifecycle import By, Evidence
 from pushkeep.domain.project import KeyState, Project
 from pushkeep.domain.signing_keys import KEY_TRANSITIONS, KeyEvent, KeyRecord, KeyUsage
 from pushkeep.domain.situation import DAY_SECONDS
-from pushkeep.domain.subscription import Event, State, SubscriptionRecord
+from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict, NotFound
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.signing_key import SigningKey
@@ -130,7 +131,7 @@ class KeyContract:
         assert caught.value.reason == "living"
         assert [key.state for key in await store.signing_keys(project)] == [KeyState.ACTIVE, KeyState.RETIRING]
         with pytest.raises(Conflict, match="still signs"):
-            await store.give_up_bound(project, before.id, after=0, limit=10, now=LATER)
+            await store.give_up_bound(project, before.id, limit=10, now=LATER)
 
     async def test_a_key_without_living_ones_is_retired_for_good(self, store: SqliteStore, project: Project) -> None:
         (one,) = await browsers(store, project, (await active(store, project)).id, 1)
@@ -139,7 +140,7 @@ class KeyContract:
         await store.register(project, moved)
         retired = await store.retire_key(project, before.id, force=False, now=LATER + 1)
         assert (retired.state, retired.retired_at) == (KeyState.RETIRED, LATER + 1)
-        assert await store.give_up_bound(project, before.id, after=0, limit=10, now=LATER) == []
+        assert await store.give_up_bound(project, before.id, limit=10, now=LATER) == 0
         assert [key.id for key in await store.signing_keys(project)] == [now_active.id]
         assert await store.retire_key(project, before.id, force=True, now=LATER + 9) == retired
         found = await store.find_key(project, before.public_bytes)  # still known, to tell its browsers to renew
@@ -168,23 +169,59 @@ class KeyContract:
         now_active, _ = await rotated(store, project)
         await browsers(store, project, now_active.id, 2)
         await store.retire_key(project, old.id, force=True, now=LATER)
-        pages: list[list[int]] = []
-        while moved := await store.give_up_bound(
-            project, old.id, after=pages[-1][-1] if pages else 0, limit=2, now=LATER
-        ):
-            pages.append(list(moved))
-        assert [number for page in pages for number in page] == [record.id for record in bound]
-        assert [len(page) for page in pages] == [2, 2, 1]
+        pages: list[int] = []
+        while moved := await store.give_up_bound(project, old.id, limit=2, now=LATER):
+            pages.append(moved)
+        assert pages == [2, 2, 1]
         assert await states(store, project) == [State.NEEDS_RENEWAL] * 5 + [State.ACTIVE] * 2
         record = await store.find_subscription(project, _any(bound[0]))
         assert record is not None
         assert record.state_reason is not None
         assert (record.state_reason.cause, record.state_reason.at) == (Event.KEY_RETIRED, LATER)
         assert record.living
-        (*_, last) = [entry.entry for entry in await store.lifecycle(project, record, limit=10)]
+        (made, last) = [entry.entry for entry in await store.lifecycle(project, record, limit=10)]
+        assert made.evidence == Evidence(By.BROWSER, key=old.key_id)
         assert (last.event, last.before, last.after) == (Event.KEY_RETIRED, State.ACTIVE, State.NEEDS_RENEWAL)
+        assert last.evidence == Evidence(By.OPERATOR, key=old.key_id)
         days = await store.lifecycle_by_day(project, first_day=int(LATER // DAY_SECONDS))
         assert [(day.signing_key_id, day.count) for day in days if day.event is Event.KEY_RETIRED] == [(old.id, 5)]
+
+    async def test_with_a_key_that_was_retired_a_moment_ago_nobody_is_stored_as_sent_to(
+        self, store: SqliteStore, project: Project
+    ) -> None:
+        """The caller looked before the retirement, and writes after it."""
+        old = await active(store, project)
+        (one,) = await browsers(store, project, old.id, 1)
+        now_active, _ = await rotated(store, project)
+        await store.retire_key(project, old.id, force=True, now=LATER)
+        await store.give_up_bound(project, old.id, limit=10, now=LATER)
+        with pytest.raises(Conflict, match="retired") as caught:
+            await browsers(store, project, old.id, 1, first=1)
+        assert (caught.value.reason, caught.value.details) == (
+            "foreign_key",
+            {"application_server_key": now_active.public_b64},
+        )
+        entered = registration(subscription(f"{old.id}-0"), old.id, now=LATER, by=By.OPERATOR)
+        assert (await store.register(project, entered)).record.state is State.NEEDS_RENEWAL
+        with pytest.raises(Conflict, match="only its browser"):
+            await store.release_subscription(project, _any(one), StateReason(Event.RELEASED, LATER))
+        assert await states(store, project) == [State.NEEDS_RENEWAL]
+
+    async def test_a_key_that_was_found_and_retired_meanwhile_needs_renewal(
+        self, store: SqliteStore, project: Project
+    ) -> None:
+        found = await active(store, project)
+        now_active, _ = await rotated(store, project)
+        (one,) = await browsers(store, project, now_active.id, 1)
+        await store.retire_key(project, found.id, force=True, now=LATER)
+        update = ResultUpdate(one.id, one.version, Event.KEY_FOUND, signing_key_id=found.id)
+        assert await store.apply_results(project, [update], now=LATER) == {one.id}
+        assert await states(store, project) == [State.NEEDS_RENEWAL]
+        entries = [numbered.entry for numbered in await store.lifecycle(project, one, limit=10)]
+        assert [(entry.event, entry.evidence.key) for entry in entries[1:]] == [
+            (Event.KEY_FOUND, found.key_id),
+            (Event.KEY_RETIRED, found.key_id),
+        ]
 
     async def test_an_answer_on_its_way_does_not_undo_the_end_of_a_key(
         self, store: SqliteStore, project: Project
@@ -193,7 +230,7 @@ class KeyContract:
         (one,) = await browsers(store, project, old.id, 1)
         await rotated(store, project)
         await store.retire_key(project, old.id, force=True, now=LATER)
-        await store.give_up_bound(project, old.id, after=0, limit=10, now=LATER)
+        await store.give_up_bound(project, old.id, limit=10, now=LATER)
         late = ResultUpdate(one.id, one.version, Event.ACCEPTED)
         assert await store.apply_results(project, [late], now=LATER) == frozenset()
         assert await states(store, project) == [State.NEEDS_RENEWAL]

@@ -156,7 +156,7 @@ async def test_what_is_bound_to_a_key_is_found_in_the_index_alone(store: SqliteS
     units: dict[str, Callable[[Connection], object]] = {
         "counted by key": lambda c: subscription_units.living_by_signing_key(c, project),
         "may it be retired": lambda c: key_units.retire(c, project, key, False, NOW),
-        "given up": lambda c: key_units.give_up_bound(c, project, key, 0, 10, NOW),
+        "given up": lambda c: key_units.give_up_bound(c, project, key, 10, NOW),
     }
     for name, unit in units.items():
         plans = await statements_of(store, unit)

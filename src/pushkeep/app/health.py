@@ -152,6 +152,7 @@ async def likely_dead(
 
 
 async def release(services: Services, project: Project, any_id: str, reason: str | None = None) -> SubscriptionRecord:
+        Conflict: it needs renewal because its signing key is retired.
     """Send to a quarantined subscription again, or to one that needs renewal, as if nothing had been.
 
     Args:

@@ -148,10 +148,9 @@ async def retire_key(
     key = await find_key(services, project, name)
     now = services.clock.now()
     retired = await services.store.retire_key(project, key.id, force=force, now=now)
-    given_up = after = 0
-    while moved := await services.store.give_up_bound(project, key.id, after=after, limit=GIVE_UP_PAGE, now=now):
-        given_up += len(moved)
-        after = moved[-1]
+    given_up = 0
+    while moved := await services.store.give_up_bound(project, key.id, limit=GIVE_UP_PAGE, now=now):
+        given_up += moved
         if told is not None:
             told(given_up)
     return Retired(retired, given_up)

@@ -19,11 +19,11 @@ from pushkeep.domain.ids import (
 )
 from pushkeep.domain.lifecycle import By
 from pushkeep.domain.project import SIGNING, KeyState, Project, ProjectSigningKey
-from pushkeep.domain.registration import PREDECESSORS_MAX, Registration
+from pushkeep.domain.registration import PREDECESSORS_MAX, Registration, foreign_key
 from pushkeep.domain.renewal import wants_renewal
 from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord, check_external_id
 from pushkeep.domain.sync_token import make_sync_token, read_sync_token
-from pushkeep.errors import Conflict, InvalidInput, NotFound
+from pushkeep.errors import InvalidInput, NotFound
 from pushkeep.ports import ProjectSecrets
 from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.keys import POINT_BYTES
@@ -145,7 +145,7 @@ async def register(
         InvalidToken: ``replaces`` or ``identity`` does not hold; nothing has changed.
     """
     services.policy.check(asked.subscription.endpoint)
-    key_id, active, foreign = await _keys(services, project, asked.application_server_key)
+    key_id, active = await _keys(services, project, asked.application_server_key)
     secrets = await services.store.project_secrets(project)
     now = services.clock.now()
     replaces = _replaced(secrets, project, asked.replaces)
@@ -170,39 +170,31 @@ async def register(
             identity_issued_at=issued_at,
             by=asked.by,
             contact_max=services.contact_subscriptions_max,
-            unless_living=foreign,
         ),
     )
     token = make_sync_token(secrets.sync, project_public_id=project.public_id, public_id=stored.record.public_id)
     return Registered(token, stored.created, Standing.of(stored.record, active))
 
 
-async def _keys(services: Services, project: Project, text: str) -> tuple[int, ProjectSigningKey, Conflict | None]:
-    """The number of the key a subscription was made with, the active key, and what to raise unless it is known.
+async def _keys(services: Services, project: Project, text: str) -> tuple[int, ProjectSigningKey]:
+    """The number of the key a subscription was made with, and the active key.
 
     A key on its way out is as good as the active one: a page that was loaded before the rotation must not lose anybody.
-    With a retired one only what is stored and living is confirmed, and asked to be renewed.
+    With a retired one only what is stored and living is confirmed, and asked to be renewed; whether it is retired is
+    for the store to say, in the moment in which it writes.
     """
     given = b64_decode(text, field="application_server_key", length=POINT_BYTES)
     keys = await services.store.signing_keys(project)
     known = next((key for key in keys if given == key.key.public_bytes), None)
     if known is not None:
-        return known.id, active_of(keys), None
+        return known.id, active_of(keys)
     found = await services.store.find_key(project, given)
     if found is not None and found.state in SIGNING:  # it came into use between the two questions
-        return found.id, active_of(await services.store.signing_keys(project)), None
+        return found.id, active_of(await services.store.signing_keys(project))
     active = active_of(keys)
-    retired = found is not None and found.state is KeyState.RETIRED
-    foreign = Conflict(
-        f"The subscription was made with {'a retired' if retired else 'a foreign'} application_server_key; subscribe "
-        f"again with the current one.",
-        field="application_server_key",
-        details={"application_server_key": active.key.public_b64},
-        reason="foreign_key",
-    )
-    if found is None or not retired:
-        raise foreign
-    return found.id, active, foreign
+    if found is None or found.state is not KeyState.RETIRED:
+        raise foreign_key(active.key.public_b64, retired=False)
+    return found.id, active
 
 
 def _replaced(secrets: ProjectSecrets, project: Project, tokens: Sequence[str]) -> tuple[str, ...]:

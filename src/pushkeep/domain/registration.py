@@ -43,8 +43,6 @@ class Registration:
         identity_issued_at: epoch seconds at which the site vouched for the owner; None where that was not said.
         by: whose word it is: the browser's, or the operator's with an API key.
         contact_max: how many living subscriptions a contact may have.
-        unless_living: raised where no such row is living yet: its signing key is retired, and nothing new is begun
-            with it. None where its key signs.
     """
 
     subscription: Subscription
@@ -61,7 +59,6 @@ class Registration:
     identity_issued_at: float | None = None
     by: By = By.BROWSER
     contact_max: int = SUBSCRIPTIONS_PER_CONTACT_MAX
-    unless_living: Conflict | None = None
 
 
 class Write(Enum):
@@ -112,6 +109,7 @@ def plan(
     existing: SubscriptionRecord | None,
     predecessors: Sequence[SubscriptionRecord] = (),
     successor: SubscriptionRecord | None = None,
+    retired: Conflict | None = None,
 ) -> Plan:
     """Decide what a registration does.
 
@@ -121,13 +119,15 @@ def plan(
         existing: the row with the same endpoint and signing key.
         predecessors: the rows named by ``registration.replaces`` that are known, in that order.
         successor: where ``existing`` has ended and was replaced: the row at the end of that chain.
+        retired: where its signing key does not sign any more: what is raised unless the row is living. Nothing new is
+            begun with such a key, and nobody's word makes it sign again.
 
     Raises:
         Conflict: ``reason`` says which: ``other_secrets``, the endpoint is stored with other keys, and the caller did
             not show that row's sync token (whoever only knows an endpoint must not make it undecryptable for its
             browser); ``stale``, the browser has said something later (``details`` has its ``sequence``);
-            ``replaced``, this browser has another subscription since, and did not show that one's token. Or what the
-            registration has as ``unless_living``.
+            ``replaced``, this browser has another subscription since, and did not show that one's token. Or
+            ``retired``.
         InvalidInput: an owner and ``detach`` at once.
         InvalidToken: ``stale``: the identity was issued before the owner last changed.
     """
@@ -143,8 +143,8 @@ def plan(
     if existing is not None and existing.state is State.GONE and registration.by is By.BROWSER:
         # What answers 410 to us receives nothing: its browser is asked for a new one.
         return _as_it_is(existing)
-    if registration.unless_living is not None and (existing is None or not existing.living):
-        raise registration.unless_living
+    if retired is not None and (existing is None or not existing.living):
+        raise retired
     if existing is not None and not existing.living and registration.by is By.BROWSER:
         _check_not_replaced(successor, named)
     owner, owner_since = _owner(registration, existing, predecessors)
@@ -159,7 +159,7 @@ def plan(
         first = (Event.REGISTERED,)
         return Plan(Write.CREATE, owner, supersede, abilities, State.ACTIVE, sequence, owner_since, first)
     abilities = existing.abilities if registration.abilities is None else registration.abilities
-    event = Event.SYNCED if registration.by is By.BROWSER else Event.ENTERED
+    event = Event.ENTERED if registration.by is By.OPERATOR and retired is None else Event.SYNCED
     state = move(existing.state, event)
     moves = _moves(existing, event, state, owner, keys_hash)
     write = Write.RENEW
@@ -167,6 +167,22 @@ def plan(
         recent = registration.now - existing.last_seen_at < SEEN_WRITE_SECONDS
         write = Write.NOTHING if recent and sequence == existing.sync_sequence else Write.TOUCH
     return Plan(write, owner, supersede, abilities, state, sequence, owner_since, moves)
+
+
+def foreign_key(active: str, *, retired: bool) -> Conflict:
+    """What a registration with a key that is not, or no longer, the project's is answered; ``reason`` ``foreign_key``.
+
+    Args:
+        active: the public half of the project's active key, base64url.
+        retired: whether it was the project's once.
+    """
+    return Conflict(
+        f"The subscription was made with {'a retired' if retired else 'a foreign'} application_server_key; subscribe "
+        "again with the current one.",
+        field="application_server_key",
+        details={"application_server_key": active},
+        reason="foreign_key",
+    )
 
 
 def check_sequence(sequence: int | None, known: int) -> int:

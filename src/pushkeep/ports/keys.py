@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from pushkeep.domain.project import Project
@@ -72,11 +72,11 @@ class KeyStore(Protocol):
         """
         ...
 
-    async def give_up_bound(self, project: Project, key: int, *, after: int, limit: int, now: float) -> Sequence[int]:
+    async def give_up_bound(self, project: Project, key: int, *, limit: int, now: float) -> int:
         """Move up to ``limit`` living subscriptions that are bound to a retired key to ``needs_renewal``.
 
         Returns:
-            their numbers, rising, all above ``after``; none once there are no more.
+            how many it moved; 0 once there are no more.
         """
         ...
 

@@ -65,6 +65,9 @@ class LifecycleStore(Protocol):
         """
         ...
 
+
+        Raises:
+            Conflict: it needs renewal because its signing key is retired; nothing has changed then.
     async def release_origin(self, project: Project, origin: str, reason: StateReason, *, limit: int) -> Sequence[int]:
         """Release up to ``limit`` quarantined subscriptions of a push service; their numbers, none once all are."""
         ...

@@ -9,6 +9,7 @@ from pushkeep.adapters.store.move_units import Step, move_rows
 from pushkeep.adapters.store.rows import AnyRow
 from pushkeep.adapters.store.tables import signing_keys, subscriptions
 from pushkeep.domain.lifecycle import By, Evidence
+from pushkeep.domain.project import SIGNING
 from pushkeep.domain.subscription import TRANSITIONS, Event, State, StateReason
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.verdict import Verdict
@@ -31,7 +32,7 @@ _TWIN = _ROW.where(
     subscriptions.c.endpoint_hash == bindparam("of_hash"),
     subscriptions.c.signing_key_id == bindparam("of_key"),
 )
-_KEY_IDS = select(signing_keys.c.id, signing_keys.c.key_id).where(
+_KEYS = select(signing_keys.c.id, signing_keys.c.key_id, signing_keys.c.state).where(
     signing_keys.c.project_id == bindparam("of_project"), signing_keys.c.id.in_(bindparam("keys", expanding=True))
 )
 _RELABEL = (
@@ -49,7 +50,8 @@ def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: 
     """Write down the signing key a message was taken with, and that it was taken.
 
     Where the browser's subscription is registered with that key already, and living, this row is replaced by that
-    one. A tombstone with that key changes labels with this row: a living one is not given up for a dead one.
+    one. A tombstone with that key changes labels with this row: a living one is not given up for a dead one. If the key
+    was retired while the message was on its way, its browser has to renew it like all others of that key.
 
     Returns:
         whether the row was still of that version, and living.
@@ -58,7 +60,7 @@ def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: 
     row = connection.execute(_BELIEVED, named).one_or_none()
     if row is None or row.ended_at is not None or item.signing_key_id is None:
         return False
-    accepted = Step(Event.ACCEPTED, StateReason(Event.ACCEPTED, now), By.PUSH_SERVICE, verdict=Verdict.ACCEPTED.value)
+    step = Step(Event.ACCEPTED, StateReason(Event.ACCEPTED, now), By.PUSH_SERVICE, verdict=Verdict.ACCEPTED.value)
     if row.signing_key_id != item.signing_key_id:
         wanted = {"of_project": project_id, "of_hash": row.endpoint_hash, "of_key": item.signing_key_id}
         twin = connection.execute(_TWIN, wanted).one_or_none()
@@ -73,12 +75,18 @@ def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: 
             )
             move_rows(connection, project_id, {item.id: by_twin})
             return True
-        _relabel(connection, project_id, row, twin, item.signing_key_id, now)
-    move_rows(connection, project_id, {item.id: accepted})
+        retired = _relabel(connection, project_id, row, twin, item.signing_key_id, now)
+        if retired is not None:
+            reason = StateReason(Event.KEY_RETIRED, now)
+            step = Step(Event.KEY_RETIRED, reason, By.OPERATOR, verdict=Verdict.ACCEPTED.value, key=retired)
+    move_rows(connection, project_id, {item.id: step})
     return True
 
 
-def _relabel(connection: Connection, project_id: int, row: AnyRow, twin: AnyRow | None, key: int, now: float) -> None:
+def _relabel(
+    connection: Connection, project_id: int, row: AnyRow, twin: AnyRow | None, key: int, now: float
+) -> str | None:
+    """Bind the row to another key; the id of that key if it does not sign any more."""
     if twin is not None:  # out of the way of the unique constraint, and back with the other label
         connection.execute(_REHASH.values(endpoint_hash=_NOWHERE), {"row_id": twin.id})
     connection.execute(_RELABEL, {"row_id": row.id, "new_key": key})
@@ -86,11 +94,12 @@ def _relabel(connection: Connection, project_id: int, row: AnyRow, twin: AnyRow 
         there = {"row_id": twin.id, "new_key": row.signing_key_id}
         connection.execute(_RELABEL, there)
         connection.execute(_REHASH.values(endpoint_hash=twin.endpoint_hash), {"row_id": twin.id})
-    rows = connection.execute(_KEY_IDS, {"of_project": project_id, "keys": [row.signing_key_id, key]})
-    names = {one.id: one.key_id for one in rows}
+    keys = connection.execute(_KEYS, {"of_project": project_id, "keys": [row.signing_key_id, key]}).all()
+    names = {one.id: one.key_id for one in keys}
     before = State(row.state)
     after = TRANSITIONS[before, Event.KEY_FOUND]
     evidence = Evidence(By.PUSH_SERVICE, key=names.get(key), key_before=names.get(row.signing_key_id))
     write_entries(connection, project_id, [Entry(row.id, key, now, Event.KEY_FOUND, before, after, evidence)])
     if after is not before:
         connection.execute(update(subscriptions).where(subscriptions.c.id == row.id).values(state=after.value))
+    return next((one.key_id for one in keys if one.id == key and one.state not in SIGNING), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from pushkeep.adapters.store import key_units
@@ -53,11 +53,9 @@ class KeyMethods(StoreBase):
         """See the port."""
         return await self._write(partial(key_units.retire, project=project, key=key, force=force, now=now))
 
-    async def give_up_bound(self, project: Project, key: int, *, after: int, limit: int, now: float) -> Sequence[int]:
+    async def give_up_bound(self, project: Project, key: int, *, limit: int, now: float) -> int:
         """See the port."""
-        return await self._write(
-            partial(key_units.give_up_bound, project=project, key=key, after=after, limit=limit, now=now)
-        )
+        return await self._write(partial(key_units.give_up_bound, project=project, key=key, limit=limit, now=now))
 
     async def key_usage(self, project: Project, *, now: float) -> Mapping[int, KeyUsage]:
         """See the port."""

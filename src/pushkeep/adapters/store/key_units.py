@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
-from pushkeep.adapters.store.move_units import move_all
+from pushkeep.adapters.store.move_units import Step, move_rows
 from pushkeep.adapters.store.project_units import key_seal_name
 from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.sealing import Vault
@@ -146,17 +146,14 @@ def retire(connection: Connection, project: Project, key: int, force: bool, now:
     return _read(connection, project, key)
 
 
-def give_up_bound(
-    connection: Connection, project: Project, key: int, after: int, limit: int, now: float
-) -> Sequence[int]:
+def give_up_bound(connection: Connection, project: Project, key: int, limit: int, now: float) -> int:
     """See :meth:`pushkeep.ports.KeyStore.give_up_bound`."""
     record = _read(connection, project, key)
     if record.state is not KeyState.RETIRED:
         raise Conflict(f"Signing key {record.key_id} is {record.state.value} and still signs.", field="signing_key")
-    named = {"project_id": project.id, "key": key, "after": after, "most": limit}
-    ids = list(connection.execute(_BOUND, named).scalars())
-    reason = StateReason(Event.KEY_RETIRED, now, text=f"signing key {record.key_id} was retired")
-    moved = move_all(connection, project.id, ids, Event.KEY_RETIRED, reason, By.OPERATOR)
+    ids = connection.execute(_BOUND, {"project_id": project.id, "key": key, "most": limit}).scalars().all()
+    step = Step(Event.KEY_RETIRED, StateReason(Event.KEY_RETIRED, now), By.OPERATOR, key=record.key_id)
+    moved = move_rows(connection, project.id, dict.fromkeys(ids, step))
     # What was on its way when the key was retired must not make it active again.
     connection.execute(
         update(subscriptions)
@@ -164,7 +161,7 @@ def give_up_bound(
         .values(version=subscriptions.c.version + 1),
         {"ids": json.dumps(sorted(moved))},
     )
-    return sorted(moved)
+    return len(moved)
 
 
 def last_subscription_id(connection: Connection, project: Project) -> int:
@@ -237,7 +234,7 @@ def _change(connection: Connection, record: KeyRecord, event: KeyEvent, **times:
 def _bound(connection: Connection, project: Project, key: int) -> int:
     """How many living subscriptions are sent to with a key: looked at under the write lock, so that none slips in."""
     counted = select(func.count()).select_from(_BOUND.limit(None).subquery())
-    return int(connection.execute(counted, {"project_id": project.id, "key": key, "after": 0}).scalar_one())
+    return int(connection.execute(counted, {"project_id": project.id, "key": key}).scalar_one())
 
 
 def _record(row: AnyRow) -> KeyRecord:

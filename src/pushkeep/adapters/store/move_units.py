@@ -88,6 +88,7 @@ class Step:
         verdict: of the answer it rests on.
         superseded_by: for ``REPLACED``: internal number of the other one.
         successor: for ``REPLACED``: public id of the other one.
+        key: for ``KEY_RETIRED``: id of its signing key.
     """
 
     event: Event
@@ -99,6 +100,7 @@ class Step:
     verdict: str | None = None
     superseded_by: int | None = None
     successor: str | None = None
+    key: str | None = None
 
 
 def move_rows(connection: Connection, project_id: int, steps: Mapping[int, Step]) -> frozenset[int]:
@@ -210,4 +212,4 @@ ACTIVE_AGAIN: Mapping[str, Any] = {
 def _evidence(row: AnyRow, step: Step) -> Evidence:
     days = None if step.suspect_days is None else len(step.suspect_days)
     evidence = evidence_of(step.reason, step.by, days=days)
-    return evidence if step.successor is None else replace(evidence, successor=step.successor)
+    return replace(evidence, successor=step.successor, key=step.key)

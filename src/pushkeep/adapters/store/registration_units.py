@@ -14,15 +14,16 @@ from pushkeep.adapters.store.move_units import ACTIVE_AGAIN, Step, move_rows
 from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.subscription_units import TOUCH, find
-from pushkeep.adapters.store.tables import push_services, subscriptions
+from pushkeep.adapters.store.tables import push_services, signing_keys, subscriptions
 from pushkeep.domain.ability import write_abilities
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import Evidence
-from pushkeep.domain.project import Project
-from pushkeep.domain.registration import Plan, Registration, Write, check_owner_has_room, plan
+from pushkeep.domain.project import SIGNING, KeyState, Project
+from pushkeep.domain.registration import Plan, Registration, Write, check_owner_has_room, foreign_key, plan
 from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
-from pushkeep.errors import Unavailable
+from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports import StoredRegistration
+from pushkeep.protocol.encoding import b64url_encode
 
 # A statement costs more to build than to run: all of these are built once.
 _BY_ENDPOINT = select_records().where(
@@ -56,6 +57,10 @@ _POINT_ON = (
     .values(superseded_by=bindparam("new_successor"))
 )
 _CONTACT_OF = select(subscriptions.c.contact_id).where(subscriptions.c.id == bindparam("row_id"))
+_KEY = select(signing_keys.c.key_id, signing_keys.c.state).where(signing_keys.c.id == bindparam("key"))
+_ACTIVE_KEY = select(signing_keys.c.public_key).where(
+    signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state == KeyState.ACTIVE.value
+)
 _TAKEN_SHORT_IDS = select(subscriptions.c.short_id).where(
     subscriptions.c.project_id == bindparam("project_id"),
     subscriptions.c.short_id.in_(json_values("candidates")),
@@ -72,7 +77,10 @@ _NOTE_PUSH_SERVICE = _PUSH_SERVICE.on_conflict_do_update(
 def existing_registration(
     connection: Connection, vault: Vault, project: Project, registration: Registration
 ) -> StoredRegistration | None:
-    """The registration if it changes nothing, found without the write lock; None if something is to be written."""
+    """The registration if it changes nothing, found without the write lock; None if something is to be written.
+
+    What changes nothing is living, and needs no key that signs.
+    """
     existing, decided, _ = _decide(connection, vault, project, registration)
     if existing is None or not decided.changes_nothing:
         return None
@@ -81,7 +89,8 @@ def existing_registration(
 
 def register(connection: Connection, vault: Vault, project: Project, registration: Registration) -> StoredRegistration:
     """See :meth:`pushkeep.ports.SubscriptionStore.register`."""
-    existing, decided, keys_hash = _decide(connection, vault, project, registration)
+    key_id, retired = _key(connection, project, registration)
+    existing, decided, keys_hash = _decide(connection, vault, project, registration, retired)
     if existing is not None and decided.changes_nothing:
         return StoredRegistration(existing, created=False)
     contact_id = None
@@ -89,7 +98,7 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
         contact_id = contact_id_of(connection, project, decided.owner, registration.now)
     _check_room(connection, contact_id, decided, existing, registration)
     if existing is None:
-        record = _insert(connection, vault, project, registration, decided, keys_hash, contact_id)
+        record = _insert(connection, vault, project, registration, decided, keys_hash, contact_id, key_id)
     else:
         record = _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
     for replaced in decided.supersede:
@@ -98,8 +107,22 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
     return StoredRegistration(record, created=existing is None)
 
 
+def _key(connection: Connection, project: Project, registration: Registration) -> tuple[str, Conflict | None]:
+    """The id of the key it was made with, and what to raise if that does not sign: it can have been retired since the
+    caller looked, and whoever comes after that transaction must not be stored as one that is sent to."""
+    key = connection.execute(_KEY, {"key": registration.signing_key_id}).one()
+    if key.state in SIGNING:
+        return key.key_id, None
+    active = connection.execute(_ACTIVE_KEY, {"project_id": project.id}).scalar_one()
+    return key.key_id, foreign_key(b64url_encode(active), retired=True)
+
+
 def _decide(
-    connection: Connection, vault: Vault, project: Project, registration: Registration
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    registration: Registration,
+    retired: Conflict | None = None,
 ) -> tuple[SubscriptionRecord | None, Plan, bytes]:
     row = connection.execute(
         _BY_ENDPOINT,
@@ -117,7 +140,14 @@ def _decide(
     ]
     successor = None if existing is None or existing.living else _end_of_chain(connection, existing)
     keys_hash = vault.keys_hash(registration.subscription)
-    decided = plan(registration, keys_hash=keys_hash, existing=existing, predecessors=predecessors, successor=successor)
+    decided = plan(
+        registration,
+        keys_hash=keys_hash,
+        existing=existing,
+        predecessors=predecessors,
+        successor=successor,
+        retired=retired,
+    )
     return existing, decided, keys_hash
 
 
@@ -157,6 +187,7 @@ def _insert(
     decided: Plan,
     keys_hash: bytes,
     contact_id: int | None,
+    key_id: str,
 ) -> SubscriptionRecord:
     subscription = registration.subscription
     endpoint_hash = vault.endpoint_hash(subscription.endpoint)
@@ -181,7 +212,7 @@ def _insert(
     }
     row_id = int(connection.execute(_INSERT, values).scalar_one())
     named = None if not decided.supersede else decided.supersede[0].public_id
-    evidence = Evidence(registration.by, contact=contact_id, predecessor=named)
+    evidence = Evidence(registration.by, contact=contact_id, predecessor=named, key=key_id)
     entry = Entry(row_id, registration.signing_key_id, registration.now, Event.REGISTERED, None, State.ACTIVE, evidence)
     write_entries(connection, project.id, [entry])
     return SubscriptionRecord(  # as it would be read

@@ -9,12 +9,13 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from pushkeep.adapters.store.move_units import Step, move_all, move_rows
 from pushkeep.adapters.store.rows import record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import SealBroken, Vault
-from pushkeep.adapters.store.tables import subscriptions
+from pushkeep.adapters.store.tables import signing_keys, subscriptions
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import BY_OF_END, By
-from pushkeep.domain.project import Project
+from pushkeep.domain.project import SIGNING, Project
 from pushkeep.domain.registration import SEEN_WRITE_SECONDS, check_sequence
 from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord
+from pushkeep.errors import Conflict
 
 # A statement costs more to build than to run: those of the browsers' paths are built once.
 _BY_PUBLIC_ID = select_records().where(
@@ -32,6 +33,7 @@ TOUCH = (
 _SEQUENCE = (
     update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sync_sequence=bindparam("sequence"))
 )
+_KEY_STATE = select(signing_keys.c.state).where(signing_keys.c.id == bindparam("key"))
 _QUARANTINED_AT = (
     select(subscriptions.c.id)
     .where(
@@ -142,8 +144,19 @@ def release(connection: Connection, project: Project, any_id: AnyId, reason: Sta
     """See :meth:`pushkeep.ports.lifecycle.LifecycleStore.release_subscription`."""
     record = find(connection, project, any_id)
     if record is not None:
+        if record.state is State.NEEDS_RENEWAL:
+            _check_key_signs(connection, record)
         move_all(connection, project.id, [record.id], Event.RELEASED, reason, By.OPERATOR)
     return find(connection, project, any_id)
+
+
+def _check_key_signs(connection: Connection, record: SubscriptionRecord) -> None:
+    if connection.execute(_KEY_STATE, {"key": record.signing_key_id}).scalar_one() not in SIGNING:
+        raise Conflict(
+            "Its signing key is retired, so nothing can be sent to it: only its browser can renew it, at its next "
+            "visit to the site.",
+            field="id",
+        )
 
 
 def release_origin(

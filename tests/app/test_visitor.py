@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from pushkeep.app import health, visitor
 from pushkeep.app.visitor import confirm, describe, unregister
 from pushkeep.domain.registration import SEEN_WRITE_SECONDS
 from pushkeep.domain.subscription import Event, State
@@ -45,6 +46,24 @@ async def test_an_end_is_told_once_and_keeps_its_first_reason(world: World) -> N
     assert own.standing.record.state_reason.cause is Event.LOST
     assert len(own.story) == 2
     assert (own.health.score, own.health.likely_dead) == (0, False)
+
+
+async def test_of_a_long_story_the_latest_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitor, "STORY_ENTRIES_MAX", 2)
+    monkeypatch.setattr(health, "ENTRIES_TOLD_MAX", 2)
+    registered = await world.register()
+    for _ in range(3):
+        await unregister(world.services, world.project, registered.sync_token)
+        await world.register()
+    await unregister(world.services, world.project, registered.sync_token)
+    own = await describe(world.services, world.project, registered.sync_token)
+    life = await health.life(world.services, world.project, registered.public_id)
+    for story in (own.story, life.story):
+        assert [told.words.split(";")[0] for told in story] == [
+            "Registered",
+            "Its browser came back with it",
+            "Its visitor unsubscribed.",
+        ]
 
 
 async def test_what_is_not_stored_can_be_ended_but_not_confirmed(world: World) -> None:

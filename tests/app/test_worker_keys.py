@@ -76,7 +76,7 @@ async def test_the_key_that_was_taken_is_written_back_and_used_from_then_on(worl
     assert keys[record.signing_key_id].public_bytes == second.public_bytes
     assert (record.state, record.version) == (State.ACTIVE, before.version + 1)
     assert record.last_accepted_at == world.clock.time
-    story = await world.store.lifecycle(world.project, record, limit=10, after=0)
+    story = await world.store.lifecycle(world.project, record, limit=10)
     assert [entry.entry.event for entry in story] == [Event.REGISTERED, Event.KEY_FOUND]
     world.transport.sent.clear()
     assert (await world.send()).only.kind is Kind.ACCEPTED

@@ -90,7 +90,7 @@ def test_a_log_that_began_later_says_so_and_an_old_end_is_told_from_its_reason()
     )
     told = tell(gone, [])
     assert [one.at for one in told] == [gone.created_at, NOW]
-    assert "was not written down" in told[0].words
+    assert "is not told here" in told[0].words
     assert told[1].words == 'Google (FCM) said that it is gone (status 410, "expired").'
 
 

@@ -330,10 +330,10 @@ class LogContract:
         ]
         assert await told(store, project, a) == expected
         paged: list[Event] = []
-        after = 0
-        while page := await store.lifecycle(project, a, limit=4, after=after):
-            paged += [numbered.entry.event for numbered in page]
-            after = page[-1].id
+        before: int | None = None
+        while page := await store.lifecycle(project, a, limit=4, before=before):
+            paged = [*(numbered.entry.event for numbered in page), *paged]
+            before = page[0].id
         assert paged == [event for event, _ in expected]
         (made,) = await store.lifecycle(project, b, limit=9)
         (*_, replaced) = await store.lifecycle(project, a, limit=9)

@@ -79,7 +79,7 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
         "release of an origin": lambda c: subscription_units.release_origin(
             c, project, first.origin, released, limit=10
         ),
-        "log": lambda c: lifecycle_units.history(c, project, first.id, limit=10, after=5),
+        "log": lambda c: lifecycle_units.history(c, project, first.id, limit=10, before=5),
         "log by day": lambda c: lifecycle_units.by_day(c, project, first_day=7),
         "find": lambda c: subscription_units.find(c, project, AnyId(None, first.short_id)),
         "page": lambda c: subscription_units.page(c, project, state=None, limit=10, after=5),

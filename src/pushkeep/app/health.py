@@ -93,24 +93,12 @@ async def life(services: Services, project: Project, any_id: str) -> Life:
     record = await services.store.find_subscription(project, wanted)
     if record is None:
         raise NotFound(f"The project has no subscription {wanted}.", field="id")
-    entries = await _latest_entries(services, project, record)
+    numbered = await services.store.lifecycle(project, record, limit=ENTRIES_TOLD_MAX)
+    entries = tuple(found.entry for found in numbered)
     names = await _names(services, project, entries)
     now = services.clock.now()
     health = assess(record, now)
     return Life(record, health, entries, tell(record, entries, names=names), standing(record, health, now))
-
-
-async def _latest_entries(
-    services: Services, project: Project, record: SubscriptionRecord
-) -> tuple[LifecycleEntry, ...]:
-    found: list[LifecycleEntry] = []
-    after = 0
-    while True:
-        page = await services.store.lifecycle(project, record, limit=ENTRIES_TOLD_MAX, after=after)
-        found = [*found, *(numbered.entry for numbered in page)][-ENTRIES_TOLD_MAX:]
-        if len(page) < ENTRIES_TOLD_MAX:
-            return tuple(found)
-        after = page[-1].id
 
 
 async def _names(services: Services, project: Project, entries: Sequence[LifecycleEntry]) -> Names:
@@ -152,7 +140,6 @@ async def likely_dead(
 
 
 async def release(services: Services, project: Project, any_id: str, reason: str | None = None) -> SubscriptionRecord:
-        Conflict: it needs renewal because its signing key is retired.
     """Send to a quarantined subscription again, or to one that needs renewal, as if nothing had been.
 
     Args:
@@ -165,6 +152,7 @@ async def release(services: Services, project: Project, any_id: str, reason: str
         the record after it; one in another state is returned unchanged.
 
     Raises:
+        Conflict: it needs renewal because its signing key is retired.
         InvalidInput: a malformed id.
         NotFound: the project has no such subscription.
     """

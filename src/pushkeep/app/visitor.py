@@ -16,7 +16,7 @@ from pushkeep.domain.sync_token import read_sync_token
 from pushkeep.errors import NotFound
 
 STORY_ENTRIES_MAX = 200
-"""What is shown of a story; a subscription that is refused and works again every day has some two a day."""
+"""What is shown of a story, the latest; a subscription that is refused and works again every day has some two a day."""
 
 
 @dataclass(frozen=True, slots=True)

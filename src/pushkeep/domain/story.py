@@ -60,7 +60,7 @@ def tell(record: SubscriptionRecord, entries: Sequence[LifecycleEntry], *, names
     vendor = VENDORS.get(record.vendor, UNKNOWN).title
     told = [Told(entry.at, sentence(entry, vendor=vendor, names=names)) for entry in entries]
     if not entries or entries[0].event is not Event.REGISTERED:
-        told.insert(0, Told(record.created_at, "Registered; what happened before the next line was not written down."))
+        told.insert(0, Told(record.created_at, "Registered; what happened before the next line is not told here."))
     reason = record.state_reason
     if not entries and reason is not None:
         entry = LifecycleEntry(

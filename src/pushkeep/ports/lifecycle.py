@@ -46,9 +46,12 @@ class LifecycleStore(Protocol):
     """Reads the log, and moves many rows by the operator's word. Whatever moves a row writes the log with it."""
 
     async def lifecycle(
-        self, project: Project, record: SubscriptionRecord, *, limit: int, after: int = 0
+        self, project: Project, record: SubscriptionRecord, *, limit: int, before: int | None = None
     ) -> tuple[NumberedEntry, ...]:
-        """A subscription's entries with a number above ``after``, oldest first."""
+        """The latest of a subscription's entries, those with a number below ``before`` if that is given; oldest first.
+
+        The latest, since whoever looks wants to know how it came to stand as it does.
+        """
         ...
 
     async def lifecycle_by_day(self, project: Project, *, first_day: int) -> tuple[DayCount, ...]:

@@ -17,11 +17,11 @@ class LifecycleMethods(StoreBase):
     """:class:`pushkeep.ports.lifecycle.LifecycleStore`."""
 
     async def lifecycle(
-        self, project: Project, record: SubscriptionRecord, *, limit: int, after: int = 0
+        self, project: Project, record: SubscriptionRecord, *, limit: int, before: int | None = None
     ) -> tuple[NumberedEntry, ...]:
         """See the port."""
         return await self._read(
-            partial(lifecycle_units.history, project=project, subscription_id=record.id, limit=limit, after=after)
+            partial(lifecycle_units.history, project=project, subscription_id=record.id, limit=limit, before=before)
         )
 
     async def lifecycle_by_day(self, project: Project, *, first_day: int) -> tuple[DayCount, ...]:

@@ -20,6 +20,9 @@ from pushkeep.domain.situation import DAY_SECONDS
 from pushkeep.domain.subscription import Event, State, StateReason
 from pushkeep.ports.lifecycle import DayCount, NumberedEntry
 
+ROW_ID_MAX = 2**63 - 1
+"""The highest number a row can have."""
+
 _FACTS = tuple(field.name for field in fields(Evidence))
 _ADD = insert(lifecycle)
 _DAY = sqlite_insert(lifecycle_days)
@@ -44,9 +47,9 @@ _OF_SUBSCRIPTION = (
     .where(
         lifecycle.c.subscription_id == bindparam("subscription_id"),
         lifecycle.c.project_id + 0 == bindparam("project_id"),
-        lifecycle.c.id > bindparam("after"),
+        lifecycle.c.id < bindparam("before"),
     )
-    .order_by(lifecycle.c.id)
+    .order_by(lifecycle.c.id.desc())
     .limit(bindparam("most"))
 )
 _DAYS = (
@@ -108,13 +111,14 @@ def write_entries(connection: Connection, project_id: int, entries: Sequence[Ent
 
 
 def history(
-    connection: Connection, project: Project, subscription_id: int, *, limit: int, after: int
+    connection: Connection, project: Project, subscription_id: int, *, limit: int, before: int | None = None
 ) -> tuple[NumberedEntry, ...]:
     """See :meth:`pushkeep.ports.lifecycle.LifecycleStore.lifecycle`."""
+    below = ROW_ID_MAX if before is None else before
     rows = connection.execute(
         _OF_SUBSCRIPTION,
-        {"subscription_id": subscription_id, "project_id": project.id, "after": after, "most": limit},
-    )
+        {"subscription_id": subscription_id, "project_id": project.id, "before": below, "most": limit},
+    ).all()
     return tuple(
         NumberedEntry(
             row.id,
@@ -126,7 +130,7 @@ def history(
                 read_evidence(row.evidence),
             ),
         )
-        for row in rows
+        for row in reversed(rows)
     )
 
 

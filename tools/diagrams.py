@@ -36,6 +36,19 @@ LIGHT = Palette(ground="#ffffff", box="#e8eef7", edge="#5a6b82", text="#1b2430",
 DARK = Palette(ground="#0d1117", box="#1f2b3d", edge="#8fa3bd", text="#e6edf3", final="#1d3a27")
 
 
+def opening(title: str, width: float, height: float, palette: Palette) -> list[str]:
+    """What every picture begins with: its size, its title, the head of its arrows (``#head``), its ground."""
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+        f'height="{height:.0f}" role="img" aria-label="{escape(title)}" '
+        'font-family="system-ui, sans-serif" font-size="12">',
+        f"<title>{escape(title)}</title>",
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
+        f'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="{palette.edge}"/></marker></defs>',
+        f'<rect width="100%" height="100%" rx="8" fill="{palette.ground}"/>',
+    ]
+
+
 @dataclass(frozen=True)
 class Diagram:
     """One table with the places of its states.
@@ -67,15 +80,7 @@ class Diagram:
         for (before, event), after in self.table.items():
             arrows.setdefault((before, after), []).append(event.value.replace("_", " "))
         ends = {state for state in states if all(before is not state for before, _ in self.table)}
-        lines = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-            f'height="{height:.0f}" role="img" aria-label="{escape(self.title)}" '
-            'font-family="system-ui, sans-serif" font-size="12">',
-            f"<title>{escape(self.title)}</title>",
-            '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
-            f'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="{palette.edge}"/></marker></defs>',
-            f'<rect width="100%" height="100%" rx="8" fill="{palette.ground}"/>',
-        ]
+        lines = opening(self.title, width, height, palette)
         for (before, after), events in arrows.items():
             both = (after, before) in arrows
             lines += _arrow(centres[before], centres[after], events, palette, bent=both and before is not after)

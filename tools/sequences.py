@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from diagrams import Palette
+from diagrams import Palette, opening
 
 COLUMN_MIN = 180
 ROW = 34
@@ -60,15 +60,7 @@ class Sequence:
         width = max(max(places.values()) + HEAD_WIDTH / 2, reach) + MARGIN
         top = MARGIN + HEAD_HEIGHT
         height = top + ROW * (len(self.steps) + 1)
-        lines = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-            f'height="{height:.0f}" role="img" aria-label="{escape(self.title)}" '
-            'font-family="system-ui, sans-serif" font-size="12">',
-            f"<title>{escape(self.title)}</title>",
-            '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
-            f'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="{palette.edge}"/></marker></defs>',
-            f'<rect width="100%" height="100%" rx="8" fill="{palette.ground}"/>',
-        ]
+        lines = opening(self.title, width, height, palette)
         for actor, x in places.items():
             lines += _actor(actor, x, height, palette)
         for number, step in enumerate(self.steps, 1):

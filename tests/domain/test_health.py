@@ -18,6 +18,7 @@ from pushkeep.domain.health import (
 from pushkeep.domain.inactivity import DECIDING, POLICIES, PROVE_LIFE, Certainty, policy_of
 from pushkeep.domain.subscription import ENDED, Event, State, StateReason, SubscriptionRecord
 from pushkeep.protocol.vendors import VENDORS
+from tests.domain.records import RECORD
 
 NOW = 1_800_000_000.0
 
@@ -26,25 +27,11 @@ def record(
     *, seen_days: float = 1.0, accepted_days: float | None = 1.0, shown_days: float | None = None
 ) -> SubscriptionRecord:
     """An active subscription at FCM; the days are before now."""
-    return SubscriptionRecord(
-        id=1,
-        public_id="0198c5d2-7c1a-7e2b-9c54-0a1b2c3d4e5f",
-        short_id="HMV192av",
-        project_id=1,
-        contact_external_id=None,
-        origin="https://fcm.googleapis.com",
-        vendor="fcm",
-        state=State.ACTIVE,
-        signing_key_id=1,
+    return replace(
+        RECORD,
         created_at=NOW - 700 * DAY_SECONDS,
         last_seen_at=NOW - seen_days * DAY_SECONDS,
         last_accepted_at=None if accepted_days is None else NOW - accepted_days * DAY_SECONDS,
-        consecutive_failures=0,
-        suspect_days=frozenset(),
-        state_reason=None,
-        superseded_by=None,
-        version=1,
-        keys_hash=bytes(16),
         last_displayed_at=None if shown_days is None else NOW - shown_days * DAY_SECONDS,
     )
 

@@ -20,28 +20,20 @@ from pushkeep.domain.subscription import ENDED, LIVING, Event, State, Subscripti
 from pushkeep.errors import Conflict, InvalidInput, InvalidToken
 from pushkeep.protocol.endpoint import Endpoint
 from pushkeep.protocol.subscription import Subscription
+from tests.domain.records import RECORD
 
 NOW = 1_800_000_000.0
 KEYS = b"k" * 16
 SUBSCRIPTION = Subscription(Endpoint.parse("https://web.push.apple.com/x"), b"\4" + b"p" * 64, b"a" * 16)
-ROW = SubscriptionRecord(
+ROW = dataclasses.replace(
+    RECORD,
     id=7,
     public_id="p7",
     short_id="s7",
-    project_id=1,
-    contact_external_id=None,
     origin="https://web.push.apple.com",
     vendor="apple",
-    state=State.ACTIVE,
-    signing_key_id=1,
     created_at=NOW - 5000,
     last_seen_at=NOW - 10,
-    last_accepted_at=None,
-    consecutive_failures=0,
-    suspect_days=frozenset(),
-    state_reason=None,
-    superseded_by=None,
-    version=1,
     keys_hash=KEYS,
 )
 OLD = dataclasses.replace(ROW, id=3, public_id="p3", short_id="s3")

@@ -5,29 +5,9 @@ import pytest
 from pushkeep.domain.renewal import wants_renewal
 from pushkeep.domain.subscription import ENDED, Event, State, StateReason, SubscriptionRecord
 from pushkeep.protocol.verdict import Verdict
+from tests.domain.records import RECORD
 
 ACTIVE_KEY = 2
-
-RECORD = SubscriptionRecord(
-    id=1,
-    public_id="01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47",
-    short_id="HMV192av",
-    project_id=1,
-    contact_external_id=None,
-    origin="https://updates.push.services.mozilla.com",
-    vendor="mozilla",
-    state=State.ACTIVE,
-    signing_key_id=ACTIVE_KEY,
-    created_at=0.0,
-    last_seen_at=0.0,
-    last_accepted_at=None,
-    consecutive_failures=0,
-    suspect_days=frozenset(),
-    state_reason=None,
-    superseded_by=None,
-    version=1,
-    keys_hash=bytes(16),
-)
 
 
 def record(state: State, *, key: int = ACTIVE_KEY, verdict: Verdict | None = None) -> SubscriptionRecord:

@@ -11,12 +11,9 @@ from pushkeep.web.health_schemas import (
     SweepWish,
     SweptReport,
 )
-from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, Answer, Operation, Parameter
+from pushkeep.web.openapi_types import AFTER, BODY_PROBLEMS, KEY_PROBLEMS, LIMIT, SUBSCRIPTION_ID, Answer, Operation
 from pushkeep.web.schemas import SubscriptionReport
 
-_ID = Parameter(
-    "subscription_id", "path", "UUID or short id.", {"type": "string", "maxLength": 36, "examples": ["HMV192av"]}
-)
 _UUID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
 _SUBSCRIPTION = {
     "id": _UUID,
@@ -106,7 +103,7 @@ HEALTH_OPERATIONS: tuple[Operation, ...] = (
         {200: Answer("The story.", LifeReport, _LIFE)},
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
-        parameters=(_ID,),
+        parameters=(SUBSCRIPTION_ID,),
     ),
     Operation(
         "GET",
@@ -124,12 +121,7 @@ HEALTH_OPERATIONS: tuple[Operation, ...] = (
         },
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
-        parameters=(
-            Parameter(
-                "limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
-            ),
-            Parameter("after", "query", "Go on behind this id, as `next` gave it.", {"type": "string"}),
-        ),
+        parameters=(LIMIT, AFTER),
     ),
     Operation(
         "POST",
@@ -141,7 +133,7 @@ HEALTH_OPERATIONS: tuple[Operation, ...] = (
         {200: Answer("The subscription after it.", SubscriptionReport, {**_SUBSCRIPTION, "state": "active"})},
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
-        parameters=(_ID,),
+        parameters=(SUBSCRIPTION_ID,),
     ),
     Operation(
         "POST",

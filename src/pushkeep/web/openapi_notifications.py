@@ -13,7 +13,7 @@ from pushkeep.web.notification_schemas import (
     NotificationRequest,
     OutcomePage,
 )
-from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, Answer, Operation, Parameter
+from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, LIMIT, Answer, Operation, Parameter
 
 _ID = "01939f6b-4a10-7c02-9f11-0a6d5b7c2e13"
 _NOTIFICATION_ID = Parameter(
@@ -230,9 +230,7 @@ NOTIFICATION_OPERATIONS: tuple[Operation, ...] = (
         parameters=(
             _NOTIFICATION_ID,
             Parameter("kind", "query", "Only these, with commas between.", {"type": "string", "examples": ["gone"]}),
-            Parameter(
-                "limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
-            ),
+            LIMIT,
             Parameter("after", "query", "Continue behind this subscription, as `next` gave it.", {"type": "string"}),
             _WAIT,
         ),

@@ -9,7 +9,16 @@ from pushkeep.web.openapi_direct import DIRECT_OPERATIONS
 from pushkeep.web.openapi_health import HEALTH_OPERATIONS
 from pushkeep.web.openapi_keys import KEY_OPERATIONS
 from pushkeep.web.openapi_notifications import NOTIFICATION_OPERATIONS
-from pushkeep.web.openapi_types import BODY_PROBLEMS, KEY_PROBLEMS, Answer, Operation, Parameter
+from pushkeep.web.openapi_types import (
+    AFTER,
+    BODY_PROBLEMS,
+    KEY_PROBLEMS,
+    LIMIT,
+    SUBSCRIPTION_ID,
+    Answer,
+    Operation,
+    Parameter,
+)
 from pushkeep.web.schemas import (
     Health,
     ProblemDescription,
@@ -19,9 +28,6 @@ from pushkeep.web.schemas import (
     SubscriptionReport,
 )
 
-_SUBSCRIPTION_ID = Parameter(
-    "subscription_id", "path", "UUID or short id.", {"type": "string", "examples": ["HMV192av"]}
-)
 _SUBSCRIPTION = {
     "id": EXAMPLE_UUID,
     "short_id": "HMV192av",
@@ -68,10 +74,8 @@ OPERATIONS: tuple[Operation, ...] = (
                 "Only those in this state.",
                 {"type": "string", "enum": [state.value for state in State]},
             ),
-            Parameter(
-                "limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
-            ),
-            Parameter("after", "query", "Continue behind this id, as `next` gave it.", {"type": "string"}),
+            LIMIT,
+            AFTER,
         ),
     ),
     Operation(
@@ -107,7 +111,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: Answer("The subscription.", SubscriptionReport, _SUBSCRIPTION)},
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
-        parameters=(_SUBSCRIPTION_ID,),
+        parameters=(SUBSCRIPTION_ID,),
     ),
     Operation(
         "DELETE",
@@ -120,7 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {204: Answer("Ended.")},
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
-        parameters=(_SUBSCRIPTION_ID,),
+        parameters=(SUBSCRIPTION_ID,),
     ),
     Operation(
         "GET",

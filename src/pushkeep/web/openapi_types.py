@@ -56,6 +56,14 @@ PROJECT_KEY = Parameter(
     {"type": "string", "pattern": "^pk_[A-Za-z0-9_-]{24}$"},
 )
 
+SUBSCRIPTION_ID = Parameter(
+    "subscription_id", "path", "UUID or short id.", {"type": "string", "maxLength": 36, "examples": ["HMV192av"]}
+)
+
+LIMIT = Parameter("limit", "query", "How many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
+AFTER = Parameter("after", "query", "Continue behind this id, as `next` gave it.", {"type": "string"})
+"""What routes with pages of up to 1,000 take."""
+
 KEY_PROBLEMS = ("unauthorized", "rate_limited", "internal", "unavailable")
 """What every route with an API key may answer."""
 

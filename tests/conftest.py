@@ -1,0 +1,8 @@
+"""For all tests: Hypothesis asserts no speed, of what is tested or of what it makes up; a machine may be busy."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any-speed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")

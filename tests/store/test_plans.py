@@ -76,9 +76,8 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
             c, project.id, range(20, 60), Event.QUARANTINED, quarantined, By.SWEEP
         ),
         "release": lambda c: subscription_units.release(c, project, named, released),
-        "release of an origin": lambda c: subscription_units.release_origin(
-            c, project, first.origin, released, limit=10
-        ),
+        "found of an origin": lambda c: subscription_units.quarantined_at(c, project, first.origin, limit=10),
+        "released of it": lambda c: subscription_units.release_rows(c, project, [first.id], released),
         "log": lambda c: lifecycle_units.history(c, project, first.id, limit=10, before=5),
         "log by day": lambda c: lifecycle_units.by_day(c, project, first_day=7),
         "find": lambda c: subscription_units.find(c, project, AnyId(None, first.short_id)),

@@ -6,11 +6,14 @@ import json
 import random
 import uuid
 from collections import Counter
+from functools import partial
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, func, insert, select
 
 from pushkeep.adapters.store import SqliteStore
+from pushkeep.adapters.store.sweep_units import sweep_page
 from pushkeep.adapters.store.tables import lifecycle, subscriptions
 from pushkeep.domain.health import DAY_SECONDS, Sign, assess
 from pushkeep.domain.ids import AnyId
@@ -19,7 +22,7 @@ from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import LIVING, Event, State, StateReason, SubscriptionRecord
 from pushkeep.domain.sweep import OriginCount, Scope, Survey, SweepRules
-from pushkeep.ports.sweeps import PURGE_START
+from pushkeep.ports.sweeps import PURGE_START, MovedPage
 from pushkeep.protocol.vendors import VENDORS
 from tests.store.samples import NOW, foreign, new_notification, registration, subscription
 
@@ -163,7 +166,10 @@ async def test_what_was_refused_on_three_days_goes_into_quarantine_and_nothing_e
     first = await store.sweep_page(project, _RULES, Event.QUARANTINED, spare=spare, after=0, limit=1)
     assert (first.moved, first.last) == (1, 1)
     rest = await store.sweep_page(project, _RULES, Event.QUARANTINED, spare=spare, after=1, limit=10)
-    assert (rest.moved, rest.last) == (1, None)
+    assert rest.moved == 1
+    assert (await store.sweep_page(project, _RULES, Event.QUARANTINED, spare=spare, after=rest.last or 0, limit=9)) == (
+        MovedPage(0, None)
+    )
     states = {record.id: record for record in await records_of(store, project)}
     assert [number for number, record in states.items() if record.state is State.QUARANTINED] == [1, 5]
     moved = states[1]
@@ -173,6 +179,26 @@ async def test_what_was_refused_on_three_days_goes_into_quarantine_and_nothing_e
     assert moved.consecutive_failures == 3
     (entry,) = await store.lifecycle(project, moved, limit=10)
     assert (entry.entry.evidence.by, entry.entry.evidence.days) == (By.SWEEP, 3)
+
+
+@pytest.mark.parametrize("event", [Event.QUARANTINED, Event.EXPIRED])
+async def test_a_page_that_writes_looks_at_few_rows_however_few_of_them_deserve_it(
+    store: SqliteStore, project: Project, event: Event
+) -> None:
+    """Others wait meanwhile: after an outage all are failing, and one has been refused for days."""
+    failing = {"state": "failing", "suspect_days": "1 2"}
+    rows = [row(number, project, **failing) for number in range(1, 10)]
+    old = NOW - 400 * DAY_SECONDS
+    await store_rows(store, [*rows, row(10, project, state="failing", suspect_days="1 2 3", last_seen_at=old)])
+    rules = SweepRules(now=NOW, expire_seconds=365 * DAY_SECONDS)
+    pages, after = [], 0
+    while len(pages) < 9:
+        unit = partial(sweep_page, project=project, rules=rules, event=event, spare=(), after=after, limit=5, scan=4)
+        pages.append(await store.writer.run(unit))
+        if pages[-1].last is None:
+            break
+        after = pages[-1].last
+    assert [(page.moved, page.last) for page in pages] == [(0, 4), (0, 8), (1, 10), (0, None)]
 
 
 async def test_what_nobody_heard_of_is_ended_once_the_operator_wants_that(store: SqliteStore, project: Project) -> None:

@@ -65,12 +65,12 @@ class LifecycleStore(Protocol):
 
         Returns:
             the record after it; one in another state is returned unchanged. None for an unknown id.
-        """
-        ...
-
 
         Raises:
             Conflict: it needs renewal because its signing key is retired; nothing has changed then.
+        """
+        ...
+
     async def release_origin(self, project: Project, origin: str, reason: StateReason, *, limit: int) -> Sequence[int]:
         """Release up to ``limit`` quarantined subscriptions of a push service; their numbers, none once all are."""
         ...

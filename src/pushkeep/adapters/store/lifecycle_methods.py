@@ -36,6 +36,9 @@ class LifecycleMethods(StoreBase):
 
     async def release_origin(self, project: Project, origin: str, reason: StateReason, *, limit: int) -> Sequence[int]:
         """See the port."""
-        return await self._write(
-            partial(subscription_units.release_origin, project=project, origin=origin, reason=reason, limit=limit)
-        )
+        find = partial(subscription_units.quarantined_at, project=project, origin=origin, limit=limit)
+        while found := await self._read(find):
+            unit = partial(subscription_units.release_rows, project=project, found=found, reason=reason)
+            if released := await self._write(unit):  # none where all of them have moved on by themselves meanwhile
+                return released
+        return []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from pushkeep.adapters.store.move_units import Step, move_all, move_rows
-from pushkeep.adapters.store.rows import record_from, select_records, uuid_of
+from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import SealBroken, Vault
 from pushkeep.adapters.store.tables import signing_keys, subscriptions
 from pushkeep.domain.ids import AnyId
@@ -32,6 +33,9 @@ TOUCH = (
 )
 _SEQUENCE = (
     update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sync_sequence=bindparam("sequence"))
+)
+_STILL_QUARANTINED = select(subscriptions.c.id).where(
+    subscriptions.c.id.in_(json_values("ids")), subscriptions.c.state == State.QUARANTINED.value
 )
 _KEY_STATE = select(signing_keys.c.state).where(signing_keys.c.id == bindparam("key"))
 _QUARANTINED_AT = (
@@ -159,10 +163,13 @@ def _check_key_signs(connection: Connection, record: SubscriptionRecord) -> None
         )
 
 
-def release_origin(
-    connection: Connection, project: Project, origin: str, reason: StateReason, *, limit: int
-) -> Sequence[int]:
-    """See :meth:`pushkeep.ports.lifecycle.LifecycleStore.release_origin`."""
+def quarantined_at(connection: Connection, project: Project, origin: str, *, limit: int) -> Sequence[int]:
+    """The next to be released of a push service. Those of others are gone through for it, so nobody must be waiting."""
     named = {"project_id": project.id, "origin": origin, "most": limit}
-    ids = list(connection.execute(_QUARANTINED_AT, named).scalars())
+    return connection.execute(_QUARANTINED_AT, named).scalars().all()
+
+
+def release_rows(connection: Connection, project: Project, found: Sequence[int], reason: StateReason) -> Sequence[int]:
+    """Release those of the rows that were found which are still in quarantine."""
+    ids = connection.execute(_STILL_QUARANTINED, {"ids": json.dumps(found)}).scalars().all()
     return sorted(move_all(connection, project.id, ids, Event.RELEASED, reason, By.OPERATOR))

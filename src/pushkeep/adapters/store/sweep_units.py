@@ -43,6 +43,8 @@ def _ids_of(state: State) -> Select[tuple[int]]:
 
 _EACH_TROUBLED = union_all(*map(_ids_of, TROUBLED_STATES)).subquery()
 _TROUBLED_IDS = select(_EACH_TROUBLED.c.id).order_by(_EACH_TROUBLED.c.id).limit(bindparam("most")).subquery()
+_FAILING_IDS = _ids_of(State.FAILING).subquery()
+_FAILING_END = select(func.max(_FAILING_IDS.c.id))
 _ENDS: Mapping[Scope, Select[Any]] = {
     Scope.ALL: select(func.max(_ALL_IDS.c.id)),
     Scope.TROUBLED: select(func.max(_TROUBLED_IDS.c.id)),
@@ -91,7 +93,7 @@ _SPARED = _of.origin.not_in(json_values("spare"))
 _TO_QUARANTINE = (
     select(_of.id, _of.suspect_days)
     .where(
-        _of.project_id == bindparam("project_id"), _of.state == State.FAILING.value, _REFUSED_FOR_DAYS, _SPARED, _BEHIND
+        _of.project_id == bindparam("project_id"), _of.state == State.FAILING.value, _REFUSED_FOR_DAYS, _SPARED, _WITHIN
     )
     .order_by(_of.id)
     .limit(bindparam("most"))
@@ -149,9 +151,10 @@ def sweep_page(
     """See :meth:`pushkeep.ports.sweeps.SweepStore.sweep_page`; ``scan`` bounds how many rows one unit looks at."""
     named: dict[str, Any] = {"project_id": project.id, "after": after, "spare": json.dumps(sorted(spare))}
     if event is Event.QUARANTINED:
-        found = connection.execute(_TO_QUARANTINE, {**named, "most": limit}).all()
+        until = connection.execute(_FAILING_END, {**named, "most": scan}).scalar_one()
+        found = connection.execute(_TO_QUARANTINE, {**named, "until": until or 0, "most": limit}).all()
         days = {row.id: frozenset(map(int, row.suspect_days.split())) for row in found}
-        last = max(days) if len(days) == limit else None
+        last = max(days) if len(days) == limit else until
         reason = StateReason(Event.QUARANTINED, rules.now)
         steps = {
             number: Step(event, reason, By.SWEEP, suspect_days=doubted, probe_at=rules.now + seconds_to_probe(0))

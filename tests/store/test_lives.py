@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from sqlalchemy import Connection, insert, select
 
@@ -85,6 +87,19 @@ async def test_a_living_twin_with_the_right_key_takes_its_place(
     assert await now_of(store, project, right) == right
     last = (await store.lifecycle(project, wrong, limit=9))[-1].entry
     assert last.evidence == Evidence(By.PUSH_SERVICE, successor=right.public_id)
+
+
+async def test_who_only_knows_an_endpoint_is_not_taken_for_its_browser(
+    store: SqliteStore, project: Project, second: int
+) -> None:
+    known = dataclasses.replace(subscription(), auth=bytes(16))
+    forged = await registered(store, project, known)
+    right = await registered(store, project, subscription(), signing_key_id=second)
+    ended = await came_to(store, project, forged, Event.KEY_FOUND, signing_key_id=second)
+    assert (ended.state, ended.superseded_by) == (State.SUPERSEDED, None)
+    assert await now_of(store, project, right) == right
+    last = (await store.lifecycle(project, forged, limit=9))[-1].entry
+    assert last.evidence == Evidence(By.PUSH_SERVICE)
 
 
 async def test_a_dead_twin_with_the_right_key_gives_it_up(store: SqliteStore, project: Project, second: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, bindparam, select, update
 
 from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
@@ -21,6 +23,7 @@ _ROW = select(
     subscriptions.c.ended_at,
     subscriptions.c.endpoint_hash,
     subscriptions.c.signing_key_id,
+    subscriptions.c.keys_hash,
 )
 _BELIEVED = _ROW.where(
     subscriptions.c.id == bindparam("row_id"),
@@ -50,8 +53,10 @@ def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: 
     """Write down the signing key a message was taken with, and that it was taken.
 
     Where the browser's subscription is registered with that key already, and living, this row is replaced by that
-    one. A tombstone with that key changes labels with this row: a living one is not given up for a dead one. If the key
-    was retired while the message was on its way, its browser has to renew it like all others of that key.
+    one. If it has other secrets, it is of somebody who only knows the endpoint, and ends without leading to that one:
+    its sync token must say nothing about it. A tombstone with that key changes labels with this row: a living one is
+    not given up for a dead one. If the key was retired while the message was on its way, its browser has to renew it
+    like all others of that key.
 
     Returns:
         whether the row was still of that version, and living.
@@ -65,14 +70,9 @@ def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: 
         wanted = {"of_project": project_id, "of_hash": row.endpoint_hash, "of_key": item.signing_key_id}
         twin = connection.execute(_TWIN, wanted).one_or_none()
         if twin is not None and twin.ended_at is None:
-            replaced = StateReason(Event.REPLACED, now)
-            by_twin = Step(
-                Event.REPLACED,
-                replaced,
-                By.PUSH_SERVICE,
-                superseded_by=twin.id,
-                successor=str(twin.public_id),
-            )
+            by_twin = Step(Event.REPLACED, StateReason(Event.REPLACED, now), By.PUSH_SERVICE)
+            if twin.keys_hash == row.keys_hash:
+                by_twin = replace(by_twin, superseded_by=twin.id, successor=str(twin.public_id))
             move_rows(connection, project_id, {item.id: by_twin})
             return True
         retired = _relabel(connection, project_id, row, twin, item.signing_key_id, now)

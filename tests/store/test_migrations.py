@@ -143,6 +143,43 @@ def _use_every_table(connection: Connection) -> None:
     )
 
 
+def test_going_back_leaves_no_word_that_the_code_before_does_not_know(engine: Engine) -> None:
+    reasons = {
+        "quarantined": '{"cause":"quarantined","at":5.0,"verdict":"suspect"}',
+        "needs_renewal": '{"cause":"key_retired","at":5.0}',
+        "gone": '{"cause":"lost","at":5.0}',
+        "superseded": '{"cause":"replaced","at":5.0}',
+        "unsubscribed": '{"cause":"removed","at":5.0,"text":"spam"}',
+    }
+    with engine.begin() as connection:
+        migrate(connection, "0004")
+        fill(connection, "projects")
+        fill(connection, "signing_keys", state="active")
+        for number, (state, reason) in enumerate((*reasons.items(), ("gone", '{"cause":"expired","at":5.0}'))):
+            named = {"public_id": f"{number:032x}", "short_id": f"{number:08}", "endpoint_hash": bytes([number])}
+            rest = {"state": state, "state_reason": reason, "suspect_days": "1 2 3"}
+            fill(connection, "subscriptions", **named, **rest)
+        fill(connection, "notifications")
+        fill(connection, "shards", count=9, settled=9, skipped_ended=1, skipped_quarantined=5, skipped_renewal=3)
+        for number, kind in enumerate(("skipped_quarantined", "skipped_renewal", "gone"), 1):
+            fill(connection, "recipient_outcomes", subscription_id=number, kind=kind)
+    with engine.begin() as connection:
+        migrate_down(connection, "0003")
+        rows = connection.execute(text("SELECT state, suspect_days, end_reason FROM subscriptions ORDER BY id")).all()
+        shard = connection.execute(text("SELECT skipped_ended, skipped_key, settled FROM shards")).one()
+        kinds = connection.execute(text("SELECT kind FROM recipient_outcomes ORDER BY subscription_id")).scalars().all()
+    assert rows == [
+        ("active", "", None),
+        ("active", "1 2 3", None),
+        ("gone", "1 2 3", '{"cause":"said_gone","at":5.0}'),
+        ("superseded", "1 2 3", '{"cause":"replaced","at":5.0}'),
+        ("unsubscribed", "1 2 3", '{"cause":"removed","at":5.0,"text":"spam"}'),
+        ("gone", "1 2 3", '{"cause":"said_gone","at":5.0}'),
+    ]
+    assert shard == (6, 3, 9)
+    assert kinds == ["skipped_ended", "skipped_key", "gone"]
+
+
 def test_migrating_twice_does_nothing(engine: Engine) -> None:
     for _ in range(2):
         with engine.begin() as connection:

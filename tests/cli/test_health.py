@@ -6,6 +6,10 @@ import json
 import sqlite3
 from contextlib import closing
 
+import pytest
+
+from pushkeep.cli.notification_view import EXIT_BY_KIND
+from pushkeep.domain.shard import FINAL_KINDS
 from tests.cli.conftest import Cli, Stored
 
 
@@ -79,3 +83,14 @@ async def test_a_preview_says_what_is_known_and_why_no_more(cli: Cli, stored: St
     assert "Left out: 1 (refused for days" in shown.out
     assert "Known: 1 in quarantine, not sent to." in shown.out
     assert "browsers want every push to show something" in shown.out.replace("\n", " ")
+
+
+def test_every_final_state_has_an_exit_status() -> None:
+    assert set(EXIT_BY_KIND) == set(FINAL_KINDS)
+
+
+@pytest.mark.parametrize(("state", "status"), [("quarantined", 6), ("needs_renewal", 4)])
+async def test_a_message_to_who_is_not_sent_to_says_why(cli: Cli, stored: Stored, state: str, status: int) -> None:
+    change(stored, "UPDATE subscriptions SET state = ?, probe_at = 9e9", state)
+    ran = await cli("send", stored.short_id, "--title", "Hello", *stored.at)
+    assert (ran.status, ran.err.startswith(f"Nothing sent to {stored.short_id}: ")) == (status, True), ran.text

@@ -22,11 +22,13 @@ from pushkeep.app.rotate import (
     rotate_keys,
 )
 from pushkeep.app.worker import WorkerLimits
+from pushkeep.domain import event as facts
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.key_forecast import FORECAST_DAYS_MIN
 from pushkeep.domain.pacing import LaneLimits
 from pushkeep.domain.project import KeyState
 from pushkeep.domain.shard import CHECKPOINT_SECONDS, Kind
+from pushkeep.domain.signing_keys import KeyEvent
 from pushkeep.domain.situation import DAY_SECONDS
 from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict, InvalidInput, NotFound
@@ -208,6 +210,26 @@ async def test_nobody_is_lost_unless_forced_and_who_is_given_up_is_skipped_until
     assert (sent.account.counts, len(world.transport.sent)) == ({Kind.SKIPPED_RENEWAL: 1}, 1)
     await move(after, "renewed", one.public_id, done.active.id)
     assert (await after.send()).kinds == [Kind.ACCEPTED]
+
+
+async def test_what_happens_to_a_key_is_announced_once(world: World) -> None:
+    heard: list[facts.Event] = []
+    world.services.announcer.listen(heard.append)
+    await came(world, "old")
+    old = (await find_key(world.services, world.project, world.key)).key_id
+    after, done = await rotated(world)
+    for _ in range(2):
+        await mark_leaked(after.services, after.project, old)
+    with pytest.raises(Conflict, match="1 living"):
+        await retire_key(after.services, after.project, old)
+    for _ in range(2):
+        await retire_key(after.services, after.project, old, force=True)
+    assert [one for one in heard if isinstance(one, facts.SigningKeyMoved)] == [
+        facts.SigningKeyMoved(old, KeyEvent.REPLACED),
+        facts.SigningKeyMoved(done.active.key_id, KeyEvent.ACTIVATED),
+        facts.SigningKeyMoved(old, KeyEvent.LEAKED),
+        facts.SigningKeyMoved(old, KeyEvent.RETIRED, 1),
+    ]
 
 
 async def test_a_retirement_cut_short_sends_nothing_with_the_key_and_can_be_asked_for_again(world: World) -> None:

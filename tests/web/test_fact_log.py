@@ -11,6 +11,7 @@ import pytest
 from pushkeep.domain import event as facts
 from pushkeep.domain.sending import NotificationState, Priority
 from pushkeep.domain.shard import Kind
+from pushkeep.domain.signing_keys import KeyEvent
 from pushkeep.protocol.verdict import Verdict
 from pushkeep.web.fact_log import log_fact
 from pushkeep.web.logs import configure_logging
@@ -61,6 +62,10 @@ def test_a_notification_that_ended_is_one_line_with_its_counts(lines: io.StringI
         (facts.LeaseWasLost(7, "fcm", 40), "lease_lost", "warning"),
         (facts.SweepEnded("all", 2.5, 1000, 3, 2, 7, 40), "sweep_ended", "info"),
         (facts.SweepEnded("all", 2.5, 1000, 0, 0, 0, 40, ("https://push.example",)), "sweep_held_back", "error"),
+        (facts.SigningKeyMoved("K7dpQ2vXs0aB", KeyEvent.ACTIVATED), "signing_key_activated", "info"),
+        (facts.SigningKeyMoved("K7dpQ2vXs0aB", KeyEvent.LEAKED), "signing_key_leaked", "warning"),
+        (facts.SigningKeyMoved("K7dpQ2vXs0aB", KeyEvent.RETIRED), "signing_key_retired", "info"),
+        (facts.SigningKeyMoved("K7dpQ2vXs0aB", KeyEvent.RETIRED, 3), "signing_key_retired", "warning"),
         (facts.WorkerStarted("box:1:ab", "worker"), "worker_started", "info"),
         (facts.WorkerStopped("box:1:ab", "worker"), "worker_stopped", "info"),
     ],

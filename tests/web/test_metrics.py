@@ -16,6 +16,7 @@ from pushkeep.domain import event as facts
 from pushkeep.domain.circuit import Circuit, CircuitState
 from pushkeep.domain.sending import NotificationState, Priority
 from pushkeep.domain.shard import Kind
+from pushkeep.domain.signing_keys import KeyEvent
 from pushkeep.domain.subscription import Event as Happened
 from pushkeep.ports.lanes import WorkerReport
 from pushkeep.protocol.vendors import VENDORS
@@ -48,6 +49,8 @@ EVENTS: tuple[facts.Event, ...] = (
     facts.ReceiptsDropped("full", 9),
     facts.SweepEnded("all", 2.5, 1000, 3, 2, 7, 40, ("https://push.example",)),
     facts.SweepEnded("all", 0.5, 1000, 0, 0, 0, 40),
+    facts.SigningKeyMoved("K7dpQ2vXs0aB", KeyEvent.ACTIVATED),
+    facts.SigningKeyMoved("b3JtZXJseWFj", KeyEvent.RETIRED, 12),
     facts.WorkerStarted("box:1", "worker"),
     facts.WorkerStopped("box:1", "worker"),
 )
@@ -76,6 +79,8 @@ async def test_facts_are_counted_under_the_labels_they_are_documented_with() -> 
     found = await counted(*EVENTS)
     expected = {
         "pushkeep_subscription_moves_total{event=said_gone,vendor=fcm}": 3,
+        "pushkeep_signing_key_moves_total{event=activated}": 1,
+        "pushkeep_signing_key_moves_total{event=retired}": 1,
         "pushkeep_sweeps_total{scope=all}": 2,
         "pushkeep_swept_total{event=quarantined}": 3,
         "pushkeep_swept_total{event=expired}": 2,

@@ -99,6 +99,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("pushkeep_sweeps", "counter", "Sweeps over everything stored.", ("scope",)),
     Metric("pushkeep_swept", "counter", "What sweeps did: quarantined, expired, purged.", ("event",)),
     Metric("pushkeep_sweeps_held", "counter", "Push services at which the breaker stopped a sweep."),
+    Metric("pushkeep_signing_key_moves", "counter", "What happened to signing keys in this process.", ("event",)),
     Metric("pushkeep_sweep_seconds", "histogram", "Time of a whole sweep.", ("scope",), SWEEP_SECONDS),
     Metric(
         "pushkeep_recipient_lookups",
@@ -190,6 +191,7 @@ class Metrics(Collector):
             facts.ReceiptsKept: self._receipts_kept,
             facts.ReceiptsDropped: lambda event: self._count("pushkeep_receipts_dropped", event.reason, by=event.count),
             facts.SweepEnded: self._sweep_ended,
+            facts.SigningKeyMoved: lambda event: self._count("pushkeep_signing_key_moves", event.event.value),
         }
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)

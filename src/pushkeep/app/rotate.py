@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from pushkeep.app.context import Services
 from pushkeep.app.projects import active_signing_key
+from pushkeep.domain.event import SigningKeyMoved
 from pushkeep.domain.project import KeyState, Project
-from pushkeep.domain.signing_keys import KeyRecord
+from pushkeep.domain.signing_keys import KeyEvent, KeyRecord
 from pushkeep.errors import Conflict, InvalidInput, NotFound
 from pushkeep.protocol.signing_key import SigningKey
 
@@ -101,11 +102,15 @@ async def rotate_keys(
     if active is not None:
         expected = (await find_key(services, project, active)).id
     fresh = SigningKey(services.entropy.ephemeral_key())
-    return Rotated(
+    rotated = Rotated(
         *await services.store.rotate_keys(
             project, expected=expected, fresh=fresh, leaked=leaked, now=services.clock.now()
         )
     )
+    announce = services.announcer.announce
+    announce(SigningKeyMoved(rotated.retiring.key_id, KeyEvent.LEAKED if leaked else KeyEvent.REPLACED))
+    announce(SigningKeyMoved(rotated.active.key_id, KeyEvent.ACTIVATED))
+    return rotated
 
 
 async def mark_leaked(services: Services, project: Project, name: object) -> KeyRecord:
@@ -117,7 +122,10 @@ async def mark_leaked(services: Services, project: Project, name: object) -> Key
         InvalidInput, NotFound: as :func:`find_key`.
     """
     key = await find_key(services, project, name)
-    return await services.store.mark_leaked(project, key.id, now=services.clock.now())
+    marked = await services.store.mark_leaked(project, key.id, now=services.clock.now())
+    if key.leaked_at is None:
+        services.announcer.announce(SigningKeyMoved(key.key_id, KeyEvent.LEAKED))
+    return marked
 
 
 async def retire_key(
@@ -153,6 +161,8 @@ async def retire_key(
         given_up += moved
         if told is not None:
             told(given_up)
+    if given_up or key.state is not KeyState.RETIRED:  # and not where nothing was left to be done
+        services.announcer.announce(SigningKeyMoved(key.key_id, KeyEvent.RETIRED, given_up))
     return Retired(retired, given_up)
 
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from pushkeep.domain.sending import NotificationState, Priority
 from pushkeep.domain.shard import Kind
+from pushkeep.domain.signing_keys import KeyEvent
 from pushkeep.domain.subscription import Event as SubscriptionEvent
 from pushkeep.protocol.verdict import Verdict
 
@@ -265,6 +266,21 @@ class SweepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningKeyMoved:
+    """Something happened to a signing key by the operator's word; a rotation is one for each of the two keys.
+
+    Attributes:
+        key_id: the 12 characters by which people name it.
+        event: what.
+        given_up: living subscriptions that need renewal by it; of a retirement.
+    """
+
+    key_id: str
+    event: KeyEvent
+    given_up: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerStarted:
     """A process takes work.
 
@@ -307,6 +323,7 @@ Event: TypeAlias = (
     | ReceiptsKept
     | ReceiptsDropped
     | SweepEnded
+    | SigningKeyMoved
     | WorkerStarted
     | WorkerStopped
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from pushkeep.domain import event as facts
 from pushkeep.domain.event import Event
+from pushkeep.domain.signing_keys import KeyEvent
 from pushkeep.web.logs import get_logger
 
 _log = get_logger("pushkeep.delivery")
@@ -92,6 +93,21 @@ def _sweep_ended(event: facts.SweepEnded) -> None:
     )
 
 
+def _signing_key_moved(event: facts.SigningKeyMoved) -> None:
+    found: dict[str, object] = {"signing_key": event.key_id}
+    if event.event is KeyEvent.LEAKED:
+        _log.warning("signing_key_leaked", **found, meaning="its browsers are told to renew with the next message")
+    elif event.given_up:
+        _log.warning(
+            "signing_key_retired",
+            **found,
+            given_up=event.given_up,
+            meaning="these subscriptions get nothing until their browsers visit the site",
+        )
+    else:
+        _log.info(f"signing_key_{event.event.value}", **found)
+
+
 def _worker_started(event: facts.WorkerStarted) -> None:
     _log.info("worker_started", owner=event.owner, kind=event.kind)
 
@@ -108,6 +124,7 @@ _LINES: Mapping[type, Callable[..., None]] = {
     facts.CircuitClosed: _circuit_closed,
     facts.LeaseWasLost: _lease_was_lost,
     facts.SweepEnded: _sweep_ended,
+    facts.SigningKeyMoved: _signing_key_moved,
     facts.WorkerStarted: _worker_started,
     facts.WorkerStopped: _worker_stopped,
 }

@@ -96,3 +96,24 @@ async def test_older_words_change_nothing(world: World) -> None:
         assert (caught.value.reason, caught.value.details) == ("stale", {"sequence": 7})
     assert await world.records() == before
     assert (await confirm(world.services, world.project, token, sequence=8)).record.sync_sequence == 8
+
+
+@pytest.mark.parametrize("event", [Event.LEFT, Event.LOST])
+async def test_who_leaves_by_the_token_of_what_was_replaced_leaves_what_replaced_it(world: World, event: Event) -> None:
+    """The answer to the last registration was lost, so the browser has only the token before it."""
+    first = await world.register("first", sequence=5)
+    second = await world.register("second", replaces=first.sync_token, sequence=6)
+    await world.register("third", replaces=second.sync_token, sequence=8)
+    before = await world.records()
+    for late in (5, 7):
+        with pytest.raises(Conflict) as caught:
+            await unregister(world.services, world.project, first.sync_token, event=event, sequence=late)
+        assert (caught.value.reason, caught.value.details) == ("stale", {"sequence": 8})
+    await unregister(world.services, world.project, first.sync_token, event=event)
+    assert await world.records() == before, "without a number it may be older than what came after it"
+    for _ in range(2):
+        await unregister(world.services, world.project, first.sync_token, event=event, sequence=9)
+        assert [record.living for record in await world.records()] == [False, False, False]
+    with pytest.raises(Conflict, match="nothing has changed"):
+        await world.register("third", replaces=second.sync_token, sequence=8)
+    assert (await world.register("fourth", replaces=first.sync_token, sequence=10)).standing.record.living

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pushkeep.app.context import Services
 from pushkeep.app.projects import active_signing_key
-from pushkeep.app.subscribe import Standing
+from pushkeep.app.subscribe import Standing, standing_of
 from pushkeep.domain.health import Health, assess
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -43,10 +43,11 @@ async def confirm(services: Services, project: Project, sync_token: str, *, sequ
         NotFound: it is not stored (any more): the browser has to register it again.
     """
     wanted = await _named(services, project, sync_token)
+    keys = (await services.projects.of(project)).keys
     record = await services.store.heartbeat(project, wanted, sequence=sequence, now=services.clock.now())
     if record is None:
         raise _unknown()
-    return Standing.of(record, await active_signing_key(services, project))
+    return await standing_of(services, project, record, keys)
 
 
 async def describe(services: Services, project: Project, sync_token: str) -> Own:
@@ -75,6 +76,9 @@ async def unregister(
 ) -> None:
     """End the subscription of a sync token by its browser's word. Doing it again changes nothing.
 
+    With a sequence the living one that replaced it ends as well: whoever leaves may not have its token yet, because the
+    answer to the last registration was lost.
+
     Args:
         services: the ports.
         project: whose.
@@ -92,7 +96,7 @@ async def unregister(
 
 
 async def _named(services: Services, project: Project, sync_token: str) -> str:
-    secrets = await services.store.project_secrets(project)
+    secrets = (await services.projects.of(project)).secrets
     return read_sync_token(secrets.sync, sync_token, project_public_id=project.public_id, field="sync_token")
 
 

@@ -87,6 +87,9 @@ class SubscriptionStore(Protocol):
     ) -> SubscriptionRecord | None:
         """End a living subscription and erase its endpoint and keys.
 
+        By its browser's numbered word the living one that has replaced it ends, too: it is the same browser's, which may
+        never have learnt of it. Without a number nobody can tell whether the word is older than that one.
+
         Args:
             project: whose.
             any_id: which.

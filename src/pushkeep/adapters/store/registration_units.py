@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pushkeep.adapters.store.contact_units import contact_id_of
@@ -13,7 +13,7 @@ from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
 from pushkeep.adapters.store.move_units import ACTIVE_AGAIN, Step, move_rows
 from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import Vault
-from pushkeep.adapters.store.subscription_units import TOUCH, find
+from pushkeep.adapters.store.subscription_units import TOUCH, by_row_id, end_of_chain, find
 from pushkeep.adapters.store.tables import push_services, signing_keys, subscriptions
 from pushkeep.domain.ability import write_abilities
 from pushkeep.domain.ids import AnyId
@@ -30,17 +30,6 @@ _BY_ENDPOINT = select_records().where(
     subscriptions.c.project_id == bindparam("project_id"),
     subscriptions.c.endpoint_hash == bindparam("endpoint_hash"),
     subscriptions.c.signing_key_id == bindparam("signing_key_id"),
-)
-_BY_ROW_ID = select_records().where(subscriptions.c.id == bindparam("row_id"))
-_END_OF_CHAIN = text(
-    """
-    WITH RECURSIVE chain (id, next) AS (
-        SELECT id, superseded_by FROM subscriptions WHERE id = :first
-        UNION ALL
-        SELECT s.id, s.superseded_by FROM chain CROSS JOIN subscriptions AS s WHERE s.id = chain.next
-    )
-    SELECT id FROM chain WHERE next IS NULL
-    """
 )
 _LIVING_OF_CONTACT = (
     select(func.count())
@@ -96,7 +85,13 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
     contact_id = None
     if decided.owner is not None:
         contact_id = contact_id_of(connection, project, decided.owner, registration.now)
-    _check_room(connection, contact_id, decided, existing, registration)
+    try:
+        _check_room(connection, contact_id, decided, existing, registration)
+    except Conflict:
+        if registration.owner is not None:
+            raise
+        # Nobody has asked for this owner, who came with a predecessor: better nobody's than lost.
+        return register(connection, vault, project, replace(registration, detach=True))
     if existing is None:
         record = _insert(connection, vault, project, registration, decided, keys_hash, contact_id, key_id)
     else:
@@ -138,7 +133,7 @@ def _decide(
         for public_id in dict.fromkeys(registration.replaces)
         if (predecessor := find(connection, project, AnyId(public_id, None))) is not None
     ]
-    successor = None if existing is None or existing.living else _end_of_chain(connection, existing)
+    successor = None if existing is None or existing.living else end_of_chain(connection, existing)
     keys_hash = vault.keys_hash(registration.subscription)
     decided = plan(
         registration,
@@ -146,21 +141,17 @@ def _decide(
         existing=existing,
         predecessors=predecessors,
         successor=successor,
+        followers=_followers(connection, predecessors),
         retired=retired,
     )
     return existing, decided, keys_hash
 
 
-def _end_of_chain(connection: Connection, ended: SubscriptionRecord) -> SubscriptionRecord | None:
-    """The last of those that replaced one another, beginning with what replaced this one; None where nothing did."""
-    if ended.superseded_by is None:
-        return None
-    last = connection.execute(_END_OF_CHAIN, {"first": ended.superseded_by}).scalar_one()
-    return _record(connection, last)
-
-
-def _record(connection: Connection, row_id: int) -> SubscriptionRecord:
-    return record_from(connection.execute(_BY_ROW_ID, {"row_id": row_id}).one())
+def _followers(connection: Connection, named: list[SubscriptionRecord]) -> list[SubscriptionRecord]:
+    """The ends of the chains that lead on from those named, and are not among them."""
+    ids = {row.id for row in named}
+    found = [end_of_chain(connection, row) for row in named if row.superseded_by not in ids]
+    return list({row.id: row for row in found if row is not None and row.id not in ids}.values())
 
 
 def _check_room(
@@ -171,7 +162,8 @@ def _check_room(
     registration: Registration,
 ) -> None:
     """Count only where the contact gets one more living subscription."""
-    already = existing is not None and existing.living and existing.contact_external_id == decided.owner
+    before = decided.supersede if existing is None else (existing, *decided.supersede)
+    already = any(row.living and row.contact_external_id == decided.owner for row in before)
     if contact_id is None or already:
         return
     leaving = json.dumps([replaced.id for replaced in decided.supersede])
@@ -291,7 +283,7 @@ def _refresh(
     if decided.state is State.ACTIVE:
         values |= {name.removeprefix("new_"): value for name, value in ACTIVE_AGAIN.items()}
     connection.execute(update(subscriptions).where(subscriptions.c.id == existing.id).values(values))
-    return _record(connection, existing.id)
+    return by_row_id(connection, existing.id)
 
 
 def _write_moves(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from pushkeep.adapters.store.move_units import Step, move_all, move_rows
 from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
@@ -33,6 +33,17 @@ TOUCH = (
 )
 _SEQUENCE = (
     update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sync_sequence=bindparam("sequence"))
+)
+_BY_ROW_ID = select_records().where(subscriptions.c.id == bindparam("row_id"))
+_END_OF_CHAIN = text(
+    """
+    WITH RECURSIVE chain (id, next) AS (
+        SELECT id, superseded_by FROM subscriptions WHERE id = :first
+        UNION ALL
+        SELECT s.id, s.superseded_by FROM chain CROSS JOIN subscriptions AS s WHERE s.id = chain.next
+    )
+    SELECT id FROM chain WHERE next IS NULL
+    """
 )
 _STILL_QUARANTINED = select(subscriptions.c.id).where(
     subscriptions.c.id.in_(json_values("ids")), subscriptions.c.state == State.QUARANTINED.value
@@ -106,15 +117,44 @@ def end(
     record = find(connection, project, any_id)
     if record is None:
         return None
+    if reason.cause in (Event.LEFT, Event.LOST) and sequence is not None and not record.living:
+        _end_successor(connection, project, record, reason, sequence)
     if not record.living and (sequence is None or sequence <= record.sync_sequence):
         return record
+    return _end(connection, project, record, reason, sequence)
+
+
+def _end_successor(
+    connection: Connection, project: Project, ended: SubscriptionRecord, reason: StateReason, sequence: int
+) -> None:
+    """The browser has one subscription, and may not know its token: the answer to its last registration was lost."""
+    successor = end_of_chain(connection, ended)
+    if successor is not None and successor.living:
+        _end(connection, project, successor, reason, sequence)
+
+
+def _end(
+    connection: Connection, project: Project, record: SubscriptionRecord, reason: StateReason, sequence: int | None
+) -> SubscriptionRecord:
     known = check_sequence(sequence, record.sync_sequence)
     if known != record.sync_sequence:  # of what has ended, too: what was said before must not bring it back
         connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
     if record.living:
         step = Step(reason.cause, reason, BY_OF_END.get(reason.cause, By.OPERATOR), record.version)
         move_rows(connection, project.id, {record.id: step})
-    return find(connection, project, any_id)
+    return by_row_id(connection, record.id)
+
+
+def by_row_id(connection: Connection, row_id: int) -> SubscriptionRecord:
+    """The record with an internal number that is known to be there."""
+    return record_from(connection.execute(_BY_ROW_ID, {"row_id": row_id}).one())
+
+
+def end_of_chain(connection: Connection, ended: SubscriptionRecord) -> SubscriptionRecord | None:
+    """The last of those that replaced one another, beginning with what replaced this one; None where nothing did."""
+    if ended.superseded_by is None:
+        return None
+    return by_row_id(connection, connection.execute(_END_OF_CHAIN, {"first": ended.superseded_by}).scalar_one())
 
 
 def seen_lately(

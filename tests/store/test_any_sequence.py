@@ -353,7 +353,7 @@ class History:
         assert counted == Counter((int(row.at // DAY), row.event) for row in rows), "every entry is counted once"
 
     def log_of(self, record: SubscriptionRecord) -> list[LifecycleEntry]:
-        found = lifecycle_units.history(self.connection, self.project, record.id, limit=1000, after=0)
+        found = lifecycle_units.history(self.connection, self.project, record.id, limit=1000)
         return [numbered.entry for numbered in found]
 
     def contact_of(self, record: SubscriptionRecord) -> int | None:

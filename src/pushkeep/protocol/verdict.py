@@ -1,7 +1,7 @@
 """From an answer to a verdict: one table, first match wins, no history and no clock.
 
 What the verdict *does* to a subscription is decided elsewhere, with its history. The default is safe for the
-subscriber: only the rows that say ``gone`` can ever end a subscription, and each stands for a statement of the
+subscriber: only the rows that say ``gone`` can end a subscription at once, and each stands for a statement of the
 push service that the subscription has ended.
 
 Sources: RFC 8030 section 7.3; autopush-rs ``docs/src/errors.md``; Apple, "Sending web push notifications in web

@@ -186,7 +186,7 @@ def write_reason(reason: StateReason) -> str:
 
 
 def write_days(days: frozenset[int]) -> str:
-    """Days of doubt as the column has them: no more than it takes to end a subscription."""
+    """Days of doubt as the column has them: no more than it takes for quarantine."""
     return " ".join(map(str, sorted(days)[-SUSPECT_DAYS_TO_QUARANTINE:]))
 
 

@@ -12,7 +12,7 @@ from pushkeep.domain.story import NOBODY, Names, sentence, standing, tell
 from pushkeep.domain.subscription import ENDED, TRANSITIONS, Event, State, StateReason
 from tests.domain.test_health import NOW, quarantined, record
 
-_NAMES = Names(contacts={7: "alice", 8: "bob"}, shorts={"p": "AAAAaaaa", "s": "BBBBbbbb"}, keys=True)
+_NAMES = Names(contacts={7: "alice", 8: "bob"}, shorts={"p": "AAAAaaaa", "s": "BBBBbbbb"}, keys=True, notes=True)
 _FULL = Evidence(
     By.BROWSER,
     text="no such token",
@@ -54,6 +54,20 @@ def test_every_move_is_told_in_one_sentence(
 def test_without_names_nobody_is_named(before: State | None, event: Event, after: State) -> None:
     words = sentence(LifecycleEntry(NOW, event, before, after, _FULL), vendor="Apple")
     assert not [name for name in ("alice", "bob", "7", "AAAAaaaa", "BBBBbbbb", "oldkey", "newkey") if name in words]
+
+
+def test_what_the_operator_noted_is_for_operators() -> None:
+    noted = Evidence(By.OPERATOR, text="Ann Miller asked for it")
+    entry = LifecycleEntry(NOW, Event.REMOVED, State.ACTIVE, State.UNSUBSCRIBED, noted)
+    assert sentence(entry, vendor="Apple") == "Removed by the operator."
+    assert sentence(entry, vendor="Apple", names=_NAMES) == 'Removed by the operator ("Ann Miller asked for it").'
+    before_the_log = replace(
+        record(),
+        state=State.UNSUBSCRIBED,
+        ended_at=NOW,
+        state_reason=StateReason(Event.REMOVED, NOW, text="Ann Miller asked for it"),
+    )
+    assert "Ann" not in " ".join(told.words for told in tell(before_the_log, []))
 
 
 def test_a_story_with_names_reads_as_it_happened() -> None:

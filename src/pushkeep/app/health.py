@@ -109,6 +109,7 @@ async def _names(services: Services, project: Project, entries: Sequence[Lifecyc
         contacts=await services.store.contact_names(project, numbers) if numbers else {},
         shorts=await services.store.short_ids(project, others) if others else {},
         keys=True,
+        notes=True,
     )
 
 

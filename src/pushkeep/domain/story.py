@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pushkeep.domain.health import DAY_SECONDS, Health, not_dialled
-from pushkeep.domain.lifecycle import By, Evidence, LifecycleEntry
+from pushkeep.domain.lifecycle import BY_OF_END, By, Evidence, LifecycleEntry
 from pushkeep.domain.subscription import Event, State, SubscriptionRecord
 from pushkeep.protocol.vendors import UNKNOWN, VENDORS
 from pushkeep.protocol.verdict import Verdict
@@ -25,15 +25,17 @@ class Names:
         contacts: external ids by internal number; who is missing here is "somebody".
         shorts: short ids by public id, of predecessors and successors; who is missing is "another one".
         keys: whether signing keys are named by their ids.
+        notes: whether the operator's own words are told: they are notes for operators, and may name anybody.
     """
 
     contacts: Mapping[int, str] = field(default_factory=dict)
     shorts: Mapping[str, str] = field(default_factory=dict)
     keys: bool = False
+    notes: bool = False
 
 
 NOBODY = Names()
-"""For the visitor's own eyes: the story without the names of people and keys."""
+"""For the visitor's own eyes: the story without the names of people and keys, and without the operator's notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def tell(record: SubscriptionRecord, entries: Sequence[LifecycleEntry], *, names
             None,
             record.state,
             Evidence(
-                By.PUSH_SERVICE,
+                BY_OF_END.get(reason.cause, By.PUSH_SERVICE),
                 text=reason.text,
                 verdict=reason.verdict,
                 status=reason.status,
@@ -85,7 +87,7 @@ def tell(record: SubscriptionRecord, entries: Sequence[LifecycleEntry], *, names
 def sentence(entry: LifecycleEntry, *, vendor: str, names: Names = NOBODY) -> str:
     """One entry in plain words, ending with what the push service or the operator said themselves."""
     said = _WORDS[entry.event](entry, vendor, names)
-    return f"{said}{_returned(entry)}{_quoted(entry.evidence)}."
+    return f"{said}{_returned(entry)}{_quoted(entry.evidence, names)}."
 
 
 def standing(record: SubscriptionRecord, health: Health, now: float) -> tuple[str, ...]:
@@ -337,12 +339,13 @@ def _returned(entry: LifecycleEntry) -> str:
     return "; it is active again"
 
 
-def _quoted(evidence: Evidence) -> str:
+def _quoted(evidence: Evidence, names: Names) -> str:
+    told = evidence.by is not By.OPERATOR or names.notes
     facts = [
         f"status {evidence.status}" if evidence.status is not None else "",
         f"code {evidence.code}" if evidence.code is not None and evidence.code != evidence.status else "",
         f"errno {evidence.errno}" if evidence.errno is not None else "",
-        f'"{evidence.text}"' if evidence.text else "",
+        f'"{evidence.text}"' if evidence.text and told else "",
     ]
     present = ", ".join(fact for fact in facts if fact)
     return f" ({present})" if present else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -70,10 +71,10 @@ def decided(
     registration: Registration,
     existing: SubscriptionRecord | None = None,
     *predecessors: SubscriptionRecord,
-    successor: SubscriptionRecord | None = None,
     keys: bytes = KEYS,
+    **led_to: Any,
 ) -> Plan:
-    return plan(registration, keys_hash=keys, existing=existing, predecessors=predecessors, successor=successor)
+    return plan(registration, keys_hash=keys, existing=existing, predecessors=predecessors, **led_to)
 
 
 def owned(row: SubscriptionRecord, owner: str | None, since: float = NOW - 100) -> SubscriptionRecord:
@@ -176,6 +177,16 @@ class TestSequences:
                 decided(asked(sequence=4), existing, *predecessors)
             assert (caught.value.reason, caught.value.details) == ("stale", {"sequence": 5})
 
+    def test_what_came_after_what_is_named_was_said_later(self) -> None:
+        later = dataclasses.replace(OLD, id=9, sync_sequence=5)
+        for row in (later, ended(later, State.GONE)):
+            with pytest.raises(Conflict) as caught:
+                decided(asked(sequence=4), None, ended(OLDER, State.SUPERSEDED, 9), followers=[row])
+            assert (caught.value.reason, caught.value.details) == ("stale", {"sequence": 5})
+        with pytest.raises(Conflict) as caught:
+            decided(asked(sequence=4), ended(ROW, State.SUPERSEDED, 9), successor=ended(later, State.GONE))
+        assert caught.value.reason == "stale"
+
     @pytest.mark.parametrize(("said", "kept"), [(None, 5), (5, 5), (8, 8)])
     def test_the_highest_is_kept(self, said: int | None, kept: int) -> None:
         later = dataclasses.replace(OLD, sync_sequence=5)
@@ -215,6 +226,22 @@ class TestOwners:
         assert decided(asked(), anns, bobs).owner == "bob"
         out = decided(asked(), None, owned(OLD, None, NOW - 10), owned(OLDER, "ann"))
         assert (out.owner, out.owner_since) == (None, NOW - 10), "who logged out does not come back by an older row"
+
+    def test_an_old_token_alone_leads_to_nobodys_messages(self) -> None:
+        spent, follower = ended(owned(OLDER, "ann"), State.SUPERSEDED, 3), owned(OLD, "ann")
+        for living in (follower, owned(OLD, "bob"), owned(OLD, None)):
+            made = decided(asked(), None, spent, followers=[living])
+            assert (made.owner, made.owner_since, made.supersede) == (None, None, ())
+        assert decided(asked(), None, spent, follower).owner == "ann", "with the newer one it does"
+        assert decided(asked(), follower, spent).owner == "ann"
+
+    def test_what_was_decided_of_one_that_has_ended_since_holds(self) -> None:
+        spent = ended(owned(OLDER, "ann"), State.SUPERSEDED, 3)
+        for last in (owned(OLD, "ann"), owned(OLD, "bob", NOW - 60), owned(OLD, None, NOW - 60)):
+            gone = ended(last, State.GONE)
+            assert decided(asked(), None, spent, followers=[gone]).owner == last.contact_external_id
+            back = decided(asked(), ended(owned(ROW, "ann"), State.SUPERSEDED, 3), successor=gone)
+            assert back.owner == last.contact_external_id, "who logged out does not come back by an older row"
 
     def test_log_out(self) -> None:
         anns = owned(ROW, "ann")

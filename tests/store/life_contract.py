@@ -198,6 +198,33 @@ class OwnerContract:
         assert caught.value.reason == "owner_full"
         both = (a.public_id, b.public_id)
         await registered(store, project, subscription("c"), owner="ann", contact_max=1, replaces=both)
+
+    async def test_a_replacement_is_not_one_more(self, store: Store, project: Project) -> None:
+        rows = [await registered(store, project, subscription(name), owner="ann") for name in "abc"]
+        new = await registered(store, project, subscription("d"), contact_max=1, replaces=rows[0].public_id)
+        assert new.contact_external_id == "ann", "though the limit was lowered since"
+
+    async def test_an_owner_with_too_many_is_left_behind_and_not_the_subscription(
+        self, store: Store, project: Project
+    ) -> None:
+        gone, _ = [await registered(store, project, subscription(name), owner="ann") for name in "ab"]
+        await came_to(store, project, gone, Event.SAID_GONE)
+        new = await registered(store, project, subscription("c"), contact_max=1, replaces=gone.public_id)
+        assert (new.state, new.contact_external_id, new.owner_since) == (State.ACTIVE, None, NOW)
+        assert (await now_of(store, project, gone)).superseded_by == new.id
+
+    async def test_an_old_token_brings_neither_its_owner_nor_one_more(self, store: Store, project: Project) -> None:
+        a = await registered(store, project, subscription("a"), owner="ann", sequence=1)
+        b = await registered(store, project, subscription("b"), replaces=a.public_id, sequence=20)
+        c = await registered(store, project, subscription("c"), replaces=b.public_id, sequence=30)
+        with pytest.raises(Conflict) as caught:
+            await registered(store, project, subscription("late"), replaces=a.public_id, sequence=29)
+        assert (caught.value.reason, caught.value.details) == ("stale", {"sequence": 30})
+        for number in (None, 31):
+            other = await registered(
+                store, project, subscription(f"other{number}"), replaces=a.public_id, sequence=number
+            )
+            assert (other.contact_external_id, await now_of(store, project, c)) == (None, c)
         found = await store.find_contact(project, "ann")
         assert found is not None
         assert found.active_subscriptions == 1

@@ -270,6 +270,14 @@ RE_SYNCS = [
         sequence=30,
     ),
     case(
+        "late, by what was replaced since",
+        register("fresh", replaces=token_of("old"), sequence=29),
+        409,
+        "conflict",
+        reason="stale",
+        sequence=30,
+    ),
+    case(
         "a late heartbeat",
         token("POST", "heartbeat", token_of("ann"), json={"sequence": 9}),
         409,

@@ -109,6 +109,7 @@ def plan(
     existing: SubscriptionRecord | None,
     predecessors: Sequence[SubscriptionRecord] = (),
     successor: SubscriptionRecord | None = None,
+    followers: Sequence[SubscriptionRecord] = (),
     retired: Conflict | None = None,
 ) -> Plan:
     """Decide what a registration does.
@@ -119,6 +120,7 @@ def plan(
         existing: the row with the same endpoint and signing key.
         predecessors: the rows named by ``registration.replaces`` that are known, in that order.
         successor: where ``existing`` has ended and was replaced: the row at the end of that chain.
+        followers: the rows at the ends of such chains from ``predecessors`` that are not among these.
         retired: where its signing key does not sign any more: what is raised unless the row is living. Nothing new is
             begun with such a key, and nobody's word makes it sign again.
 
@@ -139,7 +141,9 @@ def plan(
             field="replaces",
             reason="other_secrets",
         )
-    sequence = _sequence(registration, (*predecessors, *(() if existing is None else (existing,))))
+    rows = [row for row in (existing, successor, *predecessors) if row is not None]
+    known = max((row.sync_sequence for row in (*rows, *followers)), default=0)
+    sequence = check_sequence(registration.sequence, known)
     if existing is not None and existing.state is State.GONE and registration.by is By.BROWSER:
         # What answers 410 to us receives nothing: its browser is asked for a new one.
         return _as_it_is(existing)
@@ -147,7 +151,8 @@ def plan(
         raise retired
     if existing is not None and not existing.living and registration.by is By.BROWSER:
         _check_not_replaced(successor, named)
-    owner, owner_since = _owner(registration, existing, predecessors)
+    # A living follower speaks for itself: an old token alone does not lead to anybody's messages.
+    owner, owner_since = _owner(registration, [*rows, *(row for row in followers if not row.living)])
     supersede = tuple(
         predecessor
         for predecessor in predecessors
@@ -215,10 +220,6 @@ def check_owner_has_room(owner: str | None, living_count: int, living_max: int =
         )
 
 
-def _sequence(registration: Registration, rows: Sequence[SubscriptionRecord]) -> int:
-    return check_sequence(registration.sequence, max((row.sync_sequence for row in rows), default=0))
-
-
 def _as_it_is(existing: SubscriptionRecord) -> Plan:
     return Plan(
         Write.NOTHING,
@@ -240,15 +241,14 @@ def _check_not_replaced(successor: SubscriptionRecord | None, named: set[int]) -
         )
 
 
-def _owner(
-    registration: Registration, existing: SubscriptionRecord | None, predecessors: Sequence[SubscriptionRecord]
-) -> tuple[str | None, float | None]:
+def _owner(registration: Registration, rows: Sequence[SubscriptionRecord]) -> tuple[str | None, float | None]:
     """Who owns the row after it, and since when.
 
     The sync tokens prove that it is the same browser, and a worker that renews has no identity token at hand: what
-    was last decided about any of its rows holds for this one.
+    was last decided about any of its rows holds for this one. One that was replaced by a row which is not among them
+    has handed its owner on.
     """
-    decided = [row for row in (existing, *predecessors) if row is not None and _has_had_an_owner(row)]
+    decided = [row for row in rows if _has_had_an_owner(row) and not _handed_on(row, rows)]
     latest = max(decided, key=lambda row: row.owner_since or 0.0, default=None)
     owner, since = (None, None) if latest is None else (latest.contact_external_id, latest.owner_since)
     if registration.detach:
@@ -260,6 +260,10 @@ def _owner(
     if registration.by is By.BROWSER and since is not None:
         _check_identity_is_fresh(registration.identity_issued_at, since, detached=owner is None)
     return registration.owner, registration.now
+
+
+def _handed_on(row: SubscriptionRecord, rows: Sequence[SubscriptionRecord]) -> bool:
+    return row.superseded_by is not None and all(other.id != row.superseded_by for other in rows)
 
 
 def _has_had_an_owner(row: SubscriptionRecord) -> bool:

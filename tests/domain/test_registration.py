@@ -266,6 +266,14 @@ class TestOwners:
         assert decided(asked("ann", issued=NOW - 101), *rows).owner == "ann", "of the same second"
         assert decided(asked("ann"), *rows).owner == "ann", "one that does not say when holds while somebody is in"
 
+    def test_what_was_stored_while_the_clock_was_ahead_refuses_and_keeps_nobody(self) -> None:
+        row = owned(ROW, "bob", NOW + 3600)
+        assert decided(asked("ann", issued=NOW - 1), row).owner == "ann"
+        assert decided(asked("ann", issued=NOW - 1), row).owner_since == NOW
+        with pytest.raises(InvalidToken):
+            decided(asked("ann", issued=NOW - 9), owned(ROW, "bob", NOW + 0.1))
+        assert decided(asked(), dataclasses.replace(ROW, last_seen_at=NOW + 3600)).write is Write.TOUCH
+
     def test_after_a_log_out_an_identity_must_say_when(self) -> None:
         out = owned(ROW, None)
         with pytest.raises(InvalidToken):

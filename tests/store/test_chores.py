@@ -36,6 +36,14 @@ async def test_one_that_does_not_come_back_loses_it_and_writes_nothing(store: Sq
     assert (chore.lease_owner, chore.result) == ("next", None)
 
 
+async def test_one_that_was_lent_while_the_clock_was_ahead_is_not_kept_until_then(
+    store: SqliteStore, project: Project
+) -> None:
+    assert await store.take_chore(project, "sweep", "lost", now=NOW + 1e7, lease_seconds=60.0)
+    assert await store.take_chore(project, "sweep", "next", now=NOW, lease_seconds=60.0, early=True)
+    assert await store.take_chore(project, "sweep", "other", now=NOW - 0.5, lease_seconds=60.0, early=True) is None
+
+
 async def test_planning_brings_a_chore_nearer_and_never_puts_it_off(store: SqliteStore, project: Project) -> None:
     await store.plan_chore(project, "sweep", NOW + 100)
     await store.plan_chore(project, "sweep", NOW + 50)

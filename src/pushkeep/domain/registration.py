@@ -20,6 +20,9 @@ from pushkeep.protocol.subscription import Subscription
 SEEN_WRITE_SECONDS = 600.0
 """Pages re-sync on every load. What changes nothing is written down at most every ten minutes."""
 
+CLOCK_ERROR_SECONDS = 60.0
+"""What is stored as of later than this from now was stored while the clock was wrong, and is no measure of anything."""
+
 PREDECESSORS_MAX = 8
 """A browser has two at a time; more are left over from answers that never arrived."""
 
@@ -169,7 +172,7 @@ def plan(
     moves = _moves(existing, event, state, owner, keys_hash)
     write = Write.RENEW
     if not moves and existing.abilities == abilities and existing.owner_since == owner_since:
-        recent = registration.now - existing.last_seen_at < SEEN_WRITE_SECONDS
+        recent = seen_recently(existing, registration.now)
         write = Write.NOTHING if recent and sequence == existing.sync_sequence else Write.TOUCH
     return Plan(write, owner, supersede, abilities, state, sequence, owner_since, moves)
 
@@ -188,6 +191,11 @@ def foreign_key(active: str, *, retired: bool) -> Conflict:
         details={"application_server_key": active},
         reason="foreign_key",
     )
+
+
+def seen_recently(record: SubscriptionRecord, now: float) -> bool:
+    """Whether it was written down so short a time ago that its browser was there that it need not be again."""
+    return abs(now - record.last_seen_at) < SEEN_WRITE_SECONDS  # seen in the future: while the clock was wrong
 
 
 def check_sequence(sequence: int | None, known: int) -> int:
@@ -257,7 +265,7 @@ def _owner(registration: Registration, rows: Sequence[SubscriptionRecord]) -> tu
         return (None, since if owner is None else registration.now)
     if registration.owner in (None, owner):
         return owner, since
-    if registration.by is By.BROWSER and since is not None:
+    if registration.by is By.BROWSER and since is not None and since <= registration.now + CLOCK_ERROR_SECONDS:
         _check_identity_is_fresh(registration.identity_issued_at, since, detached=owner is None)
     return registration.owner, registration.now
 

@@ -18,7 +18,11 @@ _PLAN = _NEW.on_conflict_do_update(
 )
 _KNOW = _NEW.on_conflict_do_nothing()
 _THIS = and_(chores.c.project_id == bindparam("of_project"), chores.c.name == bindparam("of_name"))
-_FREE = or_(chores.c.lease_owner.is_(None), chores.c.lease_expires_at <= bindparam("now"))
+_FREE = or_(
+    chores.c.lease_owner.is_(None),
+    chores.c.lease_expires_at <= bindparam("now"),
+    chores.c.lease_expires_at > bindparam("too_late"),
+)
 _DUE = or_(chores.c.due_at <= bindparam("now"), bindparam("early") == true())
 _TAKE = (
     update(chores)
@@ -63,8 +67,16 @@ def take(
 ) -> Chore | None:
     """See :meth:`pushkeep.ports.sweeps.ChoreStore.take_chore`."""
     connection.execute(_KNOW, {"project_id": project.id, "name": name, "due_at": now})
-    named = {"of_project": project.id, "of_name": name, "owner": owner, "now": now, "early": early}
-    row = connection.execute(_TAKE, {**named, "expires_at": now + lease_seconds}).one_or_none()
+    named: dict[str, object] = {
+        "of_project": project.id,
+        "of_name": name,
+        "owner": owner,
+        "now": now,
+        "early": early,
+    }
+    # Nobody lends it for longer: the clock was ahead, and whoever took it then may be long gone.
+    named |= {"expires_at": now + lease_seconds, "too_late": now + 2 * lease_seconds}
+    row = connection.execute(_TAKE, named).one_or_none()
     return None if row is None else _chore(row)
 
 

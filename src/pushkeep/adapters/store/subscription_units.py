@@ -14,7 +14,7 @@ from pushkeep.adapters.store.tables import signing_keys, subscriptions
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import BY_OF_END, By
 from pushkeep.domain.project import SIGNING, Project
-from pushkeep.domain.registration import SEEN_WRITE_SECONDS, check_sequence
+from pushkeep.domain.registration import check_sequence, seen_recently
 from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict
 
@@ -165,7 +165,7 @@ def seen_lately(
     if record is None:
         return None, True
     known = check_sequence(sequence, record.sync_sequence)
-    recent = not record.living or now - record.last_seen_at < SEEN_WRITE_SECONDS
+    recent = not record.living or seen_recently(record, now)
     return record, recent and known == record.sync_sequence
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from pushkeep.domain.subscription import Event, State
+from pushkeep.domain.subscription import Event, State, StateReason
 
 
 class By(StrEnum):
@@ -68,6 +68,20 @@ class Evidence:
     key: str | None = None
     key_before: str | None = None
     days: int | None = None
+
+    @classmethod
+    def of(cls, reason: StateReason, by: By, *, days: int | None = None) -> Evidence:
+        """A reason's facts as evidence."""
+        return cls(
+            by,
+            text=reason.text,
+            verdict=reason.verdict,
+            status=reason.status,
+            code=reason.code,
+            errno=reason.errno,
+            more_info=reason.more_info,
+            days=days,
+        )
 
 
 @dataclass(frozen=True, slots=True)

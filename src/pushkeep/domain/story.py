@@ -65,21 +65,8 @@ def tell(record: SubscriptionRecord, entries: Sequence[LifecycleEntry], *, names
         told.insert(0, Told(record.created_at, "Registered; what happened before the next line is not told here."))
     reason = record.state_reason
     if not entries and reason is not None:
-        entry = LifecycleEntry(
-            reason.at,
-            reason.cause,
-            None,
-            record.state,
-            Evidence(
-                BY_OF_END.get(reason.cause, By.PUSH_SERVICE),
-                text=reason.text,
-                verdict=reason.verdict,
-                status=reason.status,
-                code=reason.code,
-                errno=reason.errno,
-                more_info=reason.more_info,
-            ),
-        )
+        evidence = Evidence.of(reason, BY_OF_END.get(reason.cause, By.PUSH_SERVICE))
+        entry = LifecycleEntry(reason.at, reason.cause, None, record.state, evidence)
         told.append(Told(entry.at, sentence(entry, vendor=vendor, names=names)))
     return tuple(told)
 

@@ -17,7 +17,7 @@ from pushkeep.adapters.store.tables import lifecycle, lifecycle_days
 from pushkeep.domain.lifecycle import By, Evidence, LifecycleEntry
 from pushkeep.domain.project import Project
 from pushkeep.domain.situation import DAY_SECONDS
-from pushkeep.domain.subscription import Event, State, StateReason
+from pushkeep.domain.subscription import Event, State
 from pushkeep.ports.lifecycle import DayCount, NumberedEntry
 
 ROW_ID_MAX = 2**63 - 1
@@ -138,20 +138,6 @@ def by_day(connection: Connection, project: Project, *, first_day: int) -> tuple
     """See :meth:`pushkeep.ports.lifecycle.LifecycleStore.lifecycle_by_day`."""
     rows = connection.execute(_DAYS, {"project_id": project.id, "first_day": first_day})
     return tuple(DayCount(day, signing_key_id, Event(event), count) for day, signing_key_id, event, count in rows)
-
-
-def evidence_of(reason: StateReason, by: By, *, days: int | None = None) -> Evidence:
-    """A reason's facts as evidence."""
-    return Evidence(
-        by,
-        text=reason.text,
-        verdict=reason.verdict,
-        status=reason.status,
-        code=reason.code,
-        errno=reason.errno,
-        more_info=reason.more_info,
-        days=days,
-    )
 
 
 def write_evidence(evidence: Evidence) -> str:

@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, literal_column, select, update
 
-from pushkeep.adapters.store.lifecycle_units import Entry, evidence_of, write_entries
+from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
 from pushkeep.adapters.store.rows import AnyRow, json_values, write_days, write_reason
-from pushkeep.adapters.store.tables import subscriptions
+from pushkeep.adapters.store.tables import signing_keys, subscriptions
 from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.lifecycle import By, Evidence
+from pushkeep.domain.project import SIGNING
 from pushkeep.domain.quarantine import after_failure, after_quarantine
 from pushkeep.domain.subscription import ENDED, TRANSITIONS, Event, State, StateReason
 
@@ -40,6 +41,7 @@ _STANDING = select(
     # Added to zero so that SQLite does not look it up in the index on (project_id, id) instead of by key alone.
     subscriptions.c.project_id + literal_column("0") == bindparam("of_project"),
 )
+_KEY_STATE = select(signing_keys.c.state).where(signing_keys.c.id == bindparam("key"))
 _HEALTH = (
     "state",
     "state_reason",
@@ -108,7 +110,7 @@ def move_rows(connection: Connection, project_id: int, steps: Mapping[int, Step]
 
     Returns:
         the numbers of those that the step was for: of that project and version, and in a state the table has the
-        event for.
+        event for. What needs renewal because its key is retired is brought back by its browser only.
     """
     rows = connection.execute(_STANDING, {"ids": json.dumps(list(steps)), "of_project": project_id}).all()
     stay: list[dict[str, Any]] = []
@@ -120,6 +122,9 @@ def move_rows(connection: Connection, project_id: int, steps: Mapping[int, Step]
         before = State(row.state)
         after = TRANSITIONS.get((before, step.event))
         if after is None or (step.version is not None and step.version != row.version):
+            continue
+        revives = before is State.NEEDS_RENEWAL and after is State.ACTIVE
+        if revives and not key_signs(connection, row.signing_key_id):
             continue
         applied.add(row.id)
         (end if after in ENDED else stay).append(_values(row, before, after, step))
@@ -134,6 +139,11 @@ def move_rows(connection: Connection, project_id: int, steps: Mapping[int, Step]
         connection.info[ERASED] = True
     write_entries(connection, project_id, entries)
     return frozenset(applied)
+
+
+def key_signs(connection: Connection, signing_key_id: int) -> bool:
+    """Whether messages are sent with a signing key at this moment."""
+    return connection.execute(_KEY_STATE, {"key": signing_key_id}).scalar_one() in SIGNING
 
 
 def move_all(
@@ -211,5 +221,5 @@ ACTIVE_AGAIN: Mapping[str, Any] = {
 
 def _evidence(row: AnyRow, step: Step) -> Evidence:
     days = None if step.suspect_days is None else len(step.suspect_days)
-    evidence = evidence_of(step.reason, step.by, days=days)
+    evidence = Evidence.of(step.reason, step.by, days=days)
     return replace(evidence, successor=step.successor, key=step.key)

@@ -162,6 +162,10 @@ class KeyContract:
         await store.apply_results(project, [update], now=NOW)
         _, before = await rotated(store, project)
         assert (await store.retire_key(project, before.id, force=False, now=LATER)).state is KeyState.RETIRED
+        for event in (Event.ACCEPTED, Event.KEY_FOUND):  # an answer that was on its way, and brings no key back
+            late = ResultUpdate(one.id, one.version, event, signing_key_id=before.id)
+            await store.apply_results(project, [late], now=LATER)
+            assert await states(store, project) == [State.NEEDS_RENEWAL]
 
     async def test_forced_the_rest_needs_renewal_page_by_page(self, store: SqliteStore, project: Project) -> None:
         old = await active(store, project)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
-from pushkeep.adapters.store.move_units import Step, move_all, move_rows
+from pushkeep.adapters.store.move_units import Step, key_signs, move_all, move_rows
 from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import SealBroken, Vault
-from pushkeep.adapters.store.tables import signing_keys, subscriptions
+from pushkeep.adapters.store.tables import subscriptions
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import BY_OF_END, By
-from pushkeep.domain.project import SIGNING, Project
+from pushkeep.domain.project import Project
 from pushkeep.domain.registration import check_sequence, seen_recently
 from pushkeep.domain.subscription import Event, Recipient, State, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict
@@ -48,7 +48,6 @@ _END_OF_CHAIN = text(
 _STILL_QUARANTINED = select(subscriptions.c.id).where(
     subscriptions.c.id.in_(json_values("ids")), subscriptions.c.state == State.QUARANTINED.value
 )
-_KEY_STATE = select(signing_keys.c.state).where(signing_keys.c.id == bindparam("key"))
 _QUARANTINED_AT = (
     select(subscriptions.c.id)
     .where(
@@ -188,19 +187,14 @@ def release(connection: Connection, project: Project, any_id: AnyId, reason: Sta
     """See :meth:`pushkeep.ports.lifecycle.LifecycleStore.release_subscription`."""
     record = find(connection, project, any_id)
     if record is not None:
-        if record.state is State.NEEDS_RENEWAL:
-            _check_key_signs(connection, record)
+        if record.state is State.NEEDS_RENEWAL and not key_signs(connection, record.signing_key_id):
+            raise Conflict(
+                "Its signing key is retired, so nothing can be sent to it: only its browser can renew it, at its next "
+                "visit to the site.",
+                field="id",
+            )
         move_all(connection, project.id, [record.id], Event.RELEASED, reason, By.OPERATOR)
     return find(connection, project, any_id)
-
-
-def _check_key_signs(connection: Connection, record: SubscriptionRecord) -> None:
-    if connection.execute(_KEY_STATE, {"key": record.signing_key_id}).scalar_one() not in SIGNING:
-        raise Conflict(
-            "Its signing key is retired, so nothing can be sent to it: only its browser can renew it, at its next "
-            "visit to the site.",
-            field="id",
-        )
 
 
 def quarantined_at(connection: Connection, project: Project, origin: str, *, limit: int) -> Sequence[int]:

@@ -198,7 +198,9 @@ async def test_a_dry_run_counts_and_changes_nothing(site: Site) -> None:
     before = site.rows()
     answer = await site.notify(to={"all": True}, content=CONTENT, dry_run=True)
     assert answer.status_code == 200
-    assert answer.json() == {
+    told = answer.json()
+    assert (told["health"]["living"], told["health"]["likely_dead"]) == (2, 0)
+    assert told == {
         "targeted": 2,
         "push_services": [
             {"push_service": "https://fcm.googleapis.com", "vendor": "fcm", "recipients": 1},
@@ -206,6 +208,7 @@ async def test_a_dry_run_counts_and_changes_nothing(site: Site) -> None:
         ],
         "skipped": {},
         "unknown": [],
+        "health": told["health"],
     }
     listed = await site.notify(
         to={"subscriptions": [kept["id"], ended["id"], "HMV192av"]}, content=CONTENT, dry_run=True

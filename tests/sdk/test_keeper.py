@@ -228,6 +228,31 @@ async def test_a_registration_that_was_never_answered_is_settled(site: Site, ope
     assert (await record(page))["doubts"] == []
 
 
+async def test_one_that_a_server_set_up_anew_never_heard_of_is_settled_too(site: Site, open_page: OpenPage) -> None:
+    """It does not take the tokens of before; what is sent without them arrives, its answer does not."""
+    ledger = Ledger(site)
+    page = await subscribed_page(open_page)
+    ledger.states.clear()
+    store, answered = site.on_register, 0
+
+    def anew(body: JsonObject) -> Answer:
+        nonlocal answered
+        answered += 1
+        if "replaces" in body:
+            return 403, {"detail": "bad", "field": "replaces", "reason": "bad_signature"}
+        assert store is not None
+        answer = store(body)
+        return (503, {}) if answered == 2 else answer
+
+    site.on_register = anew
+    await page.evaluate("(token) => push.login(token).catch(() => {})", TOKENS["ada"])
+    assert (answered, ledger.living) == (2, {"https://push.example/1"})
+    await fake(page, "fakePush.lose();")
+    await visit(page)
+    assert ledger.living == {"https://push.example/2"}
+    assert (await record(page))["doubts"] == []
+
+
 # ---- what the server answers
 
 

@@ -11,6 +11,7 @@ from .conftest import OpenPage
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="package")]
 
 NOW = 1_800_000_000_000
+DAY = 86_400_000
 SAME = {"endpoint": "E", "key": "AQID", "token": "t", "state": "active", "confirmed": NOW, "abilities": "x"}
 OLD = SAME | {"confirmed": NOW - 300_000}
 SENT = {"endpoint": "E", "key": "AQID", "subscription": {}}
@@ -89,6 +90,28 @@ SITUATIONS: dict[str, tuple[dict[str, object], str | None, str | None, bool, str
         True,
         "settle",
     ),
+    "left, and from a backup the server may not know": (
+        {"wanted": False, "former": ["t"], "left": {"until": NOW + 1, "said": NOW - DAY}},
+        NONE,
+        NONE,
+        True,
+        "repeat",
+    ),
+    "left, and said so less than a day ago": (
+        {"wanted": False, "former": ["t"], "left": {"until": NOW + 1, "said": NOW - DAY + 1}},
+        NONE,
+        NONE,
+        True,
+        "rest",
+    ),
+    "left, and said so for long enough": (
+        {"wanted": False, "former": ["t"], "left": {"until": NOW, "said": NOW - DAY}},
+        NONE,
+        NONE,
+        True,
+        "rest",
+    ),
+    "left, nothing to say": ({"wanted": False, "left": {"until": NOW + 1, "said": 0}}, NONE, NONE, True, "rest"),
     "left for good": ({"wanted": False}, NONE, NONE, True, "rest"),
     "out of reach, all was well": ({"wanted": True, "a": OLD}, "?", NONE, True, "heartbeat"),
     "out of reach, all is well": ({"wanted": True, "a": SAME}, "?", NONE, True, "rest"),

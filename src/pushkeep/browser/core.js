@@ -257,6 +257,37 @@
     return key;
   }
 
+  // ---- the worker
+
+  /**
+   * A registration with an active worker. Never serviceWorker.ready: no page is in the scope, it would not settle.
+   * @param {string} url @param {string} scope @param {number} ms
+   * @returns {Promise<ServiceWorkerRegistration>}
+   */
+  function started(url, scope, ms) {
+    const slow = new PushError('timeout', 'The notification worker did not start in time. Try again.');
+    const wait = async () => {
+      const registration = await navigator.serviceWorker.register(url, { scope, updateViaCache: 'none' });
+      const worker = registration.installing ?? registration.waiting;
+      if (!registration.active && worker) {
+        await new Promise((resolve, reject) => {
+          const look = () => {
+            if (worker.state === 'activated') resolve(null);
+            if (worker.state === 'redundant') reject(new TypeError('redundant'));
+          };
+          worker.addEventListener('statechange', look);
+          look();
+        });
+      }
+      return registration;
+    };
+    return within(ms, wait(), slow).catch((error) => {
+      if (error instanceof PushError) throw error;
+      if (error.name === 'TypeError') throw new PushError('server', `The notification worker could not be loaded from ${new URL(url).pathname}.`, error);
+      throw new PushError('unsupported', 'This browser does not allow service workers here. Private windows and blocked site data do that.', error);
+    });
+  }
+
   // ---- subscribing
 
   /** @param {string} text unpadded base64url */
@@ -364,6 +395,6 @@
 
   self.PushkeepCore = {
     ...{ PushError, within, locked, stored, seen, receipts, abilities },
-    ...{ call, refusal, currentKey, report, whole, bytes, keyOf, subscribe, end },
+    ...{ call, refusal, currentKey, report, whole, started, bytes, keyOf, subscribe, end },
   };
 })();

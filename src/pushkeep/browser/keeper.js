@@ -21,6 +21,9 @@
   const FORMER_MAX = 5;
   // Lost one after the other while the server was away: the rest is found out by sending.
   const DOUBTS_MAX = 5;
+  // A server set up again from an older backup takes those who have left since for living: they say it again.
+  const LEFT_MS = 30 * 86_400_000;
+  const LEFT_AGAIN_MS = 86_400_000;
   const ENDED = ['superseded', 'unsubscribed', 'gone'];
   // The longest way, a move that meets a key changed twice, takes ten steps.
   const STEPS_MAX = 20;
@@ -53,6 +56,7 @@
    * @property {{subject: string|null, identity?: string, told: boolean, stamp: number}} [owner]  who is logged in
    * @property {'asked'|'leaked'} [renew]  the server wants a new subscription; "leaked": at once, its key is stolen
    * @property {{slot: Slot, at: number}} [drop]  replaced; ended at this time
+   * @property {{until: number, said: number}} [left]  the visitor has left; how long and when last that was said
    * @property {{tries: number, at: number}} [retry]
    *
    * @typedef {object} Home  where this runs: a page reaches both slots, most workers only their own
@@ -86,7 +90,8 @@
   function retired(record, slot) {
     const { [slot]: box, former, doubts, ...rest } = record;
     if (!box) return record;
-    if (!box.token) return { ...rest, former, doubts: [...doubts, { subscription: box.subscription, key: box.key }].slice(-DOUBTS_MAX) };
+    const { subscription, key } = box;
+    if (!box.token) return { ...rest, former, doubts: subscription ? [...doubts, { subscription, key }].slice(-DOUBTS_MAX) : doubts };
     return { ...rest, doubts, former: [...new Set([box.token, ...former])].slice(0, FORMER_MAX) };
   }
 
@@ -104,11 +109,12 @@
    * @param {boolean} wanted
    */
   const want = (wanted) =>
-    keep(({ known, retry: _, owner, ...record }) => {
+    keep(({ known, retry: _, owner, left: __, ...record }) => {
       const sequence = raised(record);
       if (wanted) return { ...record, wanted, sequence, known, owner };
+      const left = { until: Date.now() + LEFT_MS, said: Date.now() };
       // Whoever comes back is not taken for the one who left.
-      return { ...record, wanted, sequence, owner: { subject: null, told: false, stamp: sequence } };
+      return { ...record, wanted, sequence, left, owner: { subject: null, told: false, stamp: sequence } };
     });
 
   /**
@@ -157,13 +163,14 @@
    * @returns {keyof typeof STEPS | 'rest'}
    */
   function next({ record, seen, granted, able }, now) {
-    const { wanted, current, drop, owner } = record;
+    const { wanted, current, drop, owner, left } = record;
     const idle = OTHER[current];
     const [box, here] = [record[current], seen[current]];
     const held = SLOTS.some((slot) => record[slot]);
     if (wanted === false && (held || seen.a || seen.b)) return 'leave';
     if (wanted !== false && !granted && held) return 'lose';
     if (record.doubts.length) return 'settle';
+    if (wanted === false && left && record.former.length && now < left.until && Math.abs(now - left.said) >= LEFT_AGAIN_MS) return 'repeat';
     if (!wanted && (wanted === false || !(seen.a || seen.b))) return 'rest';
     if (!granted) return 'rest';
     if (drop && seen[drop.slot] !== undefined && (now >= drop.at || !seen[drop.slot])) return 'drop';
@@ -179,7 +186,7 @@
 
   // ---- the steps
 
-  const STEPS = { leave, lose, settle, drop, swap, subscribe: fill, renew, register: confirm, heartbeat };
+  const STEPS = { leave, repeat, lose, settle, drop, swap, subscribe: fill, renew, register: confirm, heartbeat };
 
   /** The visitor has left. The server being away must not keep them subscribed. @param {View} view @param {Home} home @param {Run} run */
   async function leave({ record, seen }, home, run) {
@@ -189,6 +196,12 @@
       if (subscription && registration) await end(registration, subscription, run.left());
     }
     if (failure) throw failure;
+  }
+
+  /** Says it again, of all that may be living once more; nothing depends on whether it gets through. @param {View} view @param {Home} home */
+  async function repeat({ record }, home) {
+    await keep(({ left, ...now }) => ({ ...now, left: left && { ...left, said: Date.now() } }));
+    for (const token of record.former) await remove(home, token, 'left').catch(() => {});
   }
 
   /** The permission is gone, and with it the subscription; it is made anew when the permission comes back. @param {View} view @param {Home} home */
@@ -305,7 +318,9 @@
     const able = await abilities();
     const record = await keep((now) => {
       const before = same(now[slot], subscription) ? now : retired(now, slot);
-      const box = before[slot] ?? { endpoint: subscription.endpoint, key, subscription: subscription.toJSON() };
+      const known = before[slot];
+      // Also of one whose token says nothing to a server that was set up anew.
+      const box = known?.token ? known : { ...known, endpoint: subscription.endpoint, key, subscription: subscription.toJSON() };
       return { ...before, site: home.site, sequence: raised(now), [slot]: box };
     });
     const { owner, sequence, former } = record;

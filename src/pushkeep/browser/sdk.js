@@ -24,7 +24,7 @@ import './keeper.js';
  * @property {PushError|null} error  what went wrong in the last agreement with the server
  */
 
-const { PushError, within, receipts, call, refusal, keep, want, own, look, same, agree } = self.PushkeepCore;
+const { PushError, receipts, call, refusal, started, keep, want, own, look, same, agree } = self.PushkeepCore;
 // The longest setTimeout() can count.
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const PERIOD_MS = 86_400_000;
@@ -344,30 +344,9 @@ export class Pushkeep extends EventTarget {
     return found?.scope === scope ? found : null;
   }
 
-  /** Our registration with an active worker. Never serviceWorker.ready: no page is in the scope, it would not settle. */
+  /** Our registration with an active worker. */
   async #worker(/** @type {'a'|'b'} */ slot) {
-    const slow = new PushError('timeout', 'The notification worker did not start in time. Try again.');
-    const wait = async () => {
-      const options = { scope: `${this.#scope}${slot}/`, updateViaCache: /** @type {const} */ ('none') };
-      const registration = await navigator.serviceWorker.register(this.#workerUrl, options);
-      const worker = registration.installing ?? registration.waiting;
-      if (!registration.active && worker) {
-        await new Promise((resolve, reject) => {
-          const look = () => {
-            if (worker.state === 'activated') resolve(null);
-            if (worker.state === 'redundant') reject(new TypeError('redundant'));
-          };
-          worker.addEventListener('statechange', look);
-          look();
-        });
-      }
-      return registration;
-    };
-    return within(this.#ms, wait(), slow).catch((error) => {
-      if (error instanceof PushError) throw error;
-      if (error.name === 'TypeError') throw new PushError('server', `The notification worker could not be loaded from ${new URL(this.#workerUrl).pathname}.`, error);
-      throw new PushError('unsupported', 'This browser does not allow service workers here. Private windows and blocked site data do that.', error);
-    });
+    return started(this.#workerUrl, `${this.#scope}${slot}/`, this.#ms);
   }
 
   #listen() {

@@ -6,7 +6,7 @@
 
 self.PushkeepCore || importScripts('core.js', 'keeper.js');
 
-const { PushError, within, seen, receipts, abilities, bytes, report, whole, keep, agree } = self.PushkeepCore;
+const { PushError, within, seen, receipts, abilities, bytes, report, whole, started, keep, agree } = self.PushkeepCore;
 const SUBSCRIBE_MS_MAX = 20_000;
 // How long a slow disk or icon is waited for: past this a repeat may sound twice.
 const EXTRA_MS_MAX = 1_000;
@@ -278,12 +278,21 @@ function asked(page, url) {
 /** The slot this worker serves. @type {'a'|'b'} */
 const SLOT = self.registration.scope.endsWith('/b/') ? 'b' : 'a';
 
+/** @param {'a'|'b'} slot */
+const scopeOf = (slot) => self.registration.scope.replace(/[ab]\/$/, `${slot}/`);
+
 /** The other slot is out of reach in Chromium, where a worker knows no registration but its own. @param {'a'|'b'} slot */
 async function registered(slot) {
-  const scope = self.registration.scope.replace(/[ab]\/$/, `${slot}/`);
+  const scope = scopeOf(slot);
   if (scope === self.registration.scope) return self.registration;
   const found = await navigator.serviceWorker?.getRegistration?.(scope);
   return found?.scope === scope && found.active ? found : undefined;
+}
+
+/** In Firefox a worker may begin the other slot, too. @param {'a'|'b'} slot */
+async function prepared(slot) {
+  if (slot === SLOT || !navigator.serviceWorker) return registered(slot);
+  return (await registered(slot)) ?? started(self.location.href, scopeOf(slot), SUBSCRIBE_MS_MAX);
 }
 
 /**
@@ -298,7 +307,7 @@ async function agreed(given) {
     site: site(record),
     given: { [SLOT]: given },
     registration: registered,
-    prepare: registered,
+    prepare: prepared,
     delegate: async () => {
       const open = (await pages()).length > 0;
       if (open) await tell({ type: 'sync' });

@@ -101,6 +101,17 @@ async def test_release_is_for_one_or_for_a_push_service(site: Site) -> None:
     for wrong in ({}, {"push_service": "here"}, {"push_service": 7}, {"origin": "https://x.example"}):
         answer = await site.client.post("/v1/subscriptions/release", json=wrong, headers=site.auth)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input"), wrong
+        assert answer.json()["field"] in ("push_service", "origin"), wrong
+        assert answer.json()["field"] in wrong or not wrong, "what was sent is named"
+
+
+async def test_what_is_living_has_a_reason_and_no_end(site: Site) -> None:
+    public_id = await registered(site)
+    reason = '{"cause": "failed", "at": 1.0, "status": 500}'
+    change(site, f"UPDATE subscriptions SET state = 'failing', state_reason = '{reason}'")
+    life = await get(site, f"/v1/subscriptions/{public_id}/lifecycle")
+    for shown in (await get(site, f"/v1/subscriptions/{public_id}"), life["subscription"]):
+        assert (shown["state"], shown["reason"], shown["ended"]) == ("failing", "failed", None)
 
 
 async def test_a_sweep_that_is_asked_for(site: Site) -> None:

@@ -91,6 +91,8 @@ async def test_a_wrong_wish_changes_nothing(site: Site, path: str, body: object,
     before = await keys(site)
     answer = await post(site, path, body)
     assert answer.status_code == status, answer.text
+    if isinstance(body, dict) and "active" in body:
+        assert answer.json()["field"] == "active"
     assert await keys(site) == before
 
 

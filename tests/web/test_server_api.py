@@ -100,7 +100,9 @@ async def test_listing_shows_no_secret_and_can_be_narrowed(site: Site) -> None:
     assert item["push_service"] == "https://updates.push.services.mozilla.com"
     assert item["created_at"].endswith("Z")
     ended = (await site.client.get("/v1/subscriptions?state=unsubscribed", headers=site.auth)).json()["items"]
-    assert [(one["id"], one["ended"]["cause"]) for one in ended] == [(dropped["id"], "removed")]
+    assert [(one["id"], one["reason"], one["ended"]["cause"]) for one in ended] == [
+        (dropped["id"], "removed", "removed")
+    ]
     everything = (await site.client.get("/v1/subscriptions", headers=site.auth)).text
     keys = subscription["keys"]
     assert isinstance(keys, dict)

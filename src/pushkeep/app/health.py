@@ -165,7 +165,9 @@ async def release(services: Services, project: Project, any_id: str, reason: str
     return record
 
 
-async def release_origin(services: Services, project: Project, origin: str, reason: str | None = None) -> int:
+async def release_origin(
+    services: Services, project: Project, origin: str, reason: str | None = None, *, field: str = "origin"
+) -> int:
     """Release every quarantined subscription of a push service; how many there were.
 
     Args:
@@ -173,11 +175,12 @@ async def release_origin(services: Services, project: Project, origin: str, reas
         project: whose.
         origin: such as ``https://push.example``.
         reason: kept with each one's log.
+        field: what the caller calls the origin.
 
     Raises:
         InvalidInput: no origin.
     """
-    origin = parse_origin(origin, field="origin")
+    origin = parse_origin(origin, field=field)
     lifted = StateReason(Event.RELEASED, services.clock.now(), text=reason)
     released = 0
     while some := await services.store.release_origin(project, origin, lifted, limit=RELEASED_AT_ONCE):

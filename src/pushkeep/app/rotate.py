@@ -50,19 +50,19 @@ class Retired:
     given_up: int
 
 
-async def find_key(services: Services, project: Project, name: object) -> KeyRecord:
-    """The key of an id or a public half.
+async def find_key(services: Services, project: Project, name: object, *, field: str = "signing_key") -> KeyRecord:
+    """The key of an id or a public half, which the caller gave as ``field``.
 
     Raises:
         InvalidInput: it is no name of a key.
         NotFound: the project has no such key.
     """
     if not isinstance(name, str) or not name or len(name) > KEY_NAME_CHARACTERS_MAX:
-        raise InvalidInput("signing_key must be a key's id of 12 characters, or its public key.", field="signing_key")
+        raise InvalidInput(f"{field} must be a key's id of 12 characters, or its public key.", field=field)
     for key in await services.store.list_keys(project):
         if name in (key.key_id, key.public_b64):
             return key
-    raise NotFound("The project has no such signing key; see them with: pushkeep keys list", field="signing_key")
+    raise NotFound("The project has no such signing key; see them with: pushkeep keys list", field=field)
 
 
 async def prepare_key(services: Services, project: Project, key: SigningKey | None = None) -> KeyRecord:
@@ -100,7 +100,7 @@ async def rotate_keys(
     """
     expected = (await active_signing_key(services, project)).id
     if active is not None:
-        expected = (await find_key(services, project, active)).id
+        expected = (await find_key(services, project, active, field="active")).id
     fresh = SigningKey(services.entropy.ephemeral_key())
     rotated = Rotated(
         *await services.store.rotate_keys(

@@ -64,7 +64,8 @@ async def release_push_service(request: HttpRequest) -> Response[bytes]:
     project = await api_project(request)
     read_query(request)
     body = await read_body(request, OriginRelease, json_only=False)
-    return json_response(Released(await release_origin(services_of(request), project, body.push_service, BY_API)))
+    count = await release_origin(services_of(request), project, body.push_service, BY_API, field="push_service")
+    return json_response(Released(count))
 
 
 @get("/v1/sweeps")

@@ -26,6 +26,7 @@ _SUBSCRIPTION = {
     "last_seen_at": "2026-02-20T18:02:11Z",
     "last_accepted_at": "2026-11-01T18:05:00Z",
     "consecutive_failures": 3,
+    "reason": "quarantined",
     "ended": None,
 }
 _HEALTH = {
@@ -130,7 +131,11 @@ HEALTH_OPERATIONS: tuple[Operation, ...] = (
         "server",
         "Release a subscription from quarantine",
         "It is sent to again as if nothing had been; so is one that needs renewal. Others stay as they are.",
-        {200: Answer("The subscription after it.", SubscriptionReport, {**_SUBSCRIPTION, "state": "active"})},
+        {
+            200: Answer(
+                "The subscription after it.", SubscriptionReport, {**_SUBSCRIPTION, "state": "active", "reason": None}
+            )
+        },
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
         parameters=(SUBSCRIPTION_ID,),

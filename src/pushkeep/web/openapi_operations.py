@@ -39,6 +39,7 @@ _SUBSCRIPTION = {
     "last_seen_at": "2026-11-20T18:02:11Z",
     "last_accepted_at": "2026-11-20T18:05:00Z",
     "consecutive_failures": 0,
+    "reason": "said_gone",
     "ended": {
         "cause": "said_gone",
         "at": "2026-11-21T08:00:01Z",

@@ -42,7 +42,7 @@ def own_report(own: Own) -> OwnReport:
         id=record.public_id,
         short_id=record.short_id,
         state=record.state,
-        reason=None if record.state_reason is None else record.state_reason.cause.value,
+        reason=_cause(record),
         created_at=write_moment(record.created_at),
         last_seen_at=write_moment(record.last_seen_at),
         last_accepted_at=_moment(record.last_accepted_at),
@@ -66,7 +66,8 @@ def subscription_report(record: SubscriptionRecord) -> SubscriptionReport:
         last_seen_at=write_moment(record.last_seen_at),
         last_accepted_at=_moment(record.last_accepted_at),
         consecutive_failures=record.consecutive_failures,
-        ended=_end(record.state_reason) if record.state_reason else None,
+        reason=_cause(record),
+        ended=None if record.living or record.state_reason is None else _end(record.state_reason),
     )
 
 
@@ -113,6 +114,10 @@ def _standing(standing: Standing, grace_seconds: int) -> _StandingFields:
         "owned": record.contact_external_id is not None,
         "sequence": record.sync_sequence,
     }
+
+
+def _cause(record: SubscriptionRecord) -> str | None:
+    return None if record.state_reason is None else record.state_reason.cause.value
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -175,7 +175,8 @@ class SubscriptionReport(Struct, frozen=True):
         str | None, Meta(description="When a message was last accepted, to the hour; RFC 3339.")
     ]
     consecutive_failures: int
-    ended: EndReport | None
+    reason: Annotated[str | None, Meta(description="What brought it into its state; null while it is active.")]
+    ended: Annotated[EndReport | None, Meta(description="Why it ended; null while it is living.")]
 
 
 class SubscriptionPage(Struct, frozen=True):

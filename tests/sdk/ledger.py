@@ -82,7 +82,7 @@ class Ledger:
     def _heartbeat(self, token: str) -> Answer:
         endpoint = _endpoint(token)
         if endpoint not in self.states:
-            return 404, {"detail": "not found"}
+            return 404, {"detail": "not found", "field": "sync_token"}
         answer = self._answer(endpoint)
         del answer["sync_token"]
         return 200, answer

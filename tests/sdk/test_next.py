@@ -71,6 +71,21 @@ SITUATIONS: dict[str, tuple[dict[str, object], str | None, str | None, bool, str
         "renew",
     ),
     "the grace period is over": ({"wanted": True, "a": SAME, "drop": DUE}, HERE, OTHER, True, "drop"),
+    "the grace period is over, all was well": ({"wanted": True, "a": OLD, "drop": DUE}, HERE, OTHER, True, "heartbeat"),
+    "the grace period is over, and nothing else is there": (
+        {"wanted": True, "a": SAME, "drop": DUE},
+        NONE,
+        OTHER,
+        True,
+        "subscribe",
+    ),
+    "the grace period was begun by a clock that was far ahead": (
+        {"wanted": True, "a": SAME, "drop": {"slot": "b", "at": NOW + 10**10}},
+        HERE,
+        OTHER,
+        True,
+        "drop",
+    ),
     "what is to be dropped is gone already": ({"wanted": True, "a": SAME, "drop": DROP}, HERE, NONE, True, "drop"),
     "what is to be dropped is out of reach": ({"wanted": True, "a": SAME, "drop": DUE}, HERE, "?", True, "rest"),
     "never answered, and lost": (

@@ -79,7 +79,7 @@ async def age(page: Page) -> None:
 
 async def forgotten(page: Page, site: Site) -> None:
     """The server knows nothing of the subscription any more; the next page start finds out."""
-    site.on_heartbeat = lambda _: (404, {"detail": "not found"})
+    site.on_heartbeat = lambda _: (404, {"detail": "not found", "field": "sync_token"})
     await age(page)
 
 

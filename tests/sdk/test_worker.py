@@ -519,9 +519,16 @@ async def test_a_worker_leaves_a_move_to_an_open_page(
     assert await worker.evaluate(FIRE, ["periodicsync", "pushkeep"]) == "done"
     await until(worker.page, "() => self.heard.includes('sync')")
     assert await worker.evaluate("() => self.calls") == []
-    # Without a page it moves in place: Chromium's worker reaches no slot but its own.
+    # Without a page it can only move in place, as Chromium's worker reaches no slot but its own: what messages come by
+    # is not ended for that.
     await worker.evaluate("() => { self.clients.matchAll = async () => []; }")
     site.key = made_up_key(2)
+    assert await worker.evaluate(FIRE, ["periodicsync", "pushkeep"]) == "done"
+    assert await worker.evaluate("() => self.calls") == []
+    site.on_heartbeat = lambda _: (200, {"state": "needs_renewal", "renew": True})
+    await worker.evaluate(
+        "() => PushkeepCore.keep((now) => ({ ...now, renew: undefined, a: { ...now.a, confirmed: 1 } }))"
+    )
     assert await worker.evaluate(FIRE, ["periodicsync", "pushkeep"]) == "done"
     assert await worker.evaluate("() => self.calls") == ["unsubscribe", "subscribe"]
     assert site.bodies()[-1]["replaces"] == ["st_old"]

@@ -81,7 +81,7 @@
 
   // ---- stored state
 
-  /** @type {Map<string, unknown>} stands in where IndexedDB is refused (some private windows) */
+  /** @type {Map<string, unknown>} stands in where IndexedDB is refused (some private windows), or full */
   const memory = new Map();
 
   /**
@@ -92,14 +92,21 @@
    * @returns {Promise<T|undefined>}
    */
   async function stored(key, change) {
+    // What could not be written down counts all the same, for as long as this page or worker lives.
+    const known = (/** @type {any} */ value) => (memory.has(key) ? memory.get(key) : value);
     const late = new PushError('timeout', 'The browser’s storage for this site does not answer. Close its other tabs and try again.');
     try {
-      return await within(STORE_MS_MAX, transact(key, change), late);
+      const value = await within(STORE_MS_MAX, transact(key, change && ((before) => change(known(before)))), late);
+      if (change) memory.delete(key);
+      return known(value);
     } catch (error) {
       // Not refused, so what is stored counts: guessing could subscribe a visitor who left.
       if (error === late) throw error;
-      if (change) memory.set(key, change(/** @type {T|undefined} */ (memory.get(key))));
-      return /** @type {T|undefined} */ (memory.get(key));
+      if (!change) return known(undefined);
+      // A full disk still reads.
+      const before = await stored(key);
+      memory.set(key, change(known(before)));
+      return known(undefined);
     }
   }
 
@@ -171,6 +178,7 @@
         body: body && JSON.stringify(body),
         cache: 'no-store', // a cached configuration would bring back a retired key
         credentials: 'omit',
+        referrerPolicy: 'no-referrer', // which page a visitor is on is none of its business
         keepalive: method === 'DELETE', // leaving is often followed by closing the tab
         signal: AbortSignal.timeout(REQUEST_MS_MAX),
       });

@@ -19,6 +19,8 @@
   const FRESH_MS = 300_000;
   // Tokens of replaced subscriptions: a server set up again from an older backup may take one of them for living.
   const FORMER_MAX = 5;
+  // The longest grace period a server gives: what is to end later was noted by a clock that was wrong.
+  const GRACE_MS_MAX = 604_800_000;
   // Lost one after the other while the server was away: the rest is found out by sending.
   const DOUBTS_MAX = 5;
   // A server set up again from an older backup takes those who have left since for living: they say it again.
@@ -53,7 +55,8 @@
    * @property {{subscription: Record<string, any>, key: string}[]} doubts  sent, gone since, and never answered
    * @property {{id: string, short_id: string}} [known]  what the subscription is called
    * @property {boolean} [owned]      whether the server knows whose it is
-   * @property {{subject: string|null, identity?: string, told: boolean, stamp: number}} [owner]  who is logged in
+   * @property {{subject: string|null, identity?: string, told: boolean, stamp: number, away?: boolean}} [owner]  who is
+   *   logged in; away: somebody else logged out before, which the server does not know yet
    * @property {'asked'|'leaked'} [renew]  the server wants a new subscription; "leaked": at once, its key is stolen
    * @property {{slot: Slot, at: number}} [drop]  replaced; ended at this time
    * @property {{until: number, said: number}} [left]  the visitor has left; how long and when last that was said
@@ -128,7 +131,8 @@
       const known = owner?.told && owner.subject === subject;
       if (known && (identity === null ? !owned : fresh(record[current], Date.now()))) return record;
       const sequence = raised(record);
-      const next = { ...record, sequence, owner: { subject, identity: identity ?? undefined, told: false, stamp: sequence } };
+      const away = owner?.told === false && (owner.away || owner.subject === null);
+      const next = { ...record, sequence, owner: { subject, identity: identity ?? undefined, told: false, stamp: sequence, away } };
       // Somebody else: that is news, not another try.
       if (owner?.subject !== subject) delete next.retry;
       return next;
@@ -173,16 +177,21 @@
     if (wanted === false && left && record.former.length && now < left.until && Math.abs(now - left.said) >= LEFT_AGAIN_MS) return 'repeat';
     if (!wanted && (wanted === false || !(seen.a || seen.b))) return 'rest';
     if (!granted) return 'rest';
-    if (drop && seen[drop.slot] !== undefined && (now >= drop.at || !seen[drop.slot])) return 'drop';
     if (here === null) return seen[idle] && drop?.slot !== idle ? 'swap' : 'subscribe';
     if (here && !same(box, here)) return 'register';
-    if (here && record.renew && !(drop && waits(record))) return 'renew';
+    if (here && record.renew && !(drop && serves(record))) return 'renew';
     if (here && (!box?.token || (owner && !owner.told) || box.abilities !== String(able))) return 'register';
-    return box?.token && !fresh(box, now) ? 'heartbeat' : 'rest';
+    if (!box?.token) return 'rest';
+    // What was replaced is ended last, by word of a server that has its successor: one from an older backup may not.
+    if (!fresh(box, now)) return 'heartbeat';
+    return drop && seen[drop.slot] !== undefined && (over(drop, now) || !seen[drop.slot]) ? 'drop' : 'rest';
   }
 
-  /** Whether a move has to wait until the idle slot is free: not if nothing is sent to the current one anyway. @param {Keep} record */
-  const waits = (record) => record.renew === 'asked' && ['active', 'failing'].includes(record[record.current]?.state ?? '');
+  /** @param {{at: number}} drop @param {number} now */
+  const over = ({ at }, now) => now >= at || at > now + GRACE_MS_MAX;
+
+  /** Whether messages come by the current one, so that a move must not lose any: it waits until it can be made so. @param {Keep} record */
+  const serves = (record) => record.renew === 'asked' && ['active', 'failing'].includes(record[record.current]?.state ?? '');
 
   // ---- the steps
 
@@ -228,8 +237,8 @@
       await outrun(reply);
       return remove(home, token, reason, false);
     }
-    // An unknown token is as good as an ended one. Anything else is worth another try.
-    if (reply.status >= 300 && ![401, 403, 404, 410].includes(reply.status)) throw refusal(reply);
+    // An unknown token is as good as an ended one. Anything else is worth another try, also a page of somebody's.
+    if (reply.status !== 204 && ![401, 403, 404, 410].includes(reply.status)) throw refusal(reply);
     return undefined;
   }
 
@@ -246,7 +255,8 @@
       const body = { subscription, application_server_key: key, sequence };
       const reply = await call(home.site, 'subscriptions', { method: 'POST', body });
       if (reply.answer.reason === 'stale') return outrun(reply);
-      if (reply.status >= 500 || reply.status === 429) throw refusal(reply);
+      const nonsense = reply.status < 300 && !reply.answer.sync_token;
+      if (nonsense || reply.status >= 500 || reply.status === 429) throw refusal(reply);
       if (reply.answer.sync_token) await remove(home, reply.answer.sync_token, 'lost');
     }
     await keep((now) => ({ ...now, doubts: now.doubts.filter((one) => one.subscription.endpoint !== subscription.endpoint) }));
@@ -285,12 +295,14 @@
     if (leaked && keyOf(here) === key) return void (await keep(({ renew: _, ...now }) => now));
     const registration = leaked ? undefined : await home.prepare(idle);
     if (!registration) {
-      if (!leaked && (await home.delegate?.())) return 'rest';
-      // In place. Cut off here, the next look finds an empty slot and fills it.
+      if (!leaked && ((await home.delegate?.()) || serves(record))) return 'rest';
+      // In place, for nothing good comes by it. Cut off here, the next look finds an empty slot and fills it.
       return void (await end(/** @type {ServiceWorkerRegistration} */ (await home.registration(current)), here, run.left()));
     }
     let there = await registration.pushManager.getSubscription();
-    if (there && (drop || keyOf(there) !== key)) {
+    // Left over from a move that was cut off, it may be the one that the server has by now: whatever its key, that is
+    // asked first.
+    if (there && (drop || ended(record[idle]))) {
       await end(registration, there, run.left());
       await keep(({ drop: _, ...now }) => retired(now, idle));
       there = null;
@@ -323,7 +335,7 @@
       const box = known?.token ? known : { ...known, endpoint: subscription.endpoint, key, subscription: subscription.toJSON() };
       return { ...before, site: home.site, sequence: raised(now), [slot]: box };
     });
-    const { owner, sequence, former } = record;
+    const { owner, sequence, former, current } = record;
     const tokens = new Set([record[slot]?.token, record[OTHER[slot]]?.token, ...former].filter(Boolean)); // at most 7 of 8
     const body = {
       subscription: subscription.toJSON(),
@@ -335,8 +347,11 @@
       sequence,
     };
     const reply = await call(home.site, 'subscriptions', { method: 'POST', body });
-    if (reply.status < 300 && reply.answer.sync_token) return heard(reply.answer, slot, other, { owner, able: String(able) });
-    return refused(reply, slot, other, home, run, subscription);
+    const { sync_token: token, state } = reply.answer;
+    if (reply.status >= 300 || !token) return refused(reply, slot, other, home, run, subscription, owner);
+    if (state !== 'gone' || slot === current) return heard(reply.answer, slot, other, { owner, able: String(able) });
+    // The idle slot holds a dead one: the other stays in use until there is a better.
+    return void (await keep((now) => ({ ...now, [slot]: { ...now[slot], token, state } })));
   }
 
   /**
@@ -350,13 +365,14 @@
     await keep(({ retry: _, renew: before, drop, ...now }) => {
       const { subscription: __, ...box } = /** @type {Box} */ (now[slot]);
       const { id, short_id, state = 'active', owned = false, sequence = box.sequence, sync_token: token = box.token } = answer;
+      const moved = slot !== now.current;
       const [renew, idle, at] = [answer.renew ? (before ?? 'asked') : undefined, OTHER[slot], Date.now()];
       /** @type {Keep} */
       let record = { ...now, current: slot, owned, renew, known: id ? { id, short_id } : now.known, wanted: now.wanted ?? true };
       record[slot] = { ...box, token, state, sequence, confirmed: at, abilities: sent?.able ?? box.abilities };
       // Replaced, or left over from a move that was cut off.
       if (drop?.slot === idle) record.drop = drop;
-      else if (other && !renew) record.drop = { slot: idle, at: at + 1_000 * (answer.grace_seconds ?? 0) };
+      else if (other && (moved || !renew) && !ENDED.includes(state)) record.drop = { slot: idle, at: at + 1_000 * (answer.grace_seconds ?? 0) };
       if (record[idle]?.token) record = retired(record, idle);
       const { owner } = now;
       // For one that is gone nothing is stored.
@@ -375,34 +391,43 @@
    * @param {Home} home
    * @param {Run} run
    * @param {PushSubscription} subscription
+   * @param {Keep['owner']} owner  as it was sent
    */
-  async function refused(reply, slot, other, home, run, subscription) {
+  async function refused(reply, slot, other, home, run, subscription, owner) {
     const { field, reason } = reply.answer;
     if (reply.status === 429 || reply.status >= 500) throw refusal(reply);
     if (reply.status === 409 && reason === 'stale') return outrun(reply);
     if (field === 'identity' || reason === 'owner_full') {
       // The subscription is worth keeping; the page has to bring a better proof.
       run.failure = new PushError('identity', `Who is logged in was not accepted. ${reply.answer.detail ?? ''}`.trim());
-      return void (await keep(({ owner: _, ...now }) => now));
+      return void (await keep(({ owner: newer, ...now }) => {
+        if (newer?.stamp !== owner?.stamp) return { ...now, owner: newer };
+        // Whoever logged out before is not who is there now.
+        return owner?.away ? { ...now, owner: { subject: null, told: false, stamp: owner.stamp } } : now;
+      }));
     }
     if (reply.status === 403 && field === 'replaces') {
       // The server was set up anew: tokens of before say nothing to it.
       return void (await keep((now) => ({ ...now, former: [], a: strip(now.a), b: strip(now.b) })));
     }
-    if (reply.status !== 409) throw refusal(reply);
-    if (reason === 'replaced') {
+    if (reply.status === 409 && reason === 'replaced') {
       // By what the other slot holds, or by one that is lost.
       return void (await keep((now) => {
         const record = { ...now, [slot]: { ...now[slot], state: 'superseded' } };
-        return other && slot === now.current ? turned(record) : { ...record, renew: 'asked' };
+        return other && slot === now.current && !ended(now[OTHER[slot]]) ? turned(record) : { ...record, renew: 'asked' };
       }));
     }
+    // Nothing but a stated reason ends a subscription.
+    if (reply.status !== 409 || !['foreign_key', 'other_secrets'].includes(reason)) throw refusal(reply);
     if (run.conflicts++) throw new PushError('key_changed', 'The push server is changing its key right now. Try again in a moment.');
     // Made with a key the server does not have, or stored with other secrets: only a new one helps.
     await keep((now) => (now[slot]?.token ? now : { ...now, [slot]: undefined }));
     await end(/** @type {ServiceWorkerRegistration} */ (await home.registration(slot)), subscription, run.left());
     return undefined;
   }
+
+  /** Whether the server has said that nothing is sent to it any more. @param {Box|undefined} box */
+  const ended = (box) => ENDED.includes(box?.state ?? '');
 
   /** @param {Box|undefined} box @returns {Box|undefined} */
   const strip = (box) => box && { ...box, token: undefined };
@@ -417,9 +442,9 @@
     const { current } = record;
     const { token } = /** @type {Box} */ (record[current]);
     const reply = await call(home.site, 'heartbeat', { method: 'POST', token, body: {} });
-    if (reply.status < 300) return heard(reply.answer, current, Boolean(seen[OTHER[current]]));
+    if (reply.status < 300 && reply.answer.state) return heard(reply.answer, current, Boolean(seen[OTHER[current]]));
     // It knows nothing of us (any more): register anew.
-    if ([401, 403, 404, 410].includes(reply.status)) return void (await keep((now) => retired(now, current)));
+    if (reply.answer.field === 'sync_token') return void (await keep((now) => retired(now, current)));
     throw refusal(reply);
   }
 

@@ -263,12 +263,17 @@ export class Pushkeep extends EventTarget {
   /** Page start: asks the server only if something is due. */
   async #start() {
     const intent = async () => {
-      const record = await keep();
-      if (record.wanted && this.#identity !== undefined) await own(this.#identity);
+      if (this.#identity !== undefined && (await this.#wanted())) await own(this.#identity);
     };
     await this.#act(intent, false).catch(() => {});
     // Pages lie outside the scopes, so no navigation makes the browser look for a new worker.
-    for (const slot of SLOTS) void (await this.#ours(slot))?.update().catch(() => {});
+    for (const slot of SLOTS) void this.#ours(slot).then((ours) => ours?.update()).catch(() => {});
+  }
+
+  /** Whether the visitor wants a subscription; where that is not stored any more, what the browser holds tells. */
+  async #wanted() {
+    const { record, seen } = await look(this.#home);
+    return record.wanted ?? Boolean(seen.a || seen.b);
   }
 
   /** Has somebody come back to what was not done. Not who is logged in: that another tab may know better by now. */
@@ -282,7 +287,7 @@ export class Pushkeep extends EventTarget {
     if (obstacle) throw obstacle;
     this.#identity = identity;
     return this.#act(async () => {
-      if ((await keep()).wanted) await own(identity);
+      if (await this.#wanted()) await own(identity);
     });
   }
 
@@ -308,7 +313,7 @@ export class Pushkeep extends EventTarget {
       void this.#later().catch(() => {});
       // The worker passes it on to the other tabs.
       const after = JSON.stringify(await keep().catch(() => null));
-      if (after !== before) (await this.#ours(this.#record?.current ?? 'a'))?.active?.postMessage({ pushkeep: { type: 'changed' } });
+      if (after !== before) (await this.#ours(this.#record?.current ?? 'a').catch(() => null))?.active?.postMessage({ pushkeep: { type: 'changed' } });
     }
     return this.status();
   }
@@ -317,7 +322,8 @@ export class Pushkeep extends EventTarget {
   async #later() {
     const { retry, drop, current } = this.#record ?? {};
     clearTimeout(this.#timer);
-    const due = Math.min(retry?.at ?? Infinity, drop?.at ?? Infinity) - Date.now();
+    // Where something failed, nothing is done before it is tried again.
+    const due = ((retry ?? drop)?.at ?? Infinity) - Date.now();
     if (due < TIMER_MS_MAX) this.#timer = setTimeout(() => this.#again(), Math.max(due, 1_000));
     const registration = /** @type {any} */ (current && (await this.#ours(current)));
     if (retry) await registration?.sync?.register('pushkeep');

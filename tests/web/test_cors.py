@@ -7,8 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pushkeep.web import cors
-from pushkeep.web.cors import SiteOrigins
+from pushkeep.web.cors import site_origins
 from tests.web.conftest import Site, client_for, running_site, settings_for
 from tests.web.subscriptions import subscription_json
 
@@ -175,15 +174,9 @@ async def test_the_pages_of_a_site_together_are_limited(site: Site) -> None:
     assert (await ask(EVIL, "198.51.100.2")).status_code == 403, "a stranger uses up nobody's"
 
 
-async def test_a_projects_origin_is_remembered_for_a_moment_only(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    origins = SiteOrigins(lambda: now)
+async def test_who_is_limited_is_answered_by_what_was_read_before(site: Site) -> None:
     path = f"{site.base}/config"
-    assert await origins.of(site.services, path, look_up=False) is None, "a limited caller causes no look-up"
-    assert await origins.of(site.services, path, look_up=True) == {SITE}
-    assert await origins.of(site.services, path, look_up=False) == {SITE}
-    now += cors.REMEMBERED_SECONDS
-    assert await origins.of(site.services, path, look_up=False) is None
-    monkeypatch.setattr(cors, "PROJECTS_MAX", 0)
-    assert await origins.of(site.services, path, look_up=True) == {SITE}
-    assert await origins.of(site.services, path, look_up=False) is None, "the bound holds"
+    assert await site_origins(site.services, path, look_up=False) is None, "a limited caller causes no look-up"
+    assert await site_origins(site.services, path, look_up=True) == frozenset({SITE})
+    assert await site_origins(site.services, path, look_up=False) == frozenset({SITE})
+    assert await site_origins(site.services, "/v1/client/pk_unknown/config", look_up=True) is None

@@ -137,7 +137,7 @@ async def test_a_defect_shows_nothing_and_logs_the_place(site: Site, caplog: pyt
     facts = vars(record)
     assert facts["request_id"] == problem["request_id"]
     assert facts["error"] == "RuntimeError"
-    assert any("cors.py" in place for place in facts["at"])
+    assert any("subscribe.py" in place for place in facts["at"])
     assert "secret-endpoint" not in json.dumps(facts, default=str)
 
 

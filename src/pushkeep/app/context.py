@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pushkeep.app.announcer import Announcer
+from pushkeep.app.known_projects import KnownProjects
 from pushkeep.domain.circuit import Circuits
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.identity_keys import IdentityRules
@@ -31,6 +32,7 @@ class Services:
         announcer: tells whoever listens what happened.
         identity_rules: what is accepted as an identity token beyond what the project's own secret signs.
         contact_subscriptions_max: how many living subscriptions a contact may have.
+        projects: what was read of projects a moment ago.
     """
 
     store: Store
@@ -45,3 +47,7 @@ class Services:
     announcer: Announcer = field(default_factory=Announcer)
     identity_rules: IdentityRules = field(default_factory=IdentityRules)
     contact_subscriptions_max: int = SUBSCRIPTIONS_PER_CONTACT_MAX
+    projects: KnownProjects = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "projects", KnownProjects(self.store, self.clock))

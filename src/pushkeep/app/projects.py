@@ -18,7 +18,6 @@ from pushkeep.domain.project import (
     ProjectSettings,
     ProjectSigningKey,
     check_label,
-    is_publishable_key,
     publishable_key,
 )
 from pushkeep.errors import ConfigurationError, NotFound, Unauthorized
@@ -56,15 +55,15 @@ async def ensure_default_project(
 
 
 async def project_by_publishable_key(services: Services, key: str) -> Project:
-    """The project of a ``pk_…`` key.
+    """The project of a ``pk_…`` key, as it was a moment ago.
 
     Raises:
         NotFound: there is none.
     """
-    project = await services.store.project_by_publishable_key(key) if is_publishable_key(key) else None
-    if project is None:
+    known = await services.projects.find(key)
+    if known is None:
         raise NotFound("No project has this publishable key (pk_…); copy it from the server's settings.")
-    return project
+    return known.project
 
 
 async def create_api_key(services: Services, project: Project, label: str) -> str:

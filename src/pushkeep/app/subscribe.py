@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pushkeep.app.context import Services
 from pushkeep.app.identify import identify
 from pushkeep.app.pages import check_limit, row_behind
-from pushkeep.app.projects import active_of
+from pushkeep.app.projects import active_of, active_signing_key
 from pushkeep.domain.ability import known_abilities
 from pushkeep.domain.ids import (
     SHORT_ID_RANDOM_BYTES,
@@ -18,7 +18,7 @@ from pushkeep.domain.ids import (
     uuid7,
 )
 from pushkeep.domain.lifecycle import By
-from pushkeep.domain.project import SIGNING, KeyState, Project, ProjectSigningKey
+from pushkeep.domain.project import KeyState, Project, ProjectSigningKey
 from pushkeep.domain.registration import PREDECESSORS_MAX, Registration, foreign_key
 from pushkeep.domain.renewal import wants_renewal
 from pushkeep.domain.subscription import Event, State, StateReason, SubscriptionRecord, check_external_id
@@ -38,6 +38,8 @@ REASON_CHARACTERS_MAX = 300
 
 _SHORT_ID_CANDIDATES = 4
 """Four collisions in a row among a hundred million subscriptions: once in 1e24."""
+
+_RANDOM_BYTES = UUID7_RANDOM_BYTES + _SHORT_ID_CANDIDATES * SHORT_ID_RANDOM_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +147,16 @@ async def register(
         InvalidToken: ``replaces`` or ``identity`` does not hold; nothing has changed.
     """
     services.policy.check(asked.subscription.endpoint)
-    key_id, active = await _keys(services, project, asked.application_server_key)
-    secrets = await services.store.project_secrets(project)
+    known = await services.projects.of(project)
+    secrets = known.secrets
+    key_id, keys = await _keys(services, project, known.keys, asked.application_server_key)
     now = services.clock.now()
     replaces = _replaced(secrets, project, asked.replaces)
     owner, issued_at = _owner(services, secrets, asked, now)
     if owner is not None and admit is not None:
         admit(owner)
-    entropy = services.entropy
+    # Drawn at once: each call of the operating system lets other threads in, and has to wait for its turn after it.
+    random = services.entropy.token_bytes(_RANDOM_BYTES)
     stored = await services.store.register(
         project,
         Registration(
@@ -162,8 +166,11 @@ async def register(
             owner=owner,
             replaces=replaces,
             now=now,
-            public_id=str(uuid7(now, entropy.token_bytes(UUID7_RANDOM_BYTES))),
-            short_ids=tuple(short_id(entropy.token_bytes(SHORT_ID_RANDOM_BYTES)) for _ in range(_SHORT_ID_CANDIDATES)),
+            public_id=str(uuid7(now, random[:UUID7_RANDOM_BYTES])),
+            short_ids=tuple(
+                short_id(random[at : at + SHORT_ID_RANDOM_BYTES])
+                for at in range(UUID7_RANDOM_BYTES, _RANDOM_BYTES, SHORT_ID_RANDOM_BYTES)
+            ),
             abilities=None if asked.abilities is None else known_abilities(asked.abilities),
             sequence=asked.sequence,
             detach=asked.detach,
@@ -173,28 +180,27 @@ async def register(
         ),
     )
     token = make_sync_token(secrets.sync, project_public_id=project.public_id, public_id=stored.record.public_id)
-    return Registered(token, stored.created, Standing.of(stored.record, active))
+    return Registered(token, stored.created, await standing_of(services, project, stored.record, keys))
 
 
-async def _keys(services: Services, project: Project, text: str) -> tuple[int, ProjectSigningKey]:
-    """The number of the key a subscription was made with, and the active key.
+async def _keys(
+    services: Services, project: Project, keys: Sequence[ProjectSigningKey], text: str
+) -> tuple[int, Sequence[ProjectSigningKey]]:
+    """The number of the key a subscription was made with, and the keys that sign: ``keys``, if it is among them.
 
     A key on its way out is as good as the active one: a page that was loaded before the rotation must not lose anybody.
     With a retired one only what is stored and living is confirmed, and asked to be renewed; whether it is retired is
     for the store to say, in the moment in which it writes.
     """
     given = b64_decode(text, field="application_server_key", length=POINT_BYTES)
-    keys = await services.store.signing_keys(project)
     known = next((key for key in keys if given == key.key.public_bytes), None)
     if known is not None:
-        return known.id, active_of(keys)
+        return known.id, keys
     found = await services.store.find_key(project, given)
-    if found is not None and found.state in SIGNING:  # it came into use between the two questions
-        return found.id, active_of(await services.store.signing_keys(project))
-    active = active_of(keys)
-    if found is None or found.state is not KeyState.RETIRED:
-        raise foreign_key(active.key.public_b64, retired=False)
-    return found.id, active
+    keys = await services.store.signing_keys(project)  # it may have come into use since they were read
+    if found is None or (found.state is KeyState.NEXT and all(key.id != found.id for key in keys)):
+        raise foreign_key(active_of(keys).key.public_b64, retired=False)
+    return found.id, keys
 
 
 def _replaced(secrets: ProjectSecrets, project: Project, tokens: Sequence[str]) -> tuple[str, ...]:
@@ -218,6 +224,20 @@ def _owner(
     if named is not None and named.external_id != owner:
         raise InvalidInput("owner and identity name two different contacts; send one.", field="owner")
     return owner, None
+
+
+async def standing_of(
+    services: Services, project: Project, record: SubscriptionRecord, keys: Sequence[ProjectSigningKey]
+) -> Standing:
+    """Judge a record by the keys that were the project's a moment ago.
+
+    Nobody is asked to renew by them alone: where another process has just rotated, that would be with the key on its
+    way out. That somebody is asked a moment later does no harm.
+    """
+    standing = Standing.of(record, active_of(keys))
+    if standing.renew:
+        return Standing.of(record, await active_signing_key(services, project))
+    return standing
 
 
 async def find_subscription(services: Services, project: Project, any_id: str) -> SubscriptionRecord:

@@ -24,6 +24,12 @@ class ProjectSecrets:
 class ProjectStore(Protocol):
     """Keeps projects and their keys. Every method is one unit of work; it is kept or it did not happen."""
 
+    @property
+    def project_changes(self) -> int:
+        """Rises with every change of a project or a signing key that was made through this store object, before whoever
+        asked for it is told: for who remembers what was read."""
+        ...
+
     async def ensure_project(self, new: NewProject) -> Project:
         """Return the first project with its settings brought to those of ``new``; create it where there is none.
 

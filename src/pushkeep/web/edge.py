@@ -14,7 +14,7 @@ from pushkeep.errors import Forbidden, PushkeepError
 from pushkeep.ports import Clock, Entropy
 from pushkeep.web.asgi import ASGIApp, Message, Receive, Scope, Send
 from pushkeep.web.client_address import identify
-from pushkeep.web.cors import CLIENT_PREFIX, SiteOrigins, answer_headers, preflight_headers
+from pushkeep.web.cors import CLIENT_PREFIX, answer_headers, preflight_headers, site_origins
 from pushkeep.web.exchange import Application, Exchange
 from pushkeep.web.logs import get_logger, places
 from pushkeep.web.problems import MalformedRequest, Problem, allow_header, describe
@@ -55,7 +55,6 @@ class Edge:
         self._entropy = entropy
         self._base_url = options.public_url.url
         self._common = [(name, value) for name, value in common_headers(options.public_url).items()]
-        self._origins = SiteOrigins(clock.monotonic)
         self._client_requests = RateLimiter(
             per_minute=options.client_requests_per_minute,
             burst=options.client_requests_burst,
@@ -141,7 +140,7 @@ class Edge:
         except PushkeepError as error:
             limited = error
         services = self._application.running()
-        origins = await self._origins.of(services, path, look_up=limited is None)
+        origins = await site_origins(services, path, look_up=limited is None)
         known = origins is not None
         origin = values[0] if len(values) == 1 and known and self._admits(values[0], origins, exchange) else None
         if origin is not None:

@@ -62,6 +62,7 @@ class StoreBase:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="pushkeep-reader")
         self._ends_with_it: list[Callable[[], None]] = []
         self._closed = False
+        self._project_changes = 0
 
     async def _write(self, unit: Callable[[Connection], T]) -> T:
         """Run a unit in a transaction of its own or a shared one; its result is on disk.
@@ -70,6 +71,13 @@ class StoreBase:
             Unavailable: the database does not take it.
         """
         return await self.writer.run(unit)
+
+    async def _change_project(self, unit: Callable[[Connection], T]) -> T:
+        """:meth:`_write` for what changes a project or its keys."""
+        try:
+            return await self._write(unit)
+        finally:
+            self._project_changes += 1
 
     async def _read(self, unit: Callable[[Connection], T]) -> T:
         reading = self._reading

@@ -27,13 +27,15 @@ class KeyMethods(StoreBase):
 
     async def prepare_key(self, project: Project, key: SigningKey, *, now: float) -> KeyRecord:
         """See the port."""
-        return await self._write(partial(key_units.prepare, vault=self._vault, project=project, key=key, now=now))
+        return await self._change_project(
+            partial(key_units.prepare, vault=self._vault, project=project, key=key, now=now)
+        )
 
     async def rotate_keys(
         self, project: Project, *, expected: int, fresh: SigningKey, leaked: bool, now: float
     ) -> tuple[KeyRecord, KeyRecord]:
         """See the port."""
-        return await self._write(
+        return await self._change_project(
             partial(
                 key_units.rotate,
                 vault=self._vault,
@@ -47,11 +49,11 @@ class KeyMethods(StoreBase):
 
     async def mark_leaked(self, project: Project, key: int, *, now: float) -> KeyRecord:
         """See the port."""
-        return await self._write(partial(key_units.mark_leaked, project=project, key=key, now=now))
+        return await self._change_project(partial(key_units.mark_leaked, project=project, key=key, now=now))
 
     async def retire_key(self, project: Project, key: int, *, force: bool, now: float) -> KeyRecord:
         """See the port."""
-        return await self._write(partial(key_units.retire, project=project, key=key, force=force, now=now))
+        return await self._change_project(partial(key_units.retire, project=project, key=key, force=force, now=now))
 
     async def give_up_bound(self, project: Project, key: int, *, limit: int, now: float) -> int:
         """See the port."""

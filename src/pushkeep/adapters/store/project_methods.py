@@ -17,9 +17,14 @@ class ProjectMethods(StoreBase):
         super().__init__(ground)
         self._keys: project_units.KeyCache = {}
 
+    @property
+    def project_changes(self) -> int:
+        """See the port."""
+        return self._project_changes
+
     async def ensure_project(self, new: NewProject) -> Project:
         """See the port."""
-        return await self._write(partial(project_units.ensure_project, vault=self._vault, new=new))
+        return await self._change_project(partial(project_units.ensure_project, vault=self._vault, new=new))
 
     async def default_project(self) -> Project | None:
         """See the port."""

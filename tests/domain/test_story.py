@@ -104,7 +104,7 @@ def test_a_log_that_began_later_says_so_and_an_old_end_is_told_from_its_reason()
     )
     told = tell(gone, [])
     assert [one.at for one in told] == [gone.created_at, NOW]
-    assert "is not told here" in told[0].words
+    assert "until its log begins" in told[0].words
     assert told[1].words == 'Google (FCM) said that it is gone (status 410, "expired").'
 
 
@@ -114,15 +114,22 @@ def test_every_state_has_words_for_how_it_stands(state: State) -> None:
     stored = replace(record(shown_days=2), state=state, consecutive_failures=1, ended_at=ended_at)
     lines = standing(stored, assess(stored, NOW), NOW)
     assert {"quarantined": "in quarantine", "needs_renewal": "needs renewal"}.get(state, state.value) in lines[0]
-    assert "1 day ago" in lines[1]
+    assert lines[1].startswith("It was last confirmed 1 day ago; "), "by its browser or by its site's server"
     assert "showed one 2 days ago" in lines[1]
+
+
+def test_who_needs_renewal_is_not_said_to_be_in_quarantine_nor_to_be_a_need() -> None:
+    stored = replace(record(), state=State.NEEDS_RENEWAL)
+    assert "100: it needs renewal (-40)" in standing(stored, assess(stored, NOW), NOW)[-1]
+    released = LifecycleEntry(NOW, Event.RELEASED, State.NEEDS_RENEWAL, State.ACTIVE, Evidence(By.OPERATOR))
+    assert sentence(released, vendor="Mozilla") == "Released by the operator; it is active again."
 
 
 def test_a_quarantine_says_when_it_is_probed_or_that_it_never_is() -> None:
     stored = quarantined("suspect")
     due = replace(stored, probe_at=NOW - 1)
     later = replace(stored, probe_at=NOW + 3 * DAY_SECONDS)
-    assert "the next message that is due" in standing(due, assess(due, NOW), NOW)[0]
-    assert "in 3 days" in standing(later, assess(later, NOW), NOW)[0]
+    assert "the next message for it is sent, as a probe" in standing(due, assess(due, NOW), NOW)[0]
+    assert "sent to it for 3 days; the next message" in standing(later, assess(later, NOW), NOW)[0]
     assert "never dialled" in standing(stored, assess(stored, NOW), NOW)[0]
     assert any(line.startswith("Likely dead: ") for line in standing(due, assess(due, NOW), NOW))

@@ -166,16 +166,16 @@ def _times(count: int, noun: str) -> str:
 
 def _state_part(record: SubscriptionRecord, now: float) -> Deduction | None:
     points = STATE_POINTS[record.state]
-    return Deduction(Part.STATE, points, f"it is {record.state.value.replace('_', ' ')}") if points else None
+    words = "it needs renewal" if record.state is State.NEEDS_RENEWAL else f"it is {record.state.value}"
+    return Deduction(Part.STATE, points, words) if points else None
 
 
 def _doubts_part(record: SubscriptionRecord, now: float) -> Deduction | None:
     days = len(record.suspect_days)
     if not days:
         return None
-    return Deduction(
-        Part.DOUBTS, DOUBT_POINTS * min(days, 3), f"its push service doubted it on {_times(days, 'different day')}"
-    )
+    on = "1 day" if days == 1 else f"{days} different days"
+    return Deduction(Part.DOUBTS, DOUBT_POINTS * min(days, 3), f"its push service doubted it on {on}")
 
 
 def _failures_part(record: SubscriptionRecord, now: float) -> Deduction | None:

@@ -62,7 +62,7 @@ def tell(record: SubscriptionRecord, entries: Sequence[LifecycleEntry], *, names
     vendor = VENDORS.get(record.vendor, UNKNOWN).title
     told = [Told(entry.at, sentence(entry, vendor=vendor, names=names)) for entry in entries]
     if not entries or entries[0].event is not Event.REGISTERED:
-        told.insert(0, Told(record.created_at, "Registered; what happened before the next line is not told here."))
+        told.insert(0, Told(record.created_at, "Registered. What happened until its log begins is not told."))
     reason = record.state_reason
     if not entries and reason is not None:
         evidence = Evidence.of(reason, BY_OF_END.get(reason.cause, By.PUSH_SERVICE))
@@ -81,7 +81,7 @@ def standing(record: SubscriptionRecord, health: Health, now: float) -> tuple[st
     """How it stands now: its state and what follows from it, what was last heard of it, and its health."""
     vendor = VENDORS.get(record.vendor, UNKNOWN).title
     lines = [_STANDS[record.state](record, vendor, now)]
-    heard = [f"Its browser last confirmed it {_ago(record.last_seen_at, now)}"]
+    heard = [f"It was last confirmed {_ago(record.last_seen_at, now)}"]
     if record.last_accepted_at is None:
         heard.append(f"{vendor} has not taken a message for it yet")
     else:
@@ -182,7 +182,8 @@ def _replaced(entry: LifecycleEntry, vendor: str, names: Names) -> str:
 
 
 def _released(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Released from quarantine by the operator"
+    what = "Released" if entry.before is State.NEEDS_RENEWAL else "Released from quarantine"
+    return f"{what} by the operator"
 
 
 def _owner_moved(entry: LifecycleEntry, vendor: str, names: Names) -> str:
@@ -242,8 +243,10 @@ def _stands_failing(record: SubscriptionRecord, vendor: str, now: float) -> str:
 def _stands_quarantined(record: SubscriptionRecord, vendor: str, now: float) -> str:
     if not_dialled(record) or record.probe_at is None:
         return "It is in quarantine and never dialled, until the operator releases it."
-    when = "the next message that is due" if record.probe_at <= now else f"a message due {_ahead(record.probe_at, now)}"
-    return f"It is in quarantine: nothing is sent to it but {when}, as a probe."
+    if record.probe_at <= now:
+        return "It is in quarantine: the next message for it is sent, as a probe."
+    wait = _span(record.probe_at - now)
+    return f"It is in quarantine: nothing is sent to it for {wait}; the next message after that is, as a probe."
 
 
 def _stands_waiting(record: SubscriptionRecord, vendor: str, now: float) -> str:
@@ -316,7 +319,7 @@ _REFUSALS: Mapping[str, str] = MappingProxyType(
 def _on_days(evidence: Evidence) -> str:
     if not evidence.days:
         return ""
-    return " on one day so far" if evidence.days == 1 else f" on {evidence.days} different days"
+    return ", so far on one day" if evidence.days == 1 else f" on {evidence.days} different days"
 
 
 def _returned(entry: LifecycleEntry) -> str:
@@ -351,7 +354,3 @@ def _span(seconds: float) -> str:
 
 def _ago(at: float, now: float) -> str:
     return "just now" if now - at < 1 else f"{_span(now - at)} ago"
-
-
-def _ahead(at: float, now: float) -> str:
-    return f"in {_span(at - now)}"

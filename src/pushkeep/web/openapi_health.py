@@ -44,7 +44,7 @@ _HEALTH = {
 _LIFE = {
     "subscription": _SUBSCRIPTION,
     "health": _HEALTH,
-    "standing": ["It is in quarantine: nothing is sent to it but a message due in 3 days, as a probe."],
+    "standing": ["It is in quarantine: nothing is sent to it for 3 days; the next message after that is, as a probe."],
     "story": [
         {"at": "2026-02-02T09:30:00Z", "words": "Registered by its browser at Google (FCM)."},
         {

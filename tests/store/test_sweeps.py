@@ -191,7 +191,8 @@ async def test_a_page_that_writes_looks_at_few_rows_however_few_of_them_deserve_
     old = NOW - 400 * DAY_SECONDS
     await store_rows(store, [*rows, row(10, project, state="failing", suspect_days="1 2 3", last_seen_at=old)])
     rules = SweepRules(now=NOW, expire_seconds=365 * DAY_SECONDS)
-    pages, after = [], 0
+    pages: list[MovedPage] = []
+    after = 0
     while len(pages) < 9:
         unit = partial(sweep_page, project=project, rules=rules, event=event, spare=(), after=after, limit=5, scan=4)
         pages.append(await store.writer.run(unit))

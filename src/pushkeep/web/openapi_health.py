@@ -130,13 +130,14 @@ HEALTH_OPERATIONS: tuple[Operation, ...] = (
         "releaseSubscription",
         "server",
         "Release a subscription from quarantine",
-        "It is sent to again as if nothing had been; so is one that needs renewal. Others stay as they are.",
+        "It is sent to again as if nothing had been; so is one that needs renewal, unless its signing key is retired: "
+        "409. Others stay as they are.",
         {
             200: Answer(
                 "The subscription after it.", SubscriptionReport, {**_SUBSCRIPTION, "state": "active", "reason": None}
             )
         },
-        (*KEY_PROBLEMS, "invalid_input", "not_found"),
+        (*KEY_PROBLEMS, "conflict", "invalid_input", "not_found"),
         security="api_key",
         parameters=(SUBSCRIPTION_ID,),
     ),

@@ -77,8 +77,9 @@ class Browsers:
     next: float | None = None
 
     @classmethod
-    def start(cls) -> Browsers:
-        command = [str(NODE), "--experimental-vm-modules", "--no-warnings", str(MAIN), str(FILES)]
+    def start(cls, files: Path = FILES) -> Browsers:
+        """Start it, with the files of the SDK from that directory."""
+        command = [str(NODE), "--experimental-vm-modules", "--no-warnings", str(MAIN), str(files)]
         return cls(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
 
     def stop(self) -> None:

@@ -73,7 +73,6 @@ class World:
     held: list[Asked] = field(default_factory=list)
     endpoints: dict[str, str] = field(default_factory=dict)
     leaked: bool = False
-    rotated: bool = False
     cleared: bool = False
     shown: list[tuple[str, str]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -202,8 +201,7 @@ class World:
 
     def rotate(self, *, leaked: bool) -> None:
         """Another signing key for new subscriptions."""
-        # Told by a message, a worker leaves a stolen key in place: for a moment there is nothing.
-        self.leaked, self.rotated = self.leaked or leaked, True
+        self.leaked = self.leaked or leaked
         with contextlib.suppress(Conflict):  # chance drew a key that the project had before
             self.server.run(rotate_keys(self.server.services, self.server.project, leaked=leaked))
 
@@ -340,13 +338,10 @@ class World:
         for visitor in self.visitors.values():
             rows = [row for url in self.living(visitor) for row in active.get(url, ())]
             reached = any(row.state in SENDABLE for row in rows)
-            if visitor.reached and not reached and visitor.wanted is True and not self._in_place(visitor):
+            # Told of a theft, a worker leaves the stolen key in place: for a moment there is nothing.
+            if visitor.reached and not reached and visitor.wanted is True and not self.leaked:
                 raise BrowserError(f"{visitor.name} was reached, and is lost without a cause:\n" + self.story())
             visitor.reached = reached
-
-    def _in_place(self, visitor: Visitor) -> bool:
-        """Whether a worker may move to another key in place: told of a theft, or without a page and a second scope."""
-        return self.leaked or (self.rotated and not self.browsers.tabs(visitor.name))
 
     def story(self) -> str:
         """What was done, for whoever reads a failure."""

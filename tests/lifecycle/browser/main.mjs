@@ -33,6 +33,7 @@ const commands = {
   crash: ({ profile }) => profiles.get(profile).crash(),
   doom: ({ profile, left, when }) => (profiles.get(profile).doom = left === null ? null : { left, when }),
   answer: ({ op, answer }) => host.answer(op, answer),
+  barren: ({ profile, barren }) => (profiles.get(profile).barren = barren),
   permit: ({ profile, permission }) => profiles.get(profile).permit(permission),
   clear: ({ profile }) => profiles.get(profile).clear(),
   /** The browser loses subscriptions, or has others instead, and may tell its workers of it. */

@@ -21,6 +21,8 @@ class Profile extends PushSide {
     this.realms = [];
     /** @type {{left: number, when: string}|null} the operation at which a realm of this profile ends */
     this.doom = null;
+    /** Whether the site does not give out its worker. */
+    this.barren = false;
   }
 
   // ---- pages and workers
@@ -65,6 +67,7 @@ class Profile extends PushSide {
       known.script = script;
       return registrationFor(realm, known);
     }
+    if (this.barren) throw new TypeError('the script could not be loaded');
     const made = { scope, script, state: 'installing', active: false, subscription: null, revoked: null, syncs: new Set(), shown: [] };
     this.registrations.push(made);
     void this.#install(made);

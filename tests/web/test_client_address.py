@@ -9,7 +9,7 @@ import pytest
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.web.client_address import Caller, identify
 
-PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8:ffff::/48")]
+PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8:ffff::/48"))
 HTTPS_SITE = SiteUrl.parse("https://push.example.com", field="public_url")
 LOCAL_SITE = SiteUrl.parse("http://localhost:8200", field="public_url")
 

@@ -10,6 +10,7 @@ import pytest
 
 from pushkeep.domain.moment import write_moment
 from pushkeep.errors import Unavailable
+from pushkeep.web.edge import REQUEST_ID_BYTES, REQUEST_IDS_DRAWN
 from pushkeep.web.problems import PROBLEMS, describe
 from pushkeep.web.security_headers import DATA_POLICY, PAGE_POLICY
 from tests.web.conftest import Site
@@ -111,6 +112,23 @@ async def test_an_https_server_tells_browsers_to_stay_with_https(site: Site) -> 
 async def test_a_header_from_outside_does_not_come_back(site: Site, header: str) -> None:
     answer = await site.client.get(f"{site.base}/config", headers={header: "evil\tX-Injected: 1"})
     assert "evil" not in str(answer.headers) + answer.text
+
+
+async def test_no_two_requests_have_the_same_id(site: Site) -> None:
+    """They are drawn some at a time."""
+    answers = [await site.client.get("/nope") for _ in range(REQUEST_IDS_DRAWN + 2)]
+    ids = {answer.headers["x-request-id"] for answer in answers}
+    assert len(ids) == len(answers)
+    assert {len(found) for found in ids} == {2 * REQUEST_ID_BYTES}
+
+
+@pytest.mark.parametrize(("level", "lines"), [(logging.INFO, 1), (logging.WARNING, 0)])
+async def test_a_request_is_a_line_in_the_log_where_such_lines_are_wanted(
+    site: Site, caplog: pytest.LogCaptureFixture, level: int, lines: int
+) -> None:
+    with caplog.at_level(level, logger="pushkeep.web"):
+        await site.client.get("/nope")
+    assert [record.msg for record in caplog.records if record.name == "pushkeep.web"] == ["request"] * lines
 
 
 class BrokenStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from pushkeep.domain.site_url import SiteUrl
@@ -14,7 +15,16 @@ from pushkeep.protocol.endpoint import is_loopback_host, parse_origin
 FORWARDED_HOPS_MAX = 32
 """Hops read from X-Forwarded-For, from the nearest on; real chains have one to three."""
 
+HOST_CHARACTERS_MAX = 300
+"""A host name has up to 253 characters (RFC 1035), and a port six."""
+
+HOSTS_READ_MAX = 64
+"""Names of this server of which it is remembered how they are written; there are one or two."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+PEERS_READ_MAX = 1024
+"""Addresses of which it is remembered whether they are trusted: a proxy's is the peer of every request."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -45,7 +55,7 @@ class Caller:
         return public_url.scheme == "https" and self.origin == f"http://{public_url.origin.removeprefix('https://')}"
 
 
-def identify(*, peer: str | None, scheme: str, headers: Headers, trusted: Sequence[Network]) -> Caller:
+def identify(*, peer: str | None, scheme: str, headers: Headers, trusted: tuple[Network, ...]) -> Caller:
     """Work out who asks.
 
     Args:
@@ -60,18 +70,21 @@ def identify(*, peer: str | None, scheme: str, headers: Headers, trusted: Sequen
         proto = _last(headers, b"x-forwarded-proto")
         if proto in ("http", "https"):
             scheme = proto
-    origin = _origin(scheme, _last(headers, b"host"))
-    return Caller(address, scheme, urlsplit(origin).hostname or "", origin)
+    host_header = _last(headers, b"host")
+    host, origin = _host_and_origin(scheme, host_header) if len(host_header) <= HOST_CHARACTERS_MAX else ("", "")
+    return Caller(address, scheme, host, origin)
 
 
-def _origin(scheme: str, host_header: str) -> str:
+@lru_cache(maxsize=HOSTS_READ_MAX)
+def _host_and_origin(scheme: str, host_header: str) -> tuple[str, str]:
     try:
-        return parse_origin(f"{scheme}://{host_header}", field="Host", allow_http=True)
+        origin = parse_origin(f"{scheme}://{host_header}", field="Host", allow_http=True)
     except InvalidInput:
-        return ""
+        return "", ""
+    return urlsplit(origin).hostname or "", origin
 
 
-def _forwarded_for(headers: Headers, peer: str, trusted: Sequence[Network]) -> str:
+def _forwarded_for(headers: Headers, peer: str, trusted: tuple[Network, ...]) -> str:
     """The nearest address that is not a trusted proxy: what stands further left is the client's own word."""
     hops = ",".join(value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for").split(",")
     nearest = peer
@@ -86,7 +99,8 @@ def _forwarded_for(headers: Headers, peer: str, trusted: Sequence[Network]) -> s
     return nearest
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+@lru_cache(maxsize=PEERS_READ_MAX)
+def _is_trusted(address: str, trusted: tuple[Network, ...]) -> bool:
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -6,7 +6,9 @@ every answer carries, one log line. Litestar's own middleware runs behind its ro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 from litestar.utils import normalize_path
 
@@ -24,7 +26,11 @@ from pushkeep.web.security_headers import common_headers
 REQUEST_ID_BYTES = 8
 """64 random bits: no two of a day's log lines share one."""
 
+REQUEST_IDS_DRAWN = 64
+"""At once: each call of the operating system lets other threads in, and has to wait for its turn after it."""
+
 _log = get_logger("pushkeep.web")
+_info_is_logged = partial(logging.getLogger("pushkeep.web").isEnabledFor, logging.INFO)
 
 
 class Edge:
@@ -54,7 +60,8 @@ class Edge:
         self._clock = clock
         self._entropy = entropy
         self._base_url = options.public_url.url
-        self._common = [(name, value) for name, value in common_headers(options.public_url).items()]
+        self._request_ids: list[str] = []
+        self._common = _raw(common_headers(options.public_url).items())
         self._client_requests = RateLimiter(
             per_minute=options.client_requests_per_minute,
             burst=options.client_requests_burst,
@@ -82,10 +89,12 @@ class Edge:
             trusted=self._application.options.trusted_proxies,
         )
         method: str = scope["method"]
-        exchange = Exchange(self._entropy.token_bytes(REQUEST_ID_BYTES).hex(), caller, method == "HEAD")
+        exchange = Exchange(self._request_id(), caller, method == "HEAD")
         inner_scope = {**scope, "method": "GET" if method == "HEAD" else method}
         exchange.put_into(inner_scope)
-        answer = _Answer(send, head=method == "HEAD", common=[("X-Request-ID", exchange.request_id), *self._common])
+        answer = _Answer(
+            send, head=method == "HEAD", common=[(b"x-request-id", exchange.request_id.encode()), *self._common]
+        )
         try:
             await self._handle(inner_scope, receive, answer, exchange)
         except Exception as error:
@@ -97,6 +106,13 @@ class Edge:
                 _log_failure(error, exchange)
         finally:
             self._write_log(inner_scope, method, answer, exchange, began)
+
+    def _request_id(self) -> str:
+        if not self._request_ids:
+            drawn = self._entropy.token_bytes(REQUEST_IDS_DRAWN * REQUEST_ID_BYTES).hex()
+            digits = 2 * REQUEST_ID_BYTES
+            self._request_ids = [drawn[at : at + digits] for at in range(0, len(drawn), digits)]
+        return self._request_ids.pop()
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answer, exchange: Exchange) -> None:
         if sum(name == b"host" for name, _ in scope["headers"]) > 1:
@@ -167,6 +183,8 @@ class Edge:
 
     def _write_log(self, scope: Scope, method: str, answer: _Answer, exchange: Exchange, began: float) -> None:
         """One line: the route's pattern instead of the address, which a careless client may have put a secret into."""
+        if not _info_is_logged():
+            return
         template = scope.get("path_template")
         _log.info(
             "request",
@@ -186,6 +204,11 @@ def _path_within(scope: Scope) -> str:
     path: str = scope["path"]
     root_path: str = scope.get("root_path", "")
     return normalize_path(path.split(root_path, maxsplit=1)[-1] if root_path else path)
+
+
+def _raw(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI wants them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def _log_failure(error: Exception, exchange: Exchange) -> None:
@@ -209,7 +232,7 @@ async def _refuse_websocket(receive: Receive, send: Send) -> None:
 class _Answer:
     """The way out: adds headers, drops the body of an answer to HEAD, remembers the status."""
 
-    def __init__(self, send: Send, *, head: bool, common: list[tuple[str, str]]) -> None:
+    def __init__(self, send: Send, *, head: bool, common: list[tuple[bytes, bytes]]) -> None:
         self._send = send
         self._head = head
         self._common = common
@@ -226,10 +249,9 @@ class _Answer:
             self.status = message["status"]
             headers = list(message.get("headers", []))
             present = {name.lower() for name, _ in headers}
-            for name, value in (*self._extra.items(), *self._common):
-                encoded = name.lower().encode("latin-1")
-                if encoded not in present:
-                    headers.append((encoded, value.encode("latin-1")))
+            headers += [
+                (name, value) for name, value in (*_raw(self._extra.items()), *self._common) if name not in present
+            ]
             message["headers"] = headers
         elif message["type"] == "http.response.body" and self._head:
             message["body"] = b""
@@ -243,7 +265,7 @@ class _Answer:
     async def problem(self, problem: Problem) -> None:
         """Answer with a problem."""
         self.code = problem.code
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
+        headers = _raw(problem.headers.items())
         headers.append((b"content-length", str(len(problem.body)).encode()))
         await self._respond(problem.status, headers, problem.body)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.accept import BACKLOG_RECIPIENTS_MAX
@@ -33,7 +32,7 @@ class WebOptions:
     """
 
     public_url: SiteUrl
-    trusted_proxies: Sequence[Network] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     client_requests_per_minute: int = 120
     client_requests_burst: int = 60
     site_requests_per_minute: int = 60_000

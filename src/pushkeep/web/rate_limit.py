@@ -10,11 +10,16 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 from pushkeep.errors import RateLimited
 
 CLIENTS_MAX = 20_000
 """Buckets kept, least recently used first out: about 4 MB. A flood from more addresses than that is for a firewall."""
+
+
+ADDRESSES_READ_MAX = 1024
+"""Addresses of which it is remembered how they are counted."""
 
 
 class RateLimiter:
@@ -72,6 +77,8 @@ class RateLimiter:
         return len(self._buckets)
 
 
+# A visitor's requests come in a row, and to read an address costs as much as all the rest of counting it.
+@lru_cache(maxsize=ADDRESSES_READ_MAX)
 def client_key(client: str) -> str:
     """The name under which an address is counted: itself, or its /64 if it is IPv6."""
     try:
@@ -85,6 +92,7 @@ def client_key(client: str) -> str:
     return str(address)
 
 
+@lru_cache(maxsize=ADDRESSES_READ_MAX)
 def network_of(client: str) -> str:
     """The address without the part that stands for one person (the last octet, or all beyond the /48), for logs."""
     try:

@@ -67,6 +67,7 @@ async def test_a_heartbeat_of_what_is_not_stored_is_not_found(site: Site) -> Non
         await site.ask("GET", "subscriptions", token),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer.json()["field"] == "sync_token", "by which the page tells it from a proxy's 404"
         assert "register it again" in answer.json()["detail"]
     assert (await site.ask("DELETE", "subscriptions", token)).status_code == 204, "it is as it is to be"
 

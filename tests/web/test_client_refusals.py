@@ -148,7 +148,15 @@ TOKEN_ROUTES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 TOKENS = [
-    case(f"{method} {path}: {name}", token(method, path, given, **more), 401, "invalid_token", reason=reason)
+    # By the field the page tells this from what a proxy answers in the server's place.
+    case(
+        f"{method} {path}: {name}",
+        token(method, path, given, **more),
+        401,
+        "invalid_token",
+        field="sync_token",
+        reason=reason,
+    )
     for method, path, more in TOKEN_ROUTES
     for name, given, reason in FORGED_TOKENS
 ] + [

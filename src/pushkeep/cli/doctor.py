@@ -11,19 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from pushkeep.adapters.clock import SystemClock
-from pushkeep.adapters.http2 import CurlTransport
-from pushkeep.adapters.surroundings import SystemSurroundings
-from pushkeep.app.doctor import (
-    Identity,
-    Site,
-    examine_guard,
-    examine_identity,
-    examine_proxy,
-    examine_services,
-    examine_site,
-    examine_stored,
-)
 from pushkeep.cli.common import (
     AsJson,
     DataDir,
@@ -44,6 +31,7 @@ from pushkeep.domain.origin_map import OriginMap
 from pushkeep.errors import ConfigurationError, InvalidInput, PushkeepError
 
 if TYPE_CHECKING:
+    from pushkeep.app.doctor import Site
     from pushkeep.config import Settings
     from pushkeep.domain.project import Project
     from pushkeep.ports import Store
@@ -127,6 +115,8 @@ def doctor(
     """
     if context.invoked_subcommand is not None:
         return
+    from pushkeep.app.doctor import Site
+
     found = run(
         _examine(
             Wanted(contact, key, public, Site(site, worker, scope) if site else None, service, offline),
@@ -147,6 +137,11 @@ async def _examine(wanted: Wanted, map_origin: list[str] | None, data_dir: Path 
         raise InvalidInput("--public needs --key: it is compared with that key pair.", field="public")
     if wanted.site is not None and wanted.offline:
         raise InvalidInput("--site needs the network; leave out --offline.", field="site")
+    from pushkeep.adapters.clock import SystemClock
+    from pushkeep.adapters.http2 import CurlTransport
+    from pushkeep.adapters.surroundings import SystemSurroundings
+    from pushkeep.app.doctor import examine_guard, examine_proxy, examine_services, examine_site
+
     found: list[Finding] = []
     settings: Settings | None = None
     try:
@@ -178,6 +173,10 @@ async def _examine(wanted: Wanted, map_origin: list[str] | None, data_dir: Path 
 
 
 async def _examine_ourselves(wanted: Wanted, settings: Settings | None) -> list[Finding]:
+    from pushkeep.adapters.clock import SystemClock
+    from pushkeep.adapters.surroundings import SystemSurroundings
+    from pushkeep.app.doctor import Identity, examine_identity, examine_stored
+
     async with AsyncExitStack() as stack:
         opened, found = await _open(stack, settings)
         identity = Identity(

@@ -87,8 +87,8 @@ class SubscriptionStore(Protocol):
     ) -> SubscriptionRecord | None:
         """End a living subscription and erase its endpoint and keys.
 
-        By its browser's numbered word the living one that has replaced it ends, too: it is the same browser's, which may
-        never have learnt of it. Without a number nobody can tell whether the word is older than that one.
+        By its browser's numbered word the living one that has replaced it ends, too: it is the same browser's, which
+        may never have learnt of it. Without a number nobody can tell whether the word is older than that one.
 
         Args:
             project: whose.

@@ -16,7 +16,7 @@ from tests.lifecycle.world import Visitor, World
 
 HOUR_SECONDS = 3_600.0
 DAY_SECONDS = 86_400.0
-SEEDS = range(8)
+SEEDS = range(4)
 """The order in which two tabs get their answers is chance."""
 
 
@@ -149,13 +149,16 @@ def test_without_the_lock_two_tabs_at_once_are_found_out(template: Path, tmp_pat
     planted = core.replace("if (!navigator.locks) return work();", "return work();")
     assert planted != core
     (files / "core.js").write_text(planted)
-    browsers, found = Browsers.start(files), 0
+    browsers = Browsers.start(files)
     try:
-        for seed in SEEDS:
-            try:
-                two_tabs_at_once(browsers, template, tmp_path / str(seed), seed)
-            except AssertionError:
-                found += 1
+        assert any(fails(browsers, template, tmp_path / str(seed), seed) for seed in SEEDS)
     finally:
         browsers.stop()
-    assert found
+
+
+def fails(browsers: Browsers, template: Path, directory: Path, seed: int) -> bool:
+    try:
+        two_tabs_at_once(browsers, template, directory, seed)
+    except AssertionError:
+        return True
+    return False

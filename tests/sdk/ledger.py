@@ -88,7 +88,9 @@ class Ledger:
         return 200, answer
 
     def _end(self, token: str, query: Mapping[str, str]) -> Answer:
-        endpoint = _endpoint(token)
+        named = _endpoint(token)
+        last = self._successor(named)
+        endpoint = last if self.states.get(last) in _LIVING else named
         if stale := self._stale(int(query["sequence"]), endpoint):
             return stale
         if self.states.get(endpoint) in _LIVING:

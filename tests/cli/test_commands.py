@@ -14,13 +14,18 @@ from pathlib import Path
 import pytest
 import typer
 
+from pushkeep.app.subscribe import remove_subscription
 from pushkeep.cli import app
 from pushkeep.client import PushClient
+from pushkeep.compose import open_project
+from pushkeep.config import load_settings
 from pushkeep.domain.identity import Identity, verify_identity
 from pushkeep.protocol.encoding import b64_decode
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
+from pushkeep.pushservice import PushService
 from tests.cli.conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli, Stored
+from tests.processes.helpers import new_visitor
 
 
 def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -138,6 +143,8 @@ async def test_a_key_is_shown_and_converted_in_every_form(cli: Cli, tmp_path: Pa
 async def test_the_servers_own_key_is_shown(cli: Cli, stored: Stored) -> None:
     public = json.loads((await cli("keys", "show", *stored.at, "--json")).out)["application_server_key"]
     assert len(public) == 87
+    project_key = json.loads((await cli("keys", "show", *stored.at, "--json")).out)["project_key"]
+    assert f"Pushkeep.init() in your pages: {project_key}" in (await cli("keys", "show", *stored.at)).out
     assert (await cli("keys", "show", *stored.at, "--public", public)).status == 0
     other = await cli("keys", "show", *stored.at, "--public", SigningKey.generate().public_b64)
     assert (other.status, other.err.strip()) == (2, "public is not the server's public key.")
@@ -152,6 +159,19 @@ async def test_subscriptions_are_listed_and_removed(cli: Cli, stored: Stored) ->
     assert "No subscriptions" in (await cli("subscriptions", "list", *stored.at, "--state", "active")).out
     assert (await cli("subscriptions", "remove", *stored.at, "HMV192av")).status == 2
     assert "state must be one of" in (await cli("subscriptions", "list", *stored.at, "--state", "lost")).err
+
+
+async def test_a_listing_shows_what_others_wrote_as_it_is_and_goes_on_where_it_was_asked(
+    cli: Cli, stored: Stored, service: PushService
+) -> None:
+    async with open_project(load_settings(overrides={"data_dir": stored.data_dir}, environ={})) as (services, project):
+        _, second = await new_visitor(services, project, service)
+        await remove_subscription(services, project, stored.short_id, "[/no markup]")
+        await remove_subscription(services, project, second, "[/no markup]")
+    listed = await cli("subscriptions", "list", *stored.at, "--state", "unsubscribed", "--limit", "1")
+    assert (listed.status, "[/no" in listed.out, "unsubscribed" in listed.out) == (0, True, True), listed.text
+    assert "More: pushkeep subscriptions list --state unsubscribed --limit 1 --after " in listed.out
+    assert listed.out.strip().endswith(f"--data-dir {stored.data_dir}")
 
 
 async def test_no_listing_shows_an_endpoint(cli: Cli, stored: Stored) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from enum import IntEnum
@@ -96,6 +97,12 @@ def run(work: Coroutine[object, object, T]) -> T:
 def say(text: str, style: str | None = None) -> None:
     """A line for people on standard output; nothing in it is taken for markup."""
     out.print(Text(text, style=style or ""))
+
+
+def more(command: str, options: Mapping[str, object]) -> None:
+    """Say with which command the list goes on: all that was asked for, and where to go on."""
+    given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    say(f"More: {' '.join([command, *given])}")
 
 
 def complain(text: str, style: str | None = "red") -> None:

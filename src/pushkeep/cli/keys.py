@@ -81,20 +81,24 @@ def show(
 ) -> None:
     """Show the public key and the form of a private key, or the one new visitors of this server subscribe with.
 
+    Of the server it also shows the project key that its pages give to the SDK.
+
     Read are PEM (PKCS#8, SEC 1 with or without its parameters), DER, JWK, and the raw base64url of other tools.
     """
     found = read_private_key(read_key_file(file), public=public) if file else None
-    key = SigningKey(found.private) if found else run(_stored_key(data_dir))
+    key, project_key = (SigningKey(found.private), None) if found else run(_stored_key(data_dir))
     if found is None and public is not None and read_public_key(public) != key.public_bytes:
         raise InvalidInput("public is not the server's public key.", field="public")
     if json:
         shown = {"key_id": key.key_id, "application_server_key": key.public_b64}
-        print_json(shown | {"format": found.format.value} if found else shown)
+        print_json(shown | ({"format": found.format.value} if found else {"project_key": project_key}))
         return
     if found:
         say(f"Form: {found.format.value}")
     say(f"Key id: {key.key_id}")
     say(f"Application server key (public): {key.public_b64}")
+    if project_key:
+        say(f"Project key, for Pushkeep.init() in your pages: {project_key}")
 
 
 class Form(StrEnum):
@@ -142,10 +146,10 @@ def read_key_file(file: Path) -> bytes:
     return read_file(file, field="key")
 
 
-async def _stored_key(data_dir: Path | None) -> SigningKey:
+async def _stored_key(data_dir: Path | None) -> tuple[SigningKey, str]:
     settings = load(data_dir)
     from pushkeep.app.projects import current_signing_key
     from pushkeep.cli.opened import opened_project
 
     async with opened_project(settings) as (services, project):
-        return await current_signing_key(services, project)
+        return await current_signing_key(services, project), project.publishable_key

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.table import Table
 
-from pushkeep.cli.common import AsJson, DataDir, Exit, IdempotencyKey, example, load, out, print_report, run, say, stop
+from pushkeep.cli.common import (
+    AsJson,
+    DataDir,
+    Exit,
+    IdempotencyKey,
+    example,
+    load,
+    more,
+    out,
+    print_report,
+    run,
+    say,
+    stop,
+)
 
 if TYPE_CHECKING:
     from pushkeep.app.context import Services
@@ -48,7 +61,7 @@ def list_(
         return
     out.print(list_table(page.items, width=out.width))
     if page.next_before:
-        say(f"More: pushkeep notifications list --before {page.next_before}")
+        more("pushkeep notifications list", {"--limit": limit, "--before": page.next_before, "--data-dir": data_dir})
 
 
 @app.command(epilog=example(f"pushkeep notifications show {_ID} --wait"))
@@ -138,7 +151,8 @@ def outcomes(
         return
     out.print(_outcome_table(page))
     if page.next_after:
-        say(f"More: pushkeep notifications outcomes {notification} --after {page.next_after}")
+        again = {"--kind": kind, "--limit": limit, "--after": page.next_after, "--data-dir": data_dir}
+        more(f"pushkeep notifications outcomes {notification}", again)
 
 
 async def _retry(settings: Settings, notification: str, idempotency_key: str | None, *, wait: bool, json: bool) -> Exit:

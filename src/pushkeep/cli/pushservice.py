@@ -89,7 +89,7 @@ Key = Annotated[
     typer.Option(
         "--key",
         metavar="FILE",
-        help="The sender's VAPID key (PEM), to which they are bound; only mozilla and unifiedpush do without.",
+        help="The sender's VAPID private key (PEM), to which they are bound; only mozilla and unifiedpush do without.",
     ),
 ]
 SubscriptionsOut = Annotated[

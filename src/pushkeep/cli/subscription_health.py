@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from pushkeep.cli.common import AsJson, DataDir, example, load, out, print_json, print_report, run, say
+from pushkeep.cli.common import AsJson, DataDir, example, load, more, out, print_json, print_report, run, say
 from pushkeep.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def likely_dead(
         )
     out.print(table)
     if page.next_after:
-        say(f"More: pushkeep subscriptions likely-dead --after {page.next_after}")
+        again = {"--limit": limit, "--after": page.next_after, "--data-dir": data_dir}
+        more("pushkeep subscriptions likely-dead", again)
 
 
 def release(

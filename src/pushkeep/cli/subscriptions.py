@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from pushkeep.cli import subscription_health
-from pushkeep.cli.common import AsJson, DataDir, example, load, out, print_report, run, say
+from pushkeep.cli.common import AsJson, DataDir, example, load, more, out, print_report, run, say
 from pushkeep.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -41,22 +42,27 @@ def list_(
     if not page.items:
         say("No subscriptions.")
         return
-    table = Table("id", "state", "contact", "push service", "created", "last accepted", "failures", "reason", box=None)
+    table = Table(box=None)
+    for name in ("id", "state", "created", "accepted"):
+        table.add_column(name, no_wrap=True)
+    for name in ("contact", "push service", "failures", "reason"):
+        table.add_column(name)
     for item in page.items:
         reason = item.state_reason.text if item.state_reason and item.state_reason.text else ""
         table.add_row(
             item.short_id,
             item.state.value,
-            item.contact_external_id or "",
-            item.origin,
-            _when(item.created_at),
-            _when(item.last_accepted_at),
+            _date(item.created_at),
+            _date(item.last_accepted_at),
+            escape(item.contact_external_id or ""),
+            item.origin.removeprefix("https://"),
             str(item.consecutive_failures),
-            reason,
+            escape(reason),
         )
     out.print(table)
     if page.next_after:
-        say(f"More: pushkeep subscriptions list --after {page.next_after}")
+        again = {"--state": state, "--limit": limit, "--after": page.next_after, "--data-dir": data_dir}
+        more("pushkeep subscriptions list", again)
 
 
 @app.command(epilog=example("pushkeep subscriptions remove HMV192av"))
@@ -99,5 +105,5 @@ async def _remove(data_dir: Path | None, any_id: str) -> SubscriptionRecord:
         return await find_subscription(services, project, any_id)
 
 
-def _when(at: float | None) -> str:
-    return "" if at is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+def _date(at: float | None) -> str:
+    return "" if at is None else time.strftime("%Y-%m-%d", time.localtime(at))

@@ -57,7 +57,7 @@ async def test_a_rotation_from_the_first_step_to_the_last(cli: Cli, stored: Stor
     first, _ = await keys(cli, stored)
     assert (first["key"]["state"], first["bound"], first["needs_renewal"]) == ("retired", 0, 1)
     status = await cli("keys", "status", *stored.at)
-    assert "1 living subscription waiting for their browsers" in status.out
+    assert "1 living subscription waits for its browser" in status.out
 
 
 async def test_a_leak_is_shown_and_a_retired_key_cannot_leak_any_more(cli: Cli, stored: Stored) -> None:
@@ -121,13 +121,18 @@ def test_what_is_to_be_expected_is_said_in_words(forecast: Forecast | None, word
     assert "50.0%" in shown
     assert "moved 300, ended 100, left 400" in shown
     assert "100 in the last 7 days" in shown
-    assert "2 living subscriptions waiting" in shown
+    assert "2 living subscriptions wait for their browsers" in shown
 
 
 def test_a_key_that_nobody_needs_is_offered_for_retirement() -> None:
     shown = text_of(status_view([retiring(KeyUsage())], now=NOW))
     assert "100%" in shown
     assert f"pushkeep keys retire {PAIR.key_id}" in shown
+
+
+def test_the_day_of_the_rotation_has_its_count_once() -> None:
+    shown = text_of(status_view([retiring(KeyUsage(), days=(MovedDay(0, 4, 1),))], now=NOW))
+    assert "today: 5\n" in shown
 
 
 def test_ids_are_whole_on_a_narrow_terminal() -> None:

@@ -49,7 +49,8 @@ def status_view(found: Sequence[KeyProgress], *, now: float) -> RenderableType:
         parts += [Text(""), *_rotation(one, now)]
     waiting = sum(one.usage.waiting for one in found)
     if waiting:
-        parts.append(Text(f"\n{_many(waiting)} waiting for their browsers to renew; nothing is sent to them."))
+        whose = "waits for its browser" if waiting == 1 else "wait for their browsers"
+        parts.append(Text(f"\n{_many(waiting)} {whose} to renew; nothing is sent there until then."))
     if not retiring:
         parts.append(Text("No key is retiring."))
     return Group(*parts)
@@ -87,10 +88,11 @@ def _rotation(one: KeyProgress, now: float) -> list[RenderableType]:
 
 def _days(days: Sequence[MovedDay]) -> Text:
     counts = [day.moved + day.ended for day in days]
+    if len(days) == 1:
+        return Text(f"today: {counts[0]:,}")
     most = max(counts) or 1
     blocks = "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // most)] for count in counts)
-    span = "today" if len(days) == 1 else f"a day, the last {len(days)}"
-    return Text(f"{span}: {blocks} {counts[-1]:,} today")
+    return Text(f"a day, the last {len(days)}: {blocks} {counts[-1]:,} today")
 
 
 def _outlook(found: Forecast | None, now: float) -> Text:

@@ -77,7 +77,9 @@ class SigningKeyStatus(Struct, frozen=True):
         dict[str, int],
         Meta(description="The bound ones by the days within which their browsers were seen; `older` for all others."),
     ]
-    moved: Annotated[int, Meta(description="Subscriptions that moved to another key since it was replaced.")]
+    moved: Annotated[
+        int, Meta(description="Subscriptions that moved to another key since the day it was replaced began (UTC).")
+    ]
     ended: Annotated[int, Meta(description="Subscriptions that ended otherwise since then.")]
     share: Annotated[
         float | None,

@@ -125,7 +125,8 @@ def mark_leaked(connection: Connection, project: Project, key: int, now: float) 
     record = _read(connection, project, key)
     if record.state is KeyState.ACTIVE:
         raise Conflict(
-            f"Signing key {record.key_id} is the active one; rotate with the word that it leaked.", field="signing_key"
+            f"Signing key {record.key_id} is the active one. Rotate it and say so: pushkeep keys rotate --leaked.",
+            field="signing_key",
         )
     if record.leaked_at is not None:
         return record

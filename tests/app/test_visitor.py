@@ -60,7 +60,7 @@ async def test_of_a_long_story_the_latest_is_told(world: World, monkeypatch: pyt
     life = await health.life(world.services, world.project, registered.public_id)
     for story in (own.story, life.story):
         assert [told.words.split(";")[0] for told in story] == [
-            "Registered",
+            "Registered. What happened until its log begins is not told.",
             "Its browser came back with it",
             "Its visitor unsubscribed.",
         ]

@@ -121,10 +121,10 @@ async def test_the_list_is_stored_and_follows_the_settings(tmp_path: Path) -> No
     for given, allowed in ((OTHER_SITE, {OTHER_SITE}), ("", set())):
         settings = settings_for(tmp_path, site_url=SITE, site_origins=given)
         async with running_site(settings) as running:
-            assert running.project.allowed_origins == allowed
+            assert running.project.site_origins == allowed
             stored = await running.services.store.default_project()
             assert stored is not None
-            assert stored.allowed_origins == allowed
+            assert stored.site_origins == allowed
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ class KnownProjects:
             return None
         keys = await self._store.signing_keys(project)
         secrets = await self._store.project_secrets(project)
-        origins = project.allowed_origins | {SiteUrl.parse(project.site_url, field="site_url").origin}
+        origins = project.site_origins | {SiteUrl.parse(project.site_url, field="site_url").origin}
         found = KnownProject(project, keys, secrets, origins, changes, read_at)
         self._known[publishable_key] = found
         self._known.move_to_end(publishable_key)

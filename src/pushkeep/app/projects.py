@@ -28,7 +28,7 @@ _NO_KEY_DIGEST = bytes(32)
 
 
 async def ensure_default_project(
-    services: Services, *, name: str, site_url: str, contact: str, allowed_origins: Collection[str] = ()
+    services: Services, *, name: str, site_url: str, contact: str, site_origins: Collection[str] = ()
 ) -> Project:
     """Return the installation's project, created at the first start and kept to the given settings afterwards.
 
@@ -36,7 +36,7 @@ async def ensure_default_project(
         InvalidInput: the name is empty, browsers would not call a site secure, or push services would refuse
             the contact.
     """
-    settings = ProjectSettings.of(name=name, site_url=site_url, contact=contact, allowed_origins=allowed_origins)
+    settings = ProjectSettings.of(name=name, site_url=site_url, contact=contact, site_origins=site_origins)
     entropy, now = services.entropy, services.clock.now()
     return await services.store.ensure_project(
         NewProject(
@@ -49,7 +49,7 @@ async def ensure_default_project(
             identity_secret=entropy.token_bytes(PROJECT_SECRET_BYTES),
             sync_secret=entropy.token_bytes(PROJECT_SECRET_BYTES),
             created_at=now,
-            allowed_origins=settings.allowed_origins,
+            site_origins=settings.site_origins,
         )
     )
 

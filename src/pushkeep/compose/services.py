@@ -96,7 +96,7 @@ async def ensure_project(services: Services, settings: Settings) -> Project:
         name=settings.project_name,
         site_url=settings.site_url.url,
         contact=contact,
-        allowed_origins=settings.site_origins,
+        site_origins=settings.site_origins,
     )
 
 

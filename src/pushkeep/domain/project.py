@@ -44,7 +44,7 @@ class Project:
         site_url: where a click leads when the notification names no URL.
         publishable_key: ``pk_…``; stands in pages, identifies the project and gives no rights over others' data.
         contact: the ``sub`` of VAPID tokens: ``mailto:`` or ``https:``.
-        allowed_origins: origins whose pages may use the browser routes, besides the site's own.
+        site_origins: origins whose pages may use the browser routes, besides the site's own.
     """
 
     id: int
@@ -53,7 +53,7 @@ class Project:
     site_url: str
     publishable_key: str
     contact: str
-    allowed_origins: frozenset[str] = frozenset()
+    site_origins: frozenset[str] = frozenset()
 
 
 class KeyState(StrEnum):
@@ -107,7 +107,7 @@ class NewProject:
     identity_secret: bytes
     sync_secret: bytes
     created_at: float
-    allowed_origins: frozenset[str] = frozenset()
+    site_origins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +118,16 @@ class ProjectSettings:
         name: 1 to 120 characters.
         site_url: https, or http on loopback, without a final slash.
         contact: as VAPID wants it.
-        allowed_origins: of further sites whose pages may use the browser routes.
+        site_origins: of further sites whose pages may use the browser routes.
     """
 
     name: str
     site_url: str
     contact: str
-    allowed_origins: frozenset[str] = frozenset()
+    site_origins: frozenset[str] = frozenset()
 
     @classmethod
-    def of(
-        cls, *, name: object, site_url: object, contact: str, allowed_origins: Collection[str] = ()
-    ) -> ProjectSettings:
+    def of(cls, *, name: object, site_url: object, contact: str, site_origins: Collection[str] = ()) -> ProjectSettings:
         """Check the settings.
 
         Raises:
@@ -138,7 +136,7 @@ class ProjectSettings:
         """
         if not isinstance(name, str) or not name.strip() or len(name) > NAME_CHARACTERS_MAX:
             raise InvalidInput(f"name must have 1 to {NAME_CHARACTERS_MAX} characters.", field="name")
-        origins = frozenset(SiteUrl.parse(origin, field="site_origins").origin for origin in allowed_origins)
+        origins = frozenset(SiteUrl.parse(origin, field="site_origins").origin for origin in site_origins)
         return cls(name.strip(), SiteUrl.parse(site_url, field="site_url").url, check_contact(contact), origins)
 
 

@@ -47,9 +47,7 @@ def ensure_project(connection: Connection, vault: Vault, new: NewProject) -> Pro
     found = default_project(connection)
     if found is None:
         return _create_project(connection, vault, new)
-    wanted = replace(
-        found, name=new.name, site_url=new.site_url, contact=new.contact, allowed_origins=new.allowed_origins
-    )
+    wanted = replace(found, name=new.name, site_url=new.site_url, contact=new.contact, site_origins=new.site_origins)
     if wanted != found:
         connection.execute(update(projects).where(projects.c.id == found.id).values(**_settings(new)))
     return wanted
@@ -60,7 +58,7 @@ def _settings(new: NewProject) -> dict[str, object]:
         "name": new.name,
         "site_url": new.site_url,
         "contact": new.contact,
-        "allowed_origins": write_origins(new.allowed_origins),
+        "site_origins": write_origins(new.site_origins),
     }
 
 
@@ -96,7 +94,7 @@ def _create_project(connection: Connection, vault: Vault, new: NewProject) -> Pr
         new.site_url,
         new.publishable_key,
         new.contact,
-        new.allowed_origins,
+        new.site_origins,
     )
 
 

@@ -79,7 +79,7 @@ _PROJECT_COLUMNS = (
     projects.c.site_url,
     projects.c.publishable_key,
     projects.c.contact,
-    projects.c.allowed_origins,
+    projects.c.site_origins,
 )
 
 
@@ -166,7 +166,7 @@ def select_projects() -> Select[tuple[Any, ...]]:
 
 def project_from(row: Row[tuple[Any, ...]]) -> Project:
     """Read a row of :func:`select_projects`."""
-    origins = frozenset(row.allowed_origins.split())
+    origins = frozenset(row.site_origins.split())
     return Project(row.id, str(row.public_id), row.name, row.site_url, row.publishable_key, row.contact, origins)
 
 

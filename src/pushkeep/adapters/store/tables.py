@@ -64,7 +64,7 @@ projects = Table(
     Column("identity_secret", LargeBinary, nullable=False),  # sealed
     Column("sync_secret", LargeBinary, nullable=False),  # sealed
     Column("created_at", Double, nullable=False),
-    Column("allowed_origins", Text, nullable=False, server_default=text("''")),  # separated by blanks
+    Column("site_origins", Text, nullable=False, server_default=text("''")),  # separated by blanks
     sqlite_autoincrement=True,
 )
 

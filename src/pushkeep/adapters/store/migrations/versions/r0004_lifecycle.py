@@ -39,7 +39,7 @@ def upgrade() -> None:
         op.add_column("signing_keys", sa.Column(name, sa.Double(), nullable=True))
     for name in _SKIPPED_BEFORE:
         op.add_column("shards", sa.Column(name, sa.Integer(), server_default=sa.text("0"), nullable=False))
-    op.add_column("projects", sa.Column("allowed_origins", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("projects", sa.Column("site_origins", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.execute(
         "UPDATE subscriptions SET ended_at = coalesce(json_extract(state_reason, '$.at'), last_seen_at) "
         "WHERE state <> 'active'"
@@ -136,7 +136,7 @@ def downgrade() -> None:
     op.drop_index("ix_subscriptions_living", "subscriptions")
     op.drop_index("ix_subscriptions_contact", "subscriptions")
     op.create_index("ix_subscriptions_contact", "subscriptions", ["contact_id", "state"], unique=False)
-    op.drop_column("projects", "allowed_origins")
+    op.drop_column("projects", "site_origins")
     for name in _SKIPPED_BEFORE:
         op.drop_column("shards", name)
     for name in _KEY_TIMES:

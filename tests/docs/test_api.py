@@ -9,13 +9,18 @@ from pushkeep.domain.shard import FINAL_KINDS, KIND_WORDS
 from pushkeep.web.notification_schemas import AcceptedNotification, NotificationOptions, NotificationRequest
 from pushkeep.web.openapi_contacts import CONTACT_OPERATIONS
 from pushkeep.web.openapi_notifications import NOTIFICATION_OPERATIONS
-from pushkeep.web.schemas import ContactTags
+from pushkeep.web.schemas import ContactTags, ServerRegistration
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 
 
 def test_the_requests_and_answers_shown_have_their_shapes() -> None:
-    shapes = {"POST /v1/notifications": NotificationRequest, "202 Accepted": AcceptedNotification, "PUT": ContactTags}
+    shapes = {
+        "POST /v1/notifications": NotificationRequest,
+        "202 Accepted": AcceptedNotification,
+        "POST /v1/subscriptions": ServerRegistration,
+        "PUT": ContactTags,
+    }
     blocks = re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) == len(shapes)
     for block, (beginning, shape) in zip(blocks, shapes.items(), strict=True):

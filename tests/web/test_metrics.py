@@ -50,7 +50,10 @@ EVENTS: tuple[facts.Event, ...] = (
     facts.SweepEnded("all", 2.5, 1000, 3, 2, 7, 40, ("https://push.example",)),
     facts.SweepEnded("all", 0.5, 1000, 0, 0, 0, 40),
     facts.SigningKeyMoved("K7dpQ2vXs0aB", KeyEvent.ACTIVATED),
+    facts.SigningKeyMoved("b3JtZXJseWFj", KeyEvent.REPLACED),
+    facts.SigningKeyMoved("b3JtZXJseWFj", KeyEvent.LEAKED),
     facts.SigningKeyMoved("b3JtZXJseWFj", KeyEvent.RETIRED, 12),
+    facts.SigningKeyMoved("Zm9ydGhlbmV4", KeyEvent.RETIRED),
     facts.WorkerStarted("box:1", "worker"),
     facts.WorkerStopped("box:1", "worker"),
 )
@@ -80,7 +83,9 @@ async def test_facts_are_counted_under_the_labels_they_are_documented_with() -> 
     expected = {
         "pushkeep_subscription_moves_total{event=said_gone,vendor=fcm}": 3,
         "pushkeep_signing_key_moves_total{event=activated}": 1,
-        "pushkeep_signing_key_moves_total{event=retired}": 1,
+        "pushkeep_signing_key_moves_total{event=replaced}": 1,
+        "pushkeep_signing_key_moves_total{event=leaked}": 1,
+        "pushkeep_signing_key_moves_total{event=retired}": 2,
         "pushkeep_sweeps_total{scope=all}": 2,
         "pushkeep_swept_total{event=quarantined}": 3,
         "pushkeep_swept_total{event=expired}": 2,

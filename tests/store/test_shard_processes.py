@@ -165,7 +165,7 @@ async def test_a_full_disk_is_said_and_nothing_accepted_is_lost(
     written = Checkpoint(leased.shard.lease, accepted([0, 1]), [later(2, record.deadline - 1)])
     if how == "files":
         wal = (tmp_path / "pushkeep.db-wal").stat().st_size
-        with small_files(max(wal, (tmp_path / "pushkeep.db").stat().st_size) + 100_000):
+        with small_files(max(wal, (tmp_path / "pushkeep.db").stat().st_size) + 400_000):
             kept = await fill_up(store, project)
             await still_readable(store, project, record, kept)
     else:

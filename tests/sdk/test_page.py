@@ -469,7 +469,8 @@ async def test_a_subscription_of_another_key_in_the_way_is_replaced(site: Site, 
 async def test_a_server_that_never_agrees_on_a_key_is_an_error(site: Site, open_page: OpenPage) -> None:
     page = await open_page()
     await init(page)
-    site.on_register = lambda _: (409, {"detail": "other key", "application_server_key": made_up_key(3)})
+    other = {"detail": "other key", "reason": "foreign_key", "application_server_key": made_up_key(3)}
+    site.on_register = lambda _: (409, other)
     assert (await act(page, "subscribe"))["error"] == "key_changed"
     assert len(site.bodies()) == 2
 

@@ -9,6 +9,7 @@ days, and one in twenty is a tombstone to be forgotten.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -16,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import connect
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bench import audience
 from bench.engine_results import Asked, Life
-from bench.processes import process_seconds
+from bench.processes import peak_mb, process_seconds
 from bench.requests import SITE_URL, flood, request, server_of
 from bench.servers import ORIGIN, TARGET
 from pushkeep.app.projects import active_signing_key
@@ -39,7 +39,7 @@ from pushkeep.protocol.keys import encode_point
 
 REQUESTS = 5_000
 SIZES = (1_000, 100_000)
-SWEEP_SECONDS_MAX = 900.0
+LOOK_SECONDS = 0.02
 
 YEAR_SECONDS = 365 * 86_400
 
@@ -113,7 +113,7 @@ def _registrations(site: Site, count: int) -> list[bytes]:
 
 
 def _heartbeats(site: Site, database: Path, known: int) -> list[bytes]:
-    with closing(connect(database)) as connection:
+    with contextlib.closing(connect(database)) as connection:
         rows = connection.execute("SELECT public_id FROM subscriptions WHERE id > ?", (known,)).fetchall()
     path = f"/v1/client/{site.publishable_key}/heartbeat"
     made = []
@@ -125,7 +125,7 @@ def _heartbeats(site: Site, database: Path, known: int) -> list[bytes]:
 
 
 def _age(database: Path) -> None:
-    with closing(connect(database)) as connection, connection:
+    with contextlib.closing(connect(database)) as connection, connection:
         for statement, of, rest in _AGE:
             values = (YEAR_SECONDS,) * statement.count("?")
             connection.execute(f"{statement} WHERE id % {of} = {rest}", values)
@@ -142,12 +142,17 @@ def _sweep(settings: Settings, *options: str) -> _Swept:
     command = [sys.executable, "-P", "-m", "pushkeep", "sweep", "--json", *options]
     with subprocess.Popen(command, env=settings_environment(settings), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        text = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        # wait4's largest memory is that of the process which began it, where that was larger: asked for while it runs.
+        most = 0.0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            with contextlib.suppress(OSError, IndexError):  # it has just ended
+                most = max(most, peak_mb(process.pid))
+            time.sleep(LOOK_SECONDS)
+        process.returncode = os.waitstatus_to_exitcode(ended[1])
+        text, used = process.stdout.read(), ended[2]
     if process.returncode:
         raise RuntimeError(f"pushkeep sweep ended with {process.returncode}")
-    return _Swept(json.loads(text), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return _Swept(json.loads(text), used.ru_utime + used.ru_stime, most)
 
 
 def measure(directory: Path, living: int, requests: int = REQUESTS) -> Life:

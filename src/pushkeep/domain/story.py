@@ -73,14 +73,16 @@ def tell(record: SubscriptionRecord, entries: Sequence[LifecycleEntry], *, names
 
 def sentence(entry: LifecycleEntry, *, vendor: str, names: Names = NOBODY) -> str:
     """One entry in plain words, ending with what the push service or the operator said themselves."""
-    said = _WORDS[entry.event](entry, vendor, names)
+    words = _WORDS[entry.event]
+    said = words if isinstance(words, str) else words(entry, vendor, names)
     return f"{said}{_returned(entry)}{_quoted(entry.evidence, names)}."
 
 
 def standing(record: SubscriptionRecord, health: Health, now: float) -> tuple[str, ...]:
     """How it stands now: its state and what follows from it, what was last heard of it, and its health."""
     vendor = VENDORS.get(record.vendor, UNKNOWN).title
-    lines = [_STANDS[record.state](record, vendor, now)]
+    stands = _STANDS[record.state]
+    lines = [stands if isinstance(stands, str) else stands(record, now)]
     heard = [f"It was last confirmed {_ago(record.last_seen_at, now)}"]
     if record.last_accepted_at is None:
         heard.append(f"{vendor} has not taken a message for it yet")
@@ -112,10 +114,6 @@ def _registered(entry: LifecycleEntry, vendor: str, names: Names) -> str:
 def _synced(entry: LifecycleEntry, vendor: str, names: Names) -> str:
     before = entry.evidence.predecessor
     return f"Its browser came back with it{f', in place of {_other(before, names)}' if before else ''}"
-
-
-def _entered(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Entered again by the operator"
 
 
 def _accepted(entry: LifecycleEntry, vendor: str, names: Names) -> str:
@@ -161,22 +159,6 @@ def _said_gone(entry: LifecycleEntry, vendor: str, names: Names) -> str:
     return f"{vendor} said that it is gone"
 
 
-def _lost(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Its browser said that it has lost it: permission taken back, or data deleted"
-
-
-def _expired(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Ended by a sweep, because nobody had heard of it for as long as the operator allows"
-
-
-def _left(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Its visitor unsubscribed"
-
-
-def _removed(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Removed by the operator"
-
-
 def _replaced(entry: LifecycleEntry, vendor: str, names: Names) -> str:
     return f"Replaced by its browser with {_other(entry.evidence.successor, names)}"
 
@@ -199,15 +181,11 @@ def _owner_detached(entry: LifecycleEntry, vendor: str, names: Names) -> str:
     return f"{by} {_contact(entry.evidence.contact_before, names)}"
 
 
-def _renewed(entry: LifecycleEntry, vendor: str, names: Names) -> str:
-    return "Its browser gave it new encryption keys"
-
-
-_WORDS: Mapping[Event, Callable[[LifecycleEntry, str, Names], str]] = MappingProxyType(
+_WORDS: Mapping[Event, str | Callable[[LifecycleEntry, str, Names], str]] = MappingProxyType(
     {
         Event.REGISTERED: _registered,
         Event.SYNCED: _synced,
-        Event.ENTERED: _entered,
+        Event.ENTERED: "Entered again by the operator",
         Event.ACCEPTED: _accepted,
         Event.FAILED: _failed,
         Event.QUARANTINED: _quarantined,
@@ -215,32 +193,24 @@ _WORDS: Mapping[Event, Callable[[LifecycleEntry, str, Names], str]] = MappingPro
         Event.KEY_RETIRED: _key_retired,
         Event.KEY_FOUND: _key_found,
         Event.SAID_GONE: _said_gone,
-        Event.LOST: _lost,
-        Event.EXPIRED: _expired,
-        Event.LEFT: _left,
-        Event.REMOVED: _removed,
+        Event.LOST: "Its browser said that it has lost it: permission taken back, or data deleted",
+        Event.EXPIRED: "Ended by a sweep, because nobody had heard of it for as long as the operator allows",
+        Event.LEFT: "Its visitor unsubscribed",
+        Event.REMOVED: "Removed by the operator",
         Event.REPLACED: _replaced,
         Event.RELEASED: _released,
         Event.OWNER_MOVED: _owner_moved,
         Event.OWNER_DETACHED: _owner_detached,
-        Event.RENEWED: _renewed,
+        Event.RENEWED: "Its browser gave it new encryption keys",
     }
 )
-"""A sentence for every event."""
+"""A sentence for every event, or what makes it."""
 
 
 # How it stands.
 
 
-def _stands_active(record: SubscriptionRecord, vendor: str, now: float) -> str:
-    return "It is active: messages are sent to it."
-
-
-def _stands_failing(record: SubscriptionRecord, vendor: str, now: float) -> str:
-    return "It is failing: messages are sent to it, and the last one did not get through."
-
-
-def _stands_quarantined(record: SubscriptionRecord, vendor: str, now: float) -> str:
+def _stands_quarantined(record: SubscriptionRecord, now: float) -> str:
     if not_dialled(record) or record.probe_at is None:
         return "It is in quarantine and never dialled, until the operator releases it."
     if record.probe_at <= now:
@@ -249,31 +219,15 @@ def _stands_quarantined(record: SubscriptionRecord, vendor: str, now: float) -> 
     return f"It is in quarantine: nothing is sent to it for {wait}; the next message after that is, as a probe."
 
 
-def _stands_waiting(record: SubscriptionRecord, vendor: str, now: float) -> str:
-    return "It needs renewal: nothing is sent to it until its browser comes and renews it by itself."
-
-
-def _stands_gone(record: SubscriptionRecord, vendor: str, now: float) -> str:
-    return "It is gone: if its browser comes back, it makes a new one."
-
-
-def _stands_unsubscribed(record: SubscriptionRecord, vendor: str, now: float) -> str:
-    return "It is unsubscribed."
-
-
-def _stands_superseded(record: SubscriptionRecord, vendor: str, now: float) -> str:
-    return "It is superseded: its browser has another one instead."
-
-
-_STANDS: Mapping[State, Callable[[SubscriptionRecord, str, float], str]] = MappingProxyType(
+_STANDS: Mapping[State, str | Callable[[SubscriptionRecord, float], str]] = MappingProxyType(
     {
-        State.ACTIVE: _stands_active,
-        State.FAILING: _stands_failing,
+        State.ACTIVE: "It is active: messages are sent to it.",
+        State.FAILING: "It is failing: messages are sent to it, and the last one did not get through.",
         State.QUARANTINED: _stands_quarantined,
-        State.NEEDS_RENEWAL: _stands_waiting,
-        State.GONE: _stands_gone,
-        State.UNSUBSCRIBED: _stands_unsubscribed,
-        State.SUPERSEDED: _stands_superseded,
+        State.NEEDS_RENEWAL: "It needs renewal: nothing is sent to it until its browser comes and renews it by itself.",
+        State.GONE: "It is gone: if its browser comes back, it makes a new one.",
+        State.UNSUBSCRIBED: "It is unsubscribed.",
+        State.SUPERSEDED: "It is superseded: its browser has another one instead.",
     }
 )
 

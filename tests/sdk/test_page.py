@@ -339,6 +339,36 @@ async def test_what_another_tab_says_does_not_undo_what_this_one_does(open_page:
     assert await first.evaluate("() => push.status().state") == "subscribed"
 
 
+async def test_what_another_tab_says_does_not_hide_what_this_one_did(open_page: OpenPage) -> None:
+    first = await open_page()
+    await init(first)
+    # Once registered, the keeper looks, and then the page: word of another tab comes during that, and the look it asks
+    # for takes longer.
+    await fake(
+        first,
+        """
+        let looks = -1;
+        const ask = self.fetch;
+        self.fetch = (...given) => {
+          if (given[1]?.method === 'POST') looks = 0;
+          return ask(...given);
+        };
+        const look = PushManager.prototype.getSubscription;
+        PushManager.prototype.getSubscription = async function getSubscription() {
+          const found = await look.call(this);
+          if (looks >= 0) looks += 1;
+          if (looks === 2) {
+            navigator.serviceWorker.dispatchEvent(new MessageEvent('message', { data: { pushkeep: { type: 'changed' } } }));
+          }
+          if (looks > 2) await new Promise((go) => setTimeout(go, 300));
+          return found;
+        };
+        """,
+    )
+    status = await act(first, "subscribe")
+    assert (status["state"], status["id"]) == ("subscribed", "id-1")
+
+
 async def test_a_site_with_its_own_worker_is_not_mistaken_for_ours(open_page: OpenPage) -> None:
     page = await open_page()
     await page.evaluate("""async () => {

@@ -43,7 +43,7 @@ export class Pushkeep extends EventTarget {
   /** @type {State} */ #state = 'unsubscribed';
   /** @type {import('./keeper.js').Keep|undefined} */ #record;
   /** @type {number|undefined} */ #timer;
-  #turn = 0;
+  /** @type {Promise<void>} the latest look */ #looking = Promise.resolve();
   /** @type {PushError|null} */ #error = null;
 
   /**
@@ -331,16 +331,18 @@ export class Pushkeep extends EventTarget {
   }
 
   /** Reads the state from the browser and the stored record, asking nobody. */
-  async #look() {
-    const turn = (this.#turn += 1);
-    const { record, seen, granted } = await look(this.#home);
-    // A look begun before our own change can end after it, and show what was.
-    if (turn !== this.#turn) return;
-    const box = record[record.current];
-    this.#record = record;
-    if (!record.wanted || !(record.known || box?.token)) this.#state = 'unsubscribed';
-    else if (granted && box?.token && same(box, seen[record.current]) && box.state !== 'gone') this.#state = 'subscribed';
-    else this.#state = 'lost';
+  #look() {
+    const looking = look(this.#home).then(({ record, seen, granted }) => {
+      // A look begun before our own change can end after it, and show what was; the latest shows that change, too.
+      if (looking !== this.#looking) return this.#looking;
+      const box = record[record.current];
+      this.#record = record;
+      if (!record.wanted || !(record.known || box?.token)) this.#state = 'unsubscribed';
+      else if (granted && box?.token && same(box, seen[record.current]) && box.state !== 'gone') this.#state = 'subscribed';
+      else this.#state = 'lost';
+      return undefined;
+    });
+    return (this.#looking = looking);
   }
 
   /** Our registration: for a scope without one the browser answers with the site's own worker. */

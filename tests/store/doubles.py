@@ -6,6 +6,8 @@ import random
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pushkeep.adapters.store.sealing import KeyRing, LookupKey, Sealer, Vault
+
 MASTER_KEY = bytes(range(32))
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -45,3 +47,9 @@ class FakeSleeper:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self._clock.time += seconds
+
+
+def vault(key: bytes = b"d" * 32, lookup_key: bytes = b"l" * 32) -> Vault:
+    """A vault without a database."""
+    sealer = Sealer(key, SeededEntropy().token_bytes)
+    return Vault(KeyRing(0, sealer, {sealer.key_id: sealer}, (LookupKey(1, lookup_key),), b"e" * 32))

@@ -20,7 +20,7 @@ from pushkeep.adapters.store import (
     result_units,
     subscription_units,
 )
-from pushkeep.adapters.store.sealing import Sealer, Vault
+from pushkeep.adapters.store.sealing import Vault
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import By, LifecycleEntry
 from pushkeep.domain.project import Project
@@ -28,7 +28,7 @@ from pushkeep.domain.subscription import TRANSITIONS, Event, State, StateReason,
 from pushkeep.errors import Conflict, InvalidToken
 from pushkeep.ports import ResultUpdate
 from pushkeep.protocol.subscription import Subscription
-from tests.store.doubles import MASTER_KEY, SeededEntropy
+from tests.store.doubles import vault as sample_vault
 from tests.store.samples import NOW, new_project, registration, subscription
 
 BROWSERS = ("b0", "b1", "b2")
@@ -365,7 +365,7 @@ class History:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(happenings, max_size=20))
 def test_any_sequence(engine: Engine, events: list[Happening]) -> None:
-    vault = Vault(Sealer(MASTER_KEY, SeededEntropy().token_bytes), b"l" * 32)
+    vault = sample_vault()
     with engine.connect() as connection, connection.begin() as transaction:
         project = project_units.ensure_project(connection, vault, new_project())
         connection.execute(

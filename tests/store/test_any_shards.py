@@ -20,7 +20,7 @@ from pushkeep.adapters.store import (
     registration_units,
 )
 from pushkeep.adapters.store.recipient_cache import RecipientCache
-from pushkeep.adapters.store.sealing import Sealer, Vault
+from pushkeep.adapters.store.sealing import Vault
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
@@ -30,7 +30,7 @@ from pushkeep.errors import Conflict
 from pushkeep.ports.notifications import Command, Leased
 from pushkeep.ports.shards import Checkpoint, Ending, LeaseLost, Move, SettledMember
 from pushkeep.protocol.verdict import Verdict
-from tests.store.doubles import MASTER_KEY, SeededEntropy
+from tests.store.doubles import vault as sample_vault
 from tests.store.samples import NOW, new_notification, new_project, registration, subscription
 from tests.store.shard_contract import BACKLOG_MAX, wanted
 
@@ -342,7 +342,7 @@ class History:
 @example(events=[Pass(float(TTL_SECONDS)), Claim("ann", 3), Sweep(), Work("ann", 0, ("left",), Ending.EXPIRE, 0)])
 @example(events=[Pass(LEASE_SECONDS), Claim("bob", 3), Work("ann", 0, ("gone",), Ending.KEEP, 0)])
 def test_any_sequence(engine: Engine, events: list[Happening]) -> None:
-    vault = Vault(Sealer(MASTER_KEY, SeededEntropy().token_bytes), b"l" * 32)
+    vault = sample_vault()
     with engine.connect() as connection, connection.begin() as transaction:
         project = project_units.ensure_project(connection, vault, new_project())
         connection.execute(text("UPDATE signing_keys SET id = 1"))

@@ -140,6 +140,7 @@ class Kind(StrEnum):
     SKIPPED_UNREADABLE = "skipped_unreadable"
     SKIPPED_QUARANTINED = "skipped_quarantined"
     SKIPPED_RENEWAL = "skipped_renewal"
+    SKIPPED_CONSENT = "skipped_consent"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     MOVED = "moved"
@@ -168,6 +169,7 @@ KIND_WORDS: Mapping[Kind, str] = MappingProxyType(
         Kind.SKIPPED_UNREADABLE: "what is stored of it is damaged; remove it, and its browser brings it again",
         Kind.SKIPPED_QUARANTINED: "refused for days or not to be dialled; in quarantine until its next probe",
         Kind.SKIPPED_RENEWAL: "its signing key is not taken any more; waits for its browser to renew it",
+        Kind.SKIPPED_CONSENT: "has not consented to what the notification is for, or has withdrawn it",
         Kind.EXPIRED: "its turn did not come before the deadline",
         Kind.CANCELLED: "cancelled before its turn",
         Kind.MOVED: "to be tried again",

@@ -1,10 +1,10 @@
 """Encryption of what must not be read from a stolen database file.
 
-Two keys. The *master key* comes from the operator and seals everything: AES-256-GCM-SIV (RFC 8452), which stays safe
-should a nonce ever repeat. The *lookup key* is made once for a database, is kept sealed by the master key, and makes
-the keyed hashes by which endpoints are found again; a new master key re-seals it, and no hash changes.
+The *master key* comes from the operator and seals nothing but the other keys, so a new one takes a moment. A *data
+key* seals everything: AES-256-GCM-SIV (RFC 8452), which stays safe should a nonce ever repeat. A *lookup key* makes the
+keyed hashes by which endpoints are found again. The *erasure key* does it for the list of who was erased.
 
-A sealed blob is ``0x01 | master key id (4) | nonce (12) | ciphertext and tag``. What it belongs to is bound in as
+A sealed blob is ``0x01 | id of the key (4) | nonce (12) | ciphertext and tag``. What it belongs to is bound in as
 associated data, so that a blob moved to another row or project does not open.
 """
 
@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -25,14 +26,14 @@ from pushkeep.protocol.keys import POINT_BYTES
 from pushkeep.protocol.subscription import AUTH_BYTES, Subscription
 
 MASTER_KEY_BYTES = 32
-LOOKUP_KEY_BYTES = 32
+KEY_BYTES = 32
 HASH_BYTES = 16
 """128 bits: among a billion endpoints two share a hash once in 1e20."""
 
 _VERSION = b"\x01"
-_KEY_ID_BYTES = 4
+KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
-_HEAD_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
+_HEAD_BYTES = len(_VERSION) + KEY_ID_BYTES + _NONCE_BYTES
 
 _read_json = json.JSONDecoder().raw_decode
 """For our own text, which has no blanks around it: a broadcast reads a million."""
@@ -45,24 +46,24 @@ class SealBroken(PushkeepError):
 
 
 class Sealer:
-    """Seals and opens with the master key.
+    """Seals and opens with one key.
 
     Args:
-        master_key: 32 octets.
+        key: 32 octets.
         random: draws nonces.
 
     Raises:
         ConfigurationError: the key has another length.
     """
 
-    def __init__(self, master_key: bytes, random: Callable[[int], bytes]) -> None:
-        if len(master_key) != MASTER_KEY_BYTES:
+    def __init__(self, key: bytes, random: Callable[[int], bytes]) -> None:
+        if len(key) != MASTER_KEY_BYTES:
             raise ConfigurationError(
-                f"The master key must be {MASTER_KEY_BYTES} octets, got {len(master_key)}.", field="master_key"
+                f"The master key must be {MASTER_KEY_BYTES} octets, got {len(key)}.", field="master_key"
             )
-        self._aead = AESGCMSIV(master_key)
+        self._aead = AESGCMSIV(key)
         self._random = random
-        self.key_id = hmac.new(master_key, b"pushkeep master key id", hashlib.sha256).digest()[:_KEY_ID_BYTES]
+        self.key_id = hmac.new(key, b"pushkeep master key id", hashlib.sha256).digest()[:KEY_ID_BYTES]
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """Seal for one place; ``context`` names the place and is needed to open it."""
@@ -78,24 +79,54 @@ class Sealer:
         """
         head, nonce = sealed[: _HEAD_BYTES - _NONCE_BYTES], sealed[_HEAD_BYTES - _NONCE_BYTES : _HEAD_BYTES]
         if head != _VERSION + self.key_id:
-            raise SealBroken("A stored secret was sealed with another master key, or is damaged.")
+            raise SealBroken("A stored secret was sealed with another key, or is damaged.")
         try:
             return self._aead.decrypt(nonce, sealed[_HEAD_BYTES:], head + context)
         except (InvalidTag, ValueError):
             raise SealBroken("A stored secret is damaged, or was moved from another row.") from None
 
 
+@dataclass(frozen=True, slots=True)
+class LookupKey:
+    """A key that makes keyed hashes.
+
+    Attributes:
+        id: its row in ``sealing_keys``.
+        key: 32 octets.
+    """
+
+    id: int
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The keys of a database at one moment.
+
+    Attributes:
+        version: rises with each change.
+        sealing: the active data key; seals.
+        opening: every data key by its id; opens.
+        lookups: the active lookup key, and behind it one that retires.
+        erasure: makes the hashes in the list of who was erased.
+    """
+
+    version: int
+    sealing: Sealer
+    opening: Mapping[bytes, Sealer]
+    lookups: tuple[LookupKey, ...]
+    erasure: bytes = field(repr=False)
+
+
 class Vault:
     """Seals each kind of secret for its place, and makes the keyed hashes.
 
     Args:
-        sealer: has the master key.
-        lookup_key: 32 octets.
+        ring: the keys.
     """
 
-    def __init__(self, sealer: Sealer, lookup_key: bytes) -> None:
-        self._sealer = sealer
-        self._lookup_key = lookup_key
+    def __init__(self, ring: KeyRing) -> None:
+        self.ring = ring
 
     def endpoint_hash(self, endpoint: Endpoint) -> bytes:
         """By which an endpoint is found again; 16 octets."""
@@ -106,7 +137,16 @@ class Vault:
         return self._hash(b"keys\0" + subscription.p256dh + subscription.auth)
 
     def _hash(self, message: bytes) -> bytes:
-        return hmac.new(self._lookup_key, message, hashlib.sha256).digest()[:HASH_BYTES]
+        return hmac.new(self.ring.lookups[0].key, message, hashlib.sha256).digest()[:HASH_BYTES]
+
+    def _seal(self, plaintext: bytes, context: bytes) -> bytes:
+        return self.ring.sealing.seal(plaintext, context)
+
+    def _open(self, sealed: bytes, context: bytes) -> bytes:
+        sealer = self.ring.opening.get(sealed[len(_VERSION) : len(_VERSION) + KEY_ID_BYTES])
+        if sealer is None:
+            raise SealBroken("A stored secret was sealed with another key, or is damaged.")
+        return sealer.open(sealed, context)
 
     def seal_subscription(self, project: Project, endpoint_hash: bytes, subscription: Subscription) -> bytes:
         """Seal endpoint and keys for a row."""
@@ -115,7 +155,7 @@ class Vault:
             separators=(",", ":"),
         )
         plaintext = subscription.p256dh + subscription.auth + rest.encode()
-        return self._sealer.seal(plaintext, _row_context(project.public_id, endpoint_hash))
+        return self._seal(plaintext, _row_context(project.public_id, endpoint_hash))
 
     def open_subscription(self, project_public_id: str, endpoint_hash: bytes, sealed: bytes) -> Subscription:
         """Open what :meth:`seal_subscription` made. It is not checked again: what is sealed was checked.
@@ -123,7 +163,7 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        plaintext = self._sealer.open(sealed, _row_context(project_public_id, endpoint_hash))
+        plaintext = self._open(sealed, _row_context(project_public_id, endpoint_hash))
         keys_end = POINT_BYTES + AUTH_BYTES
         (url, expiration_time, encodings), _ = _read_json(plaintext[keys_end:].decode())
         return Subscription(
@@ -136,7 +176,7 @@ class Vault:
 
     def seal_secret(self, project_public_id: str, name: str, secret: bytes) -> bytes:
         """Seal a project's own secret; ``name`` says which."""
-        return self._sealer.seal(secret, _secret_context(project_public_id, name))
+        return self._seal(secret, _secret_context(project_public_id, name))
 
     def open_secret(self, project_public_id: str, name: str, sealed: bytes) -> bytes:
         """Open what :meth:`seal_secret` made.
@@ -144,11 +184,11 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        return self._sealer.open(sealed, _secret_context(project_public_id, name))
+        return self._open(sealed, _secret_context(project_public_id, name))
 
     def seal_notification(self, project_public_id: str, public_id: str, name: str, value: bytes) -> bytes:
         """Seal a part of a notification, which may say something about its readers; ``name`` says which part."""
-        return self._sealer.seal(value, _notification_context(project_public_id, public_id, name))
+        return self._seal(value, _notification_context(project_public_id, public_id, name))
 
     def open_notification(self, project_public_id: str, public_id: str, name: str, sealed: bytes) -> bytes:
         """Open what :meth:`seal_notification` made.
@@ -156,21 +196,12 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        return self._sealer.open(sealed, _notification_context(project_public_id, public_id, name))
+        return self._open(sealed, _notification_context(project_public_id, public_id, name))
 
 
-def seal_lookup_key(sealer: Sealer, lookup_key: bytes) -> bytes:
-    """Wrap the lookup key."""
-    return sealer.seal(lookup_key, b"pushkeep lookup key")
-
-
-def open_lookup_key(sealer: Sealer, sealed: bytes) -> bytes:
-    """Unwrap the lookup key.
-
-    Raises:
-        SealBroken: the master key is another one.
-    """
-    return sealer.open(sealed, b"pushkeep lookup key")
+def wrap_context(kind: str) -> bytes:
+    """What a key of this kind is sealed for by the master key."""
+    return f"pushkeep {kind} key".encode()
 
 
 def _row_context(project_public_id: str, endpoint_hash: bytes) -> bytes:

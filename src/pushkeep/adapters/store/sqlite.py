@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -18,20 +18,14 @@ from pushkeep.adapters.store.base import READERS, Ground
 from pushkeep.adapters.store.contact_methods import ContactMethods
 from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.key_methods import KeyMethods
+from pushkeep.adapters.store.keyring_units import load_ring, make_keys
 from pushkeep.adapters.store.lane_methods import LaneMethods
 from pushkeep.adapters.store.lifecycle_methods import LifecycleMethods
 from pushkeep.adapters.store.migrate import check_migrated, migrate
 from pushkeep.adapters.store.notification_methods import NotificationMethods
 from pushkeep.adapters.store.project_methods import ProjectMethods
 from pushkeep.adapters.store.receipt_methods import ReceiptMethods
-from pushkeep.adapters.store.sealing import (
-    LOOKUP_KEY_BYTES,
-    SealBroken,
-    Sealer,
-    Vault,
-    open_lookup_key,
-    seal_lookup_key,
-)
+from pushkeep.adapters.store.sealing import KeyRing, Sealer, Vault
 from pushkeep.adapters.store.shard_methods import ShardMethods
 from pushkeep.adapters.store.subscription_methods import SubscriptionMethods
 from pushkeep.adapters.store.sweep_methods import SweepMethods
@@ -125,7 +119,8 @@ async def open_store_to_read(database_path: Path, master_key: bytes, *, clock: C
         ConfigurationError: as :func:`open_store` does.
         Unavailable: it cannot be read at the moment.
     """
-    return await asyncio.to_thread(_open_to_read, database_path, Sealer(master_key, entropy.token_bytes), clock)
+    sealer = Sealer(master_key, entropy.token_bytes)
+    return await asyncio.to_thread(_open_to_read, database_path, sealer, clock, entropy)
 
 
 def open_store_inline(
@@ -145,16 +140,16 @@ def open_store_inline(
     return _open(database_path, sealer, clock, entropy, inline=True, lease_seconds=lease_seconds)
 
 
-def _open_to_read(path: Path, sealer: Sealer, clock: Clock) -> SqliteStore:
+def _open_to_read(path: Path, sealer: Sealer, clock: Clock, entropy: Entropy) -> SqliteStore:
     # With mode=rw SQLite creates no database; it must still be allowed to write, as even readers of a WAL lock it.
     engine = _engine(f"{path.absolute().as_uri()}?mode=rw", "BEGIN", 1, _READING_PRAGMAS)
 
-    def look(connection: Connection) -> bytes:
+    def look(connection: Connection) -> KeyRing:
         check_migrated(connection)
-        return _stored_lookup_key(connection, sealer) or b""
+        return load_ring(connection, sealer, entropy.token_bytes)
 
     try:
-        vault = Vault(sealer, _prepared(engine, look))
+        vault = Vault(_prepared(engine, look))
         return SqliteStore(Ground(engine, None, Writer(engine), vault, clock))
     except BaseException:
         engine.dispose()
@@ -185,11 +180,12 @@ def _open(
 
 
 def _make_ready(engine: Engine, sealer: Sealer, now: float, entropy: Entropy) -> Vault:
-    def prepare(connection: Connection) -> bytes:
+    def prepare(connection: Connection) -> KeyRing:
         migrate(connection)
-        return _stored_lookup_key(connection, sealer) or _new_lookup_key(connection, sealer, now, entropy)
+        make_keys(connection, sealer, entropy.token_bytes, now)
+        return load_ring(connection, sealer, entropy.token_bytes)
 
-    return Vault(sealer, _prepared(engine, prepare))
+    return Vault(_prepared(engine, prepare))
 
 
 def _prepared(engine: Engine, prepare: Callable[[Connection], T]) -> T:
@@ -201,34 +197,6 @@ def _prepared(engine: Engine, prepare: Callable[[Connection], T]) -> T:
         if isinstance(error.orig, sqlite3.OperationalError):
             raise trouble from None
         raise ConfigurationError(trouble.message, field="database_path") from None
-
-
-def _new_lookup_key(connection: Connection, sealer: Sealer, now: float, entropy: Entropy) -> bytes:
-    lookup_key = entropy.token_bytes(LOOKUP_KEY_BYTES)
-    connection.execute(
-        insert(installation).values(
-            id=1,
-            master_key_id=sealer.key_id,
-            lookup_key=seal_lookup_key(sealer, lookup_key),
-            created_at=now,
-        )
-    )
-    return lookup_key
-
-
-def _stored_lookup_key(connection: Connection, sealer: Sealer) -> bytes | None:
-    """The key that is there; None in a database that was just made."""
-    row = connection.execute(select(installation.c.master_key_id, installation.c.lookup_key)).one_or_none()
-    if row is None:
-        return None
-    try:
-        return open_lookup_key(sealer, row.lookup_key)
-    except SealBroken:
-        raise ConfigurationError(
-            f"The master key (id {sealer.key_id.hex()}) is not the one this database was made with "
-            f"(id {row.master_key_id.hex()}); give the right one, or another database.",
-            field="master_key",
-        ) from None
 
 
 def _engine(name: str, begin: str, connections: int, pragmas: Sequence[str] = _PRAGMAS) -> Engine:

@@ -45,12 +45,38 @@ installation = Table(
     "installation",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("master_key_id", LargeBinary(4), nullable=False),
-    Column("lookup_key", LargeBinary, nullable=False),  # sealed by the master key
     Column("created_at", Double, nullable=False),
+    Column("keys_version", BigInteger, nullable=False, server_default=text("0")),  # rises with each change of a key
+    Column("erasures_applied", BigInteger, nullable=False, server_default=text("0")),  # of the list outside
     CheckConstraint("id = 1", name="one_row"),
 )
 """What the whole database shares: one row."""
+
+sealing_keys = Table(
+    "sealing_keys",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("kind", String(8), nullable=False),  # data: seals; lookup: hashes endpoints; erasure: the list outside
+    Column("key_id", LargeBinary(4), nullable=False),
+    Column("state", String(8), nullable=False),  # active, or retiring while something is still made with it
+    Column("created_at", Double, nullable=False),
+    Column("retiring_at", Double),
+    Column("cursor", Text, nullable=False, server_default=text("''")),  # how far what it made is made anew
+    UniqueConstraint("kind", "key_id"),
+    Index("uq_sealing_keys_active", "kind", unique=True, sqlite_where=text("state = 'active'")),
+    sqlite_autoincrement=True,
+)
+"""The keys that everything is sealed and hashed with; none stands here in the clear."""
+
+key_wraps = Table(
+    "key_wraps",
+    metadata,
+    Column("sealing_key_id", _Id, ForeignKey("sealing_keys.id"), primary_key=True),
+    Column("master_key_id", LargeBinary(4), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Each of those keys sealed by the master key; by the old and the new one while the master key changes."""
 
 projects = Table(
     "projects",
@@ -148,6 +174,7 @@ subscriptions = Table(
     Column("sync_sequence", BigInteger, nullable=False, server_default=text("0")),
     Column("probe_at", Double),
     Column("probes", Integer, nullable=False, server_default=text("0")),
+    Column("lookup_key_id", _Id, nullable=False, server_default=text("1")),  # of sealing_keys: it made both hashes
     UniqueConstraint("project_id", "endpoint_hash", "signing_key_id"),
     UniqueConstraint("project_id", "short_id"),
     Index("ix_subscriptions_project", "project_id", "id"),
@@ -203,6 +230,105 @@ chores = Table(
     sqlite_with_rowid=False,
 )
 """What is done regularly, by one process at a time, and how it went the last time."""
+
+purposes = Table(
+    "purposes",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("name", String(40), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("basis", String(24), nullable=False),  # consent, contract, legitimate_interest, legal_obligation
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+"""What a project sends for, and on what legal basis."""
+
+wordings = Table(
+    "wordings",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("purpose_id", _Id, ForeignKey("purposes.id"), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of all of it
+    Column("locale", String(35), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("policy_version", String(40), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("project_id", "digest"),
+    UniqueConstraint("purpose_id", "locale", "version"),
+    sqlite_autoincrement=True,
+)
+"""What visitors were or are asked, word for word; never changed."""
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("number", BigInteger, nullable=False),  # from 1, without a gap, in each project
+    Column("commitment", LargeBinary(32), nullable=False),
+    Column("erased_at", Double),
+    # All below is gone once it is erased.
+    Column("subscription_id", _Id),
+    Column("contact_id", _Id),
+    Column("purpose_id", _Id, ForeignKey("purposes.id")),
+    Column("given", Boolean),
+    Column("at", Double),
+    Column("content", LargeBinary),  # sealed: salt, then JSON
+    UniqueConstraint("project_id", "number"),
+    Index("ix_consents_subscription", "subscription_id", sqlite_where=text("subscription_id IS NOT NULL")),
+    Index("ix_consents_contact", "contact_id", sqlite_where=text("contact_id IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+"""Who agreed to what, and who withdrew it: rows are added, and never changed but to erase what they say."""
+
+consent_seals = Table(
+    "consent_seals",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),  # from 1, without a gap
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("previous", LargeBinary(32), nullable=False),
+    Column("head", LargeBinary(32), nullable=False),
+    Column("sealed_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The chain over the commitments: each link seals a batch, and the link before it."""
+
+consent_states = Table(
+    "consent_states",
+    metadata,
+    Column("subject", String(1), primary_key=True),  # s: a subscription, c: a contact
+    Column("subject_id", _Id, primary_key=True),
+    Column("purpose_id", _Id, ForeignKey("purposes.id"), primary_key=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("given", Boolean, nullable=False),
+    Column("number", BigInteger, nullable=False),  # of the record it follows from: the later word counts
+    Column("contact_id", _Id),  # whose the browser was when it was said
+    Index("ix_consent_states_purpose", "purpose_id", "given"),
+    sqlite_with_rowid=False,
+)
+"""What holds now of each subject's word: what a send asks."""
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),  # of the file and of what was asked
+    Column("format", String(24), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),  # records that are done
+    Column("counts", Text, nullable=False),  # JSON
+    UniqueConstraint("project_id", "digest"),
+    sqlite_autoincrement=True,
+)
+"""How far each import has come: written in the transaction of what it brought."""
 
 tags = Table(
     "tags",
@@ -264,6 +390,8 @@ notifications = Table(
     # Long values stand last: what is in front of them is read without them.
     Column("content", LargeBinary, nullable=False),  # sealed: what was asked
     Column("payload", LargeBinary),  # sealed: what is encrypted for every recipient
+    Column("purpose_id", _Id),  # of purposes; nothing: told without asking for consent
+    Column("erased_at", Double),  # since when content and payload are gone
     UniqueConstraint("project_id", "idempotency_key"),
     Index("ix_notifications_project", "project_id", "id"),
     Index("ix_notifications_tag", "tag_id", sqlite_where=text("tag_id IS NOT NULL")),

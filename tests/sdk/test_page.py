@@ -358,7 +358,8 @@ async def test_what_another_tab_says_does_not_hide_what_this_one_did(open_page: 
           const found = await look.call(this);
           if (looks >= 0) looks += 1;
           if (looks === 2) {
-            navigator.serviceWorker.dispatchEvent(new MessageEvent('message', { data: { pushkeep: { type: 'changed' } } }));
+            const word = new MessageEvent('message', { data: { pushkeep: { type: 'changed' } } });
+            navigator.serviceWorker.dispatchEvent(word);
           }
           if (looks > 2) await new Promise((go) => setTimeout(go, 300));
           return found;

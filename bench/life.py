@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bench import audience
 from bench.engine_results import Asked, Life
-from bench.processes import peak_mb, process_seconds
+from bench.processes import Ran, process_seconds, run
 from bench.requests import SITE_URL, flood, request, server_of
 from bench.servers import ORIGIN, TARGET
 from pushkeep.app.projects import active_signing_key
@@ -39,7 +38,6 @@ from pushkeep.protocol.keys import encode_point
 
 REQUESTS = 5_000
 SIZES = (1_000, 100_000)
-LOOK_SECONDS = 0.02
 
 YEAR_SECONDS = 365 * 86_400
 
@@ -134,25 +132,12 @@ def _age(database: Path) -> None:
 @dataclass(frozen=True, slots=True)
 class _Swept:
     report: dict[str, object]
-    cpu_seconds: float
-    peak_mb: float
+    ran: Ran
 
 
 def _sweep(settings: Settings, *options: str) -> _Swept:
-    command = [sys.executable, "-P", "-m", "pushkeep", "sweep", "--json", *options]
-    with subprocess.Popen(command, env=settings_environment(settings), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        # wait4's largest memory is that of the process which began it, where that was larger: asked for while it runs.
-        most = 0.0
-        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            with contextlib.suppress(OSError, IndexError):  # it has just ended
-                most = max(most, peak_mb(process.pid))
-            time.sleep(LOOK_SECONDS)
-        process.returncode = os.waitstatus_to_exitcode(ended[1])
-        text, used = process.stdout.read(), ended[2]
-    if process.returncode:
-        raise RuntimeError(f"pushkeep sweep ended with {process.returncode}")
-    return _Swept(json.loads(text), used.ru_utime + used.ru_stime, most)
+    ran = run([sys.executable, "-P", "-m", "pushkeep", "sweep", "--json", *options], settings_environment(settings))
+    return _Swept(json.loads(ran.text), ran)
 
 
 def measure(directory: Path, living: int, requests: int = REQUESTS) -> Life:
@@ -182,8 +167,8 @@ def measure(directory: Path, living: int, requests: int = REQUESTS) -> Life:
         beat,
         float(str(survey.report["seconds"])),
         float(str(swept.report["seconds"])),
-        swept.cpu_seconds,
-        swept.peak_mb,
+        swept.ran.cpu_seconds,
+        swept.ran.peak_mb,
         int(str(swept.report["quarantined"])),
         int(str(swept.report["purged"])),
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_LOOK_SECONDS = 0.02
 
 
 def children_of(pid: int) -> Iterator[int]:
@@ -41,3 +44,43 @@ def peak_mb(pid: int) -> float:
     """The largest resident set that it has had, in megabytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024  # in KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended.
+
+    Attributes:
+        text: what it printed.
+        seconds: by the clock, start of the process included.
+        cpu_seconds: user and system time, all threads.
+        peak_mb: the largest resident set.
+    """
+
+    text: str
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def run(command: Sequence[str], environment: Mapping[str, str]) -> Ran:
+    """Run a command to its end.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    began = time.monotonic()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        # wait4's largest memory is that of the process which began it, where that was larger: asked for while it runs.
+        most = 0.0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            with contextlib.suppress(OSError, IndexError):  # it has just ended
+                most = max(most, peak_mb(process.pid))
+            time.sleep(_LOOK_SECONDS)
+        seconds = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(ended[1])
+        text, used = process.stdout.read(), ended[2]
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return Ran(text, seconds, used.ru_utime + used.ru_stime, most)

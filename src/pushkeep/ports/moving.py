@@ -1,0 +1,167 @@
+"""Moving in: a file that is read twice, and the store that takes what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pushkeep.domain.moving import Fault, Format, ImportAsked, NewNames, Numbered, Read
+from pushkeep.domain.project import Project
+from pushkeep.protocol.signing_key import SigningKey
+
+
+class Source(Protocol):
+    """A file of one format. Its octets must stay as they are until the import has ended."""
+
+    @property
+    def format(self) -> Format:
+        """What it is."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole file."""
+        ...
+
+    @property
+    def position_bytes(self) -> int:
+        """How far the present reading has come."""
+        ...
+
+    def read(self) -> Read:
+        """Read it from its beginning, a second time as well as the first; records come in their order.
+
+        Raises:
+            BrokenFile: it cannot be read; while it is read, too.
+        """
+        ...
+
+    def digest(self) -> bytes:
+        """SHA-256 of the octets that the latest reading, which must have come to its end, has seen.
+
+        Raises:
+            BrokenFile: they are others than in the reading before.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJournal:
+    """How far an import has come.
+
+    Attributes:
+        id: internal number.
+        position: number of the last record that is done.
+        counts: of what became of records, by words such as ``subscriptions``, ``known``, ``contacts``.
+        started_at, finished_at: epoch seconds.
+    """
+
+    id: int
+    position: int
+    counts: Mapping[str, int]
+    started_at: float
+    finished_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the store would do with records.
+
+    Attributes:
+        faults: those it cannot take, and why, in their order.
+        counts: what would become of the others; as in :class:`ImportJournal`.
+        new_of: numbers of the records that would be a contact's further living subscription, and how many it has.
+    """
+
+    faults: tuple[Fault, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    new_of: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStanding:
+    """What bringing a signing key along would do.
+
+    Attributes:
+        key_id: its id.
+        known: whether the project has it already.
+        becomes: the state it would be in, or is in.
+    """
+
+    key_id: str
+    known: bool
+    becomes: str
+
+
+class ImportStore(Protocol):
+    """Takes what is moved in. Every method is one unit of work."""
+
+    async def find_import(self, project: Project, digest: bytes) -> ImportJournal | None:
+        """The journal of an import that was begun, of the same file with the same wishes."""
+        ...
+
+    async def check_key(self, project: Project, key: SigningKey) -> KeyStanding:
+        """What :meth:`begin_import` would do with a key; nothing is written.
+
+        Raises:
+            Conflict: the project has it, and it is not one that signs.
+        """
+        ...
+
+    async def check_records(self, project: Project, asked: ImportAsked, records: Sequence[Numbered]) -> Standing:
+        """What :meth:`import_records` would do; nothing is written. Every record has one."""
+        ...
+
+    async def begin_import(
+        self, project: Project, asked: ImportAsked, key: SigningKey | None, *, now: float
+    ) -> ImportJournal:
+        """Open the journal, or find it as it is, and bring the signing key in.
+
+        A key that is new becomes the active one where the project has no subscription yet; else it is retiring from the
+        start: it signs for those who come with it, and their browsers move to the active one.
+
+        Raises:
+            Conflict: as :meth:`check_key`, or the project has too many keys.
+            NotFound: the consent's purpose or wording is not declared.
+        """
+        ...
+
+    async def import_records(
+        self,
+        project: Project,
+        asked: ImportAsked,
+        journal: ImportJournal,
+        records: Sequence[Numbered],
+        names: Sequence[NewNames],
+        *,
+        key: SigningKey | None,
+        position: int,
+        left_out: Mapping[str, int],
+        now: float,
+    ) -> ImportJournal:
+        """Write a page and how far it came, in one transaction.
+
+        Args:
+            project: whose.
+            asked: as for ``begin_import``.
+            journal: as the latest call returned it.
+            records: up to a page of them.
+            names: as many.
+            key: the one the file's subscriptions were made with; None where the file says it of each.
+            position: number of the last record that is done by it, among them those that were left out.
+            left_out: those, for the counts.
+            now: epoch seconds.
+
+        Returns:
+            the journal after it.
+
+        Raises:
+            Conflict: a record cannot be taken (``field`` names the line), or somebody else goes on with this import
+                (``reason`` ``elsewhere``). Nothing has changed then.
+        """
+        ...
+
+    async def finish_import(self, project: Project, journal: ImportJournal, *, now: float) -> ImportJournal:
+        """Note that everything is done."""
+        ...

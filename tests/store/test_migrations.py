@@ -134,7 +134,10 @@ def _use_every_table(connection: Connection) -> None:
     fill(connection, "notifications", public_id=2, retry_of=1)
     fill(connection, "shards")
     about = ("recipient_outcomes", "receipts", "receipt_totals", "lifecycle", "lifecycle_days", "chores")
-    for table in (*about, "origin_rests", "circuits", "workers"):
+    fill(connection, "purposes")
+    fill(connection, "sealing_keys", kind="data")
+    new = ("wordings", "consents", "consent_seals", "consent_states", "imports", "key_wraps")
+    for table in (*about, "origin_rests", "circuits", "workers", *new):
         fill(connection, table)
     assert all(
         connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
@@ -204,7 +207,8 @@ def test_the_newest_revision_is_the_one_named() -> None:
 
 
 def test_every_table_belongs_to_a_project() -> None:
-    apart = {"installation", "projects", "origin_rests", "circuits", "workers"}  # the last three are not about people
+    apart = {"installation", "sealing_keys", "key_wraps", "projects"}
+    apart |= {"origin_rests", "circuits", "workers"}  # which are not about people
     for name, table in metadata.tables.items():
         if name not in apart:
             assert "project_id" in table.c, name

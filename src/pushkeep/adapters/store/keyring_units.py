@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, insert, select
 
@@ -34,46 +34,74 @@ def load_ring(connection: Connection, master: Sealer, random: Callable[[int], by
         ConfigurationError: the master key is not the database's.
     """
     version = connection.execute(select(installation.c.keys_version)).scalar_one()
+    found = _unwrapped(connection, master)
+    data = [Sealer(key, random) for _, key in found[DATA]]
+    lookups = tuple(LookupKey(number, key) for number, key in found[LOOKUP])
+    return KeyRing(version, data[0], {sealer.key_id: sealer for sealer in data}, lookups, found[ERASURE][0][1])
+
+
+def _unwrapped(connection: Connection, master: Sealer) -> Mapping[str, list[tuple[int, bytes]]]:
+    """Number and octets of every key by its kind, the active one first.
+
+    Raises:
+        ConfigurationError: the master key does not open all of them.
+    """
     rows = connection.execute(_KEYS.order_by(sealing_keys.c.state, sealing_keys.c.id.desc())).all()  # active first
     found: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+    opened = set()
     for row in rows:
         if row.master_key_id == master.key_id:
+            opened.add(row.id)
             try:
                 found[row.kind].append((row.id, master.open(row.wrapped, wrap_context(row.kind))))
             except SealBroken:
                 raise ConfigurationError(
                     "A key in the database is damaged; restore a backup.", field="database_path"
                 ) from None
-    if not found:
-        known = ", ".join(sorted({row.master_key_id.hex() for row in rows}))
+    if opened != {row.id for row in rows}:
+        known = ", ".join(sorted({row.master_key_id.hex() for row in rows} - {master.key_id.hex()}))
         raise ConfigurationError(
             f"The master key (id {master.key_id.hex()}) is not the one this database was made with "
             f"(id {known}); give the right one, or another database.",
             field="master_key",
         )
-    data = [Sealer(key, random) for _, key in found[DATA]]
-    lookups = tuple(LookupKey(number, key) for number, key in found[LOOKUP])
-    return KeyRing(version, data[0], {sealer.key_id: sealer for sealer in data}, lookups, found[ERASURE][0][1])
+    return found
 
 
 def make_keys(connection: Connection, master: Sealer, random: Callable[[int], bytes], now: float) -> None:
-    """Give a database the keys it has not got: all in a new one."""
+    """Give a database the keys it has not got: all in a new one.
+
+    One that was made before there were data keys is sealed by the master key itself. That becomes a data key on its way
+    out, and what it sealed is sealed anew like after any change of the data key.
+
+    Raises:
+        ConfigurationError: the master key is not the database's.
+    """
     if connection.execute(select(installation.c.id)).first() is None:
         connection.execute(insert(installation).values(id=1, created_at=now))
-    known = set(connection.execute(select(sealing_keys.c.kind)).scalars())
+    known = _unwrapped(connection, master)
+    if LOOKUP in known and DATA not in known:
+        add_key(connection, master, DATA, master.key, random, now, state=RETIRING)
     for kind in (LOOKUP, DATA, ERASURE):
         if kind not in known:
             add_key(connection, master, kind, random(KEY_BYTES), random, now)
 
 
 def add_key(
-    connection: Connection, master: Sealer, kind: str, key: bytes, random: Callable[[int], bytes], now: float
+    connection: Connection,
+    master: Sealer,
+    kind: str,
+    key: bytes,
+    random: Callable[[int], bytes],
+    now: float,
+    *,
+    state: str = ACTIVE,
 ) -> int:
-    """Store a key as the active one of its kind; its row's number."""
+    """Store a key; its row's number."""
     key_id = Sealer(key, random).key_id if kind == DATA else random(KEY_ID_BYTES)
-    number = connection.execute(
-        insert(sealing_keys).values(kind=kind, key_id=key_id, state=ACTIVE, created_at=now).returning(sealing_keys.c.id)
-    ).scalar_one()
+    retiring_at = None if state == ACTIVE else now
+    values = {"kind": kind, "key_id": key_id, "state": state, "created_at": now, "retiring_at": retiring_at}
+    number = connection.execute(insert(sealing_keys).values(values).returning(sealing_keys.c.id)).scalar_one()
     wrapped = master.seal(key, wrap_context(kind))
     connection.execute(insert(key_wraps).values(sealing_key_id=number, master_key_id=master.key_id, wrapped=wrapped))
     return int(number)

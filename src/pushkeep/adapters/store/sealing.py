@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -61,6 +62,7 @@ class Sealer:
             raise ConfigurationError(
                 f"The master key must be {MASTER_KEY_BYTES} octets, got {len(key)}.", field="master_key"
             )
+        self.key = key
         self._aead = AESGCMSIV(key)
         self._random = random
         self.key_id = hmac.new(key, b"pushkeep master key id", hashlib.sha256).digest()[:KEY_ID_BYTES]
@@ -121,23 +123,55 @@ class KeyRing:
 class Vault:
     """Seals each kind of secret for its place, and makes the keyed hashes.
 
+    Its ring follows the database's (:class:`pushkeep.adapters.store.fence.Fence`), so all of it is used inside of
+    transactions only: there, and nowhere else, it is known which keys are there.
+
     Args:
         ring: the keys.
     """
 
     def __init__(self, ring: KeyRing) -> None:
         self.ring = ring
+        self._gaining = threading.Lock()
+
+    def gain(self, ring: KeyRing) -> None:
+        """Go on with a later ring. What opened before opens still: a read that began earlier may yet need it."""
+        with self._gaining:
+            if ring.version <= self.ring.version:
+                return
+            known = {key.id for key in ring.lookups}
+            lookups = (*ring.lookups, *(key for key in self.ring.lookups if key.id not in known))
+            self.ring = replace(ring, opening={**self.ring.opening, **ring.opening}, lookups=lookups)
+
+    @property
+    def lookup_key_id(self) -> int:
+        """Which lookup key makes the hashes of what is written now."""
+        return self.ring.lookups[0].id
 
     def endpoint_hash(self, endpoint: Endpoint) -> bytes:
         """By which an endpoint is found again; 16 octets."""
-        return self._hash(b"endpoint\0" + endpoint.url.encode())
+        return _keyed(self.ring.lookups[0], b"endpoint\0" + endpoint.url.encode())
 
-    def keys_hash(self, subscription: Subscription) -> bytes:
-        """By which a browser's keys are recognised after they were erased; 16 octets."""
-        return self._hash(b"keys\0" + subscription.p256dh + subscription.auth)
+    def endpoint_hashes(self, endpoint: Endpoint) -> list[bytes]:
+        """Every hash that its row may have: more than one while the lookup key changes."""
+        message = b"endpoint\0" + endpoint.url.encode()
+        return [_keyed(key, message) for key in self.ring.lookups]
 
-    def _hash(self, message: bytes) -> bytes:
-        return hmac.new(self.ring.lookups[0].key, message, hashlib.sha256).digest()[:HASH_BYTES]
+    def keys_hash(self, subscription: Subscription, lookup_key_id: int | None = None) -> bytes:
+        """By which a browser's keys are recognised after they were erased; 16 octets.
+
+        Args:
+            subscription: has the keys.
+            lookup_key_id: to compare with a row's hash, that row's; None for the hash of what is written now.
+
+        Raises:
+            SealBroken: there is no such lookup key.
+        """
+        lookups = self.ring.lookups
+        key = lookups[0] if lookup_key_id is None else next((one for one in lookups if one.id == lookup_key_id), None)
+        if key is None:
+            raise SealBroken("A stored hash was made with another key, or is damaged.")
+        return _keyed(key, b"keys\0" + subscription.p256dh + subscription.auth)
 
     def _seal(self, plaintext: bytes, context: bytes) -> bytes:
         return self.ring.sealing.seal(plaintext, context)
@@ -198,6 +232,18 @@ class Vault:
         """
         return self._open(sealed, _notification_context(project_public_id, public_id, name))
 
+    def seal_consent(self, project_public_id: str, number: int, content: bytes) -> bytes:
+        """Seal what a consent record says; ``number`` is the record's."""
+        return self._seal(content, _consent_context(project_public_id, number))
+
+    def open_consent(self, project_public_id: str, number: int, sealed: bytes) -> bytes:
+        """Open what :meth:`seal_consent` made.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        return self._open(sealed, _consent_context(project_public_id, number))
+
 
 def wrap_context(kind: str) -> bytes:
     """What a key of this kind is sealed for by the master key."""
@@ -214,3 +260,11 @@ def _secret_context(project_public_id: str, name: str) -> bytes:
 
 def _notification_context(project_public_id: str, public_id: str, name: str) -> bytes:
     return f"notification\0{project_public_id}\0{public_id}\0{name}".encode()
+
+
+def _consent_context(project_public_id: str, number: int) -> bytes:
+    return f"consent\0{project_public_id}\0{number}".encode()
+
+
+def _keyed(key: LookupKey, message: bytes) -> bytes:
+    return hmac.new(key.key, message, hashlib.sha256).digest()[:HASH_BYTES]

@@ -16,6 +16,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from pushkeep.adapters.store import files
 from pushkeep.adapters.store.base import READERS, Ground
 from pushkeep.adapters.store.contact_methods import ContactMethods
+from pushkeep.adapters.store.fence import Fence
 from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.key_methods import KeyMethods
 from pushkeep.adapters.store.keyring_units import load_ring, make_keys
@@ -150,6 +151,7 @@ def _open_to_read(path: Path, sealer: Sealer, clock: Clock, entropy: Entropy) ->
 
     try:
         vault = Vault(_prepared(engine, look))
+        Fence(vault, sealer, entropy.token_bytes).guard(engine)
         return SqliteStore(Ground(engine, None, Writer(engine), vault, clock))
     except BaseException:
         engine.dispose()
@@ -162,6 +164,7 @@ def _open(
     if path is None:
         writing = _engine(":memory:", "BEGIN IMMEDIATE", 1)
         vault = _make_ready(writing, sealer, clock.now(), entropy)
+        Fence(vault, sealer, entropy.token_bytes).guard(writing)
         writer = InlineWriter(writing) if inline else Writer(writing)
         return SqliteStore(Ground(writing, None, writer, vault, clock, None, lease_seconds))
     path = path.absolute()
@@ -173,9 +176,12 @@ def _open(
     except BaseException:
         writing.dispose()
         raise
+    fence = Fence(vault, sealer, entropy.token_bytes)
+    fence.guard(writing)
     if inline:
         return SqliteStore(Ground(writing, None, InlineWriter(writing), vault, clock, path, lease_seconds))
     reading = _engine(str(path), "BEGIN", READERS, (*_PRAGMAS, "PRAGMA query_only = ON"))
+    fence.guard(reading)
     return SqliteStore(Ground(writing, reading, Writer(writing), vault, clock, path, lease_seconds))
 
 

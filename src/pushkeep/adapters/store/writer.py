@@ -147,6 +147,8 @@ class Writer:
             self.commits += 1
         except SQLAlchemyError as error:
             failure = unavailable(error)
+        except PushkeepError as error:  # of the fence before the first unit: those of units are theirs
+            failure = error
         for job in group:
             if failure is not None:
                 job.future.set_exception(failure)

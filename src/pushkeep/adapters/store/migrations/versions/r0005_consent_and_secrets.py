@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from pushkeep.errors import ConfigurationError
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -165,11 +167,41 @@ def _create_consents() -> None:
 
 
 def downgrade() -> None:
-    """Only from a database that the old code can open: it knows one lookup key and no data keys.
+    """Only of a database that this version's code has not opened yet: the old code knows no data keys.
 
     Raises:
-        NotImplementedError: something is sealed or hashed with a key that the code before does not know.
+        ConfigurationError: it has keys that the code before does not know.
     """
-    raise NotImplementedError(
-        "The code before cannot open what is sealed since: restore the backup made before the upgrade."
+    connection = op.get_bind()
+    if connection.execute(sa.text("SELECT count(*) FROM sealing_keys WHERE id <> 1")).scalar_one():
+        raise ConfigurationError(
+            "The version before cannot open what was sealed since; restore the backup made before the upgrade.",
+            field="database_path",
+        )
+    _restore_installation()
+    op.drop_column("shards", "skipped_consent")
+    op.drop_column("notifications", "erased_at")
+    op.drop_column("notifications", "purpose_id")
+    op.drop_column("subscriptions", "lookup_key_id")
+    for table in ("imports", "consent_states", "consent_seals", "consents", "wordings", "purposes"):
+        op.drop_table(table)
+    op.drop_table("key_wraps")
+    op.drop_table("sealing_keys")
+
+
+def _restore_installation() -> None:
+    op.rename_table("installation", "installation_since")
+    op.create_table(
+        "installation",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("master_key_id", sa.LargeBinary(length=4), nullable=False),
+        sa.Column("lookup_key", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.CheckConstraint("id = 1", name="ck_installation_one_row"),
+        sa.PrimaryKeyConstraint("id", name="pk_installation"),
     )
+    op.execute(
+        "INSERT INTO installation SELECT i.id, w.master_key_id, w.wrapped, i.created_at "
+        "FROM installation_since AS i JOIN key_wraps AS w ON w.sealing_key_id = 1"
+    )
+    op.drop_table("installation_since")

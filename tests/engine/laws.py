@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from pushkeep.domain.shard import Kind
+from tests.engine.consent_laws import ConsentLaws
 from tests.engine.life_laws import DUST, KNOWLEDGE_SECONDS, WRITTEN_SECONDS, LifeLaws
 from tests.engine.ports import Database
 from tests.engine.push_services import FCM, Posted
@@ -27,6 +28,7 @@ class Laws:
 
     Attributes:
         broken: a sentence for everything that should not have happened.
+        erasing: rows of subscriptions that somebody has asked to erase.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Laws:
         self._forbidden: dict[int, float] = {}  # notifications that are paused or cancelled, since when
         self._rest_known: dict[str, tuple[float, Process | None]] = {}
         self._posted: dict[tuple[int, str], list[Posted]] = defaultdict(list)
+        self.erasing: set[int] = set()
         self._life = LifeLaws(loop, spy, self._break)
+        self._consent = ConsentLaws(loop, spy, self._break)
         self.broken: list[str] = []
         spy.watchers.append(self.commit)
 
@@ -56,6 +60,8 @@ class Laws:
         touched |= {id for id, row in after.notifications.items() if before.notifications.get(id) != row}
         for id in sorted(before.shards.keys() - after.shards.keys()):
             self._break(f"shard {id} vanished")
+        for id in sorted(before.subscriptions.keys() - after.subscriptions.keys() - self.erasing):
+            self._break(f"subscription {id} vanished, and nobody has asked to erase it")
         for id, row in after.shards.items():
             known = before.shards.get(id)
             if known is not None and known is not row:
@@ -68,6 +74,7 @@ class Laws:
             else:
                 self._forbidden.pop(id, None)
         self._life.commit(before, after)
+        self._consent.commit(before, after)
         for origin, until in after.rests.items():
             if before.rests.get(origin) != until:
                 self._rest_known[origin] = (now, by)
@@ -153,6 +160,7 @@ class Laws:
         self._time(who, posted, notification, EPOCH + now)
         self._permission(who, notification, now)
         self._life.posted(who, posted, row)
+        self._consent.posted(who, posted, notification, row)
         rest_known_at, rest_known_by = self._rest_known.get(posted.origin, (now, None))
         if sight.rests.get(posted.origin, 0.0) > EPOCH + now + DUST and (
             rest_known_by is posted.process or now > rest_known_at + KNOWLEDGE_SECONDS
@@ -199,8 +207,9 @@ class Laws:
 
     def _owner(self, who: str, shard: ShardRow, position: int, row: int, now: float) -> None:
         wanted = shard.owners[position] if shard.owners else 0
-        found = self._spy.sight.subscriptions[row].contact_id
-        if wanted and found != wanted and now > self._life.owner_changed(row) + KNOWLEDGE_SECONDS + DUST:
+        standing = self._spy.sight.subscriptions.get(row)
+        found = standing.contact_id if standing else None
+        if wanted and standing and found != wanted and now > self._life.owner_changed(row) + KNOWLEDGE_SECONDS + DUST:
             self._break(f"{who}, which is another contact's by now")
 
     def _chain(self, member: int) -> Iterable[int]:
@@ -209,7 +218,7 @@ class Laws:
         id: int | None = member
         while id is not None:
             yield id
-            id = subscriptions[id].superseded_by
+            id = subscriptions[id].superseded_by if id in subscriptions else None
 
     def _repeat(self, who: str, posted: Posted, notification: NotificationRow) -> None:
         before = self._posted[notification.id, posted.name]
@@ -249,6 +258,7 @@ class Laws:
                 self._break(f"notification {id} has {left} recipients without a final state")
             self._outcomes(notification, [row for row in shards if row.kind == "send"], took)
         self._life.at_end()
+        self._consent.sealed_with_known_keys()
 
     def _outcomes(self, notification: NotificationRow, shards: list[ShardRow], took: set[tuple[int, int]]) -> None:
         id, what = notification.id, f"notification {notification.id}"
@@ -257,6 +267,9 @@ class Laws:
         )
         planned = [member for row in shards if row.page >= 0 for member in row.members]
         cut = [member for row in shards for member in row.undone()]
+        erased = set(planned) - self._spy.sight.subscriptions.keys()
+        if erased & kept.keys():
+            self._break(f"{what}: outcomes are kept of recipients that were erased")
         total: Counter[Kind] = Counter()
         for row in shards:
             total.update(row.counts)
@@ -268,9 +281,10 @@ class Laws:
                 kind is Kind.ACCEPTED and not notification.keeps_outcomes
             ):
                 continue
-            if told[kind.value] != total[kind]:
+            lost = total[kind] - told[kind.value]
+            if lost < 0 or (lost and not erased):
                 self._break(f"{what}: {total[kind]} counted as {kind}, {told[kind.value]} outcomes kept")
-        if notification.keeps_outcomes and set(kept) | set(cut) != set(planned):
+        if notification.keeps_outcomes and (set(kept) | set(cut)) - erased != set(planned) - erased:
             self._break(f"{what}: not everybody has an outcome")
         for member, kind in kept.items():
             if kind == Kind.ACCEPTED and not any((id, row) in took for row in self._chain(member)):

@@ -51,6 +51,7 @@ class LifeLaws:
         self._break = broken
         self._left: dict[int, float] = {}  # subscriptions that are not to be sent to, since when
         self._moved: dict[int, float] = {}  # subscriptions whose owner changed, since when the last time
+        self._erased: dict[int, float] = {}  # subscriptions whose rows are gone, since when
         self._disused: dict[bytes, float] = {}  # signing keys that do not sign, since when
         self._posted: dict[int, list[Posted]] = defaultdict(list)  # by the row of the endpoint
 
@@ -61,6 +62,8 @@ class LifeLaws:
     def commit(self, before: Sight, after: Sight) -> None:
         """Check one commit."""
         now = self._loop.time()
+        for id in before.subscriptions.keys() - after.subscriptions.keys():
+            self._erased.setdefault(id, now)
         for id, row in after.subscriptions.items():
             known = before.subscriptions.get(id)
             if known == row:
@@ -83,7 +86,12 @@ class LifeLaws:
     def posted(self, who: str, posted: Posted, row: int) -> None:
         """Check one request, at the moment in which it starts."""
         now, sight = self._loop.time(), self._spy.sight
-        since, found = self._left.get(row), sight.subscriptions[row]
+        found = sight.subscriptions.get(row)
+        if found is None:
+            if now > self._erased[row] + KNOWLEDGE_SECONDS + DUST:
+                self._break(f"{who}, who was erased {now - self._erased[row]:.3f} s ago")
+            return
+        since = self._left.get(row)
         probed = found.state == "quarantined" and found.probe_at is not None and found.probe_at <= EPOCH + now + DUST
         if since is not None and not probed and now > since + KNOWLEDGE_SECONDS + DUST:
             self._break(f"{who}, who has left for {now - since:.3f} s and is {found.state}")
@@ -107,7 +115,9 @@ class LifeLaws:
                 if earlier != later:
                     self._break(f"subscription {id} was {earlier}, then {later}, and the log does not say why")
         ((counted,),) = self._spy.rows("SELECT coalesce(sum(count), 0) FROM lifecycle_days")
-        if counted != sum(map(len, lives.values())):
+        if lives.keys() & self._erased.keys():
+            self._break("the log says something of subscriptions that were erased")
+        if counted != sum(map(len, lives.values())) and not self._erased:
             self._break(f"{counted} moves are counted, and {sum(map(len, lives.values()))} are logged")
 
     def _standing(self, row: SubscriptionRow) -> None:

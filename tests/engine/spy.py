@@ -20,7 +20,7 @@ _SHARDS = (
 )
 _NOTIFICATIONS = (
     "SELECT id, public_id, state, paused_at, send_at, deadline, ttl, high_water, finished_at, "
-    "keeps_outcomes FROM notifications"
+    "keeps_outcomes, purpose_id FROM notifications"
 )
 _SUBSCRIPTIONS = (
     "SELECT id, state, contact_id, superseded_by, signing_key_id, ended_at, state_reason, probe_at, probes "
@@ -78,6 +78,7 @@ class NotificationRow:
     high_water: int
     finished_at: float | None
     keeps_outcomes: bool
+    purpose_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

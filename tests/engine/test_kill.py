@@ -402,8 +402,14 @@ async def test_nothing_is_lost_and_little_repeated(tmp_path: Path) -> None:
         await until(lambda: database.awake_since(sleeper.owner, woken_at))
         assert sleeper.held, "it was frozen over something"
         assert database.everything() == before, "who lost its leases while it was frozen writes nothing"
-        assert await service.report(tmp_path / "later.json") == got, "and sends nothing more"
+        check_after_waking(got, await service.report(tmp_path / "later.json"))
         assert await fleet.end() == [0] * WORKERS
+
+
+def check_after_waking(before: list[int], after: list[int]) -> None:
+    """Who wakes starts nothing; what it had started when it was frozen may only now leave its process."""
+    more = sum(after) - sum(before)
+    assert more <= IN_FLIGHT_MAX, f"{more} messages were sent after waking"
 
 
 def check_record(got: list[int], crashes: int) -> None:

@@ -25,6 +25,7 @@ from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.subscription import Subscription
 from pushkeep.pushservice import PushService
 from tests.cli.conftest import COMMAND_SECONDS_MAX, CONTACT, PUSHKEEP, Cli, Stored
+from tests.cli.inside import run_inside
 from tests.processes.helpers import new_visitor
 
 
@@ -81,8 +82,10 @@ def test_the_commands_are_the_documented_ones() -> None:
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
-async def test_every_command_has_help_with_an_example(cli: Cli, path: tuple[str, ...]) -> None:
-    ran = await cli(*path, "--help")
+def test_every_command_has_help_with_an_example(
+    environment: dict[str, str], tmp_path: Path, path: tuple[str, ...]
+) -> None:
+    ran = run_inside(environment, tmp_path, *path, "--help")
     assert ran.status == 0
     assert "Example" in ran.out
     assert f"pushkeep {' '.join(path)}" in ran.out

@@ -1,4 +1,4 @@
-"""Twenty thousand messages through three processes that are killed and frozen twenty times on the way.
+"""Ten thousand messages through three processes that are killed and frozen twenty times on the way.
 
 Nothing is played here: the workers are ``pushkeep worker``, the database is the file they share, and the push service
 runs in a process of its own and keeps its own record of who got what. What is asserted is read from that record and
@@ -46,7 +46,7 @@ SEED = int(os.environ.get("PUSHKEEP_TEST_KILL_SEED", "0")) or random.SystemRando
 """Set the variable to the seed that a failing run printed, and the same processes meet the same fate at the same
 points of the run."""
 
-VENDORS = {"mozilla": 12_000, "fcm": 8_000}
+VENDORS = {"mozilla": 6_000, "fcm": 4_000}
 MESSAGES = sum(VENDORS.values())
 WORKERS = 3
 DISTURBANCES = 20

@@ -61,6 +61,7 @@ class ForeignSubscription(MovedRecord):
         owner: the contact's external id; None for nobody.
         tags: further tags for that contact; none without one.
         created_at: epoch seconds; None where nobody wrote it down.
+        vendor: the vendor row's name; no file says it, so whoever knows the push services fills it in.
     """
 
     kind: ClassVar[str] = "subscriptions"
@@ -69,6 +70,7 @@ class ForeignSubscription(MovedRecord):
     owner: str | None = None
     tags: tuple[str, ...] = ()
     created_at: float | None = None
+    vendor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

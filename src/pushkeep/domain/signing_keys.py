@@ -7,6 +7,9 @@ ones, each at its next visit. A key is ``retired`` when nobody is left, or when 
 private half is erased then; the public half stays, to recognise what was made with it. There is always exactly one
 active key, and at most one next one.
 
+A key that was in use elsewhere and comes with an import has its beginning behind it: it starts as the active one in a
+project without subscriptions, and else as a retiring one.
+
 Source: RFC 8292 section 4 (restricted subscriptions); ``docs/key-rotation.md`` is the operator's side of it.
 """
 

@@ -9,6 +9,7 @@ from pushkeep.ports.keys import KeyStore
 from pushkeep.ports.lanes import LaneStore, Wakeups
 from pushkeep.ports.lifecycle import DayCount, LifecycleStore, NumberedEntry
 from pushkeep.ports.notifications import NotificationStore
+from pushkeep.ports.moving import ImportStore
 from pushkeep.ports.outside import (
     BlockingSleeper,
     Cancellable,
@@ -33,6 +34,7 @@ __all__ = [
     "Entropy",
     "KeyStore",
     "LaneStore",
+    "ImportStore",
     "LifecycleStore",
     "NotificationStore",
     "NumberedEntry",
@@ -67,6 +69,7 @@ class Store(
     Protocol,
 ):
     """Everything that is kept."""
+    ImportStore,
 
     async def check(self) -> None:
         """Prove that the store answers.

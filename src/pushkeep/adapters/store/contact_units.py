@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, sele
 from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.tables import contact_tags, contacts, notifications, subscriptions, tags
 from pushkeep.domain.project import Project
-from pushkeep.domain.tag import TAGS_PER_PROJECT_MAX
+from pushkeep.domain.tag import TAGS_PER_CONTACT_MAX, TAGS_PER_PROJECT_MAX
 from pushkeep.errors import Conflict
 from pushkeep.ports.audiences import ContactRecord
 
@@ -107,6 +107,18 @@ def _set_tags(connection: Connection, project: Project, contact_id: int, names: 
         ids = _tag_ids(connection, project, added)
         rows = [{"project_id": project.id, "contact_id": contact_id, "tag_id": id} for id in ids]
         connection.execute(insert(contact_tags), rows)
+
+
+def add_tags(connection: Connection, project: Project, contact_id: int, names: Sequence[str]) -> None:
+    """Give a contact these tags, too.
+
+    Raises:
+        Conflict: it, or the project, has as many tags as it may have.
+    """
+    wanted = _tags_of(connection, contact_id).keys() | set(names)
+    if len(wanted) > TAGS_PER_CONTACT_MAX:
+        raise Conflict(f"A contact would have {len(wanted)} tags; the limit is {TAGS_PER_CONTACT_MAX}.", field="tags")
+    _set_tags(connection, project, contact_id, frozenset(wanted))
 
 
 def _tag_ids(connection: Connection, project: Project, names: Sequence[str]) -> list[int]:

@@ -165,6 +165,24 @@ def give_up_bound(connection: Connection, project: Project, key: int, limit: int
     return len(moved)
 
 
+def bring_in(
+    connection: Connection, vault: Vault, project: Project, key: SigningKey, state: KeyState, now: float
+) -> KeyRecord:
+    """Store a key that was in use elsewhere: as the active one, or as one on its way out.
+
+    Raises:
+        Conflict: the project had this very key before, or it has too many.
+    """
+    keys = all_keys(connection, project)
+    if state is KeyState.RETIRING:
+        return _insert(connection, vault, project, keys, key, now, state, retiring_at=now)
+    # The old one first: an index allows one active key at a time.
+    active = _of_state(keys, KeyState.ACTIVE)
+    if active is not None:
+        _change(connection, active, KeyEvent.REPLACED, retiring_at=now)
+    return _insert(connection, vault, project, keys, key, now, state, activated_at=now)
+
+
 def last_subscription_id(connection: Connection, project: Project) -> int:
     """The highest number of a subscription; 0 where there is none."""
     return int(connection.execute(_LAST_ID, {"project_id": project.id}).scalar_one())
@@ -185,7 +203,14 @@ def usage(
 
 
 def _insert(
-    connection: Connection, vault: Vault, project: Project, keys: tuple[KeyRecord, ...], key: SigningKey, now: float
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    keys: tuple[KeyRecord, ...],
+    key: SigningKey,
+    now: float,
+    state: KeyState = KeyState.NEXT,
+    **times: float,
 ) -> KeyRecord:
     if len(keys) >= KEYS_MAX:
         raise Conflict(f"The project has {KEYS_MAX} signing keys, which is the limit.", field="signing_key")
@@ -198,8 +223,9 @@ def _insert(
             key_id=key.key_id,
             public_key=key.public_bytes,
             private_key=vault.seal_secret(project.public_id, key_seal_name(key.key_id), key.to_pem().encode()),
-            state=KeyState.NEXT.value,
+            state=state.value,
             created_at=now,
+            **times,
         )
         .returning(signing_keys.c.id)
     ).scalar_one()

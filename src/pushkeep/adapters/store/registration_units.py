@@ -98,7 +98,8 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
         record = _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
     for replaced in decided.supersede:
         _supersede(connection, project, replaced, record, registration)
-    _note_push_service(connection, project, registration)
+    note_push_service(connection, project, registration.subscription.endpoint.origin, registration.vendor)
+    _say(connection, vault, project, registration, existing, record)
     return StoredRegistration(record, created=existing is None)
 
 
@@ -241,10 +242,9 @@ def _free_short_id(connection: Connection, project: Project, candidates: tuple[s
     raise Unavailable("No free short id was drawn; try again.")
 
 
-def _note_push_service(connection: Connection, project: Project, registration: Registration) -> None:
+def note_push_service(connection: Connection, project: Project, origin: str, vendor: str) -> None:
     """A message to everybody keeps the limits of every push service there has been a subscription at."""
-    origin = registration.subscription.endpoint.origin
-    connection.execute(_NOTE_PUSH_SERVICE, {"project_id": project.id, "origin": origin, "vendor": registration.vendor})
+    connection.execute(_NOTE_PUSH_SERVICE, {"project_id": project.id, "origin": origin, "vendor": vendor})
 
 
 def _refresh(

@@ -8,6 +8,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tests.engine.life_laws import DUST, KNOWLEDGE_SECONDS
 from tests.engine.push_services import Posted
@@ -22,6 +23,7 @@ _RECORDS = (
     "FROM consents ORDER BY number"
 )
 _SEALS = "SELECT number, first, last, previous, head, sealed_at FROM consent_seals ORDER BY number"
+_PURPOSES = "SELECT id, basis FROM purposes"
 _STATES = "SELECT subject, subject_id, purpose_id, given, number, contact_id FROM consent_states"
 _SEALED = (
     ("subscriptions", "sealed"),
@@ -85,10 +87,10 @@ class ConsentLaws:
         self._break = broken
         self._records: dict[int, ConsentRow] = {}
         self._words: dict[Subject, Word] = {}
-        self._seals: list[tuple[int, int, int, bytes, bytes, float]] = []
+        self._seals: tuple[tuple[Any, ...], ...] = ()
         self._bases: dict[int, str] = {}
         self._forbidden: dict[tuple[int, int], float] = {}  # purpose and subscription, since when
-        self._changed: tuple[object, ...] = ()
+        self._changed: tuple[tuple[tuple[Any, ...], ...], ...] = ()
         self._keys: tuple[object, ...] = ()
 
     def commit(self, before: Sight, after: Sight) -> None:
@@ -97,17 +99,14 @@ class ConsentLaws:
         if keys != self._keys:
             self._keys = keys
             self.sealed_with_known_keys()
-        changed = self._spy.rows(
-            "SELECT (SELECT count(*) FROM purposes), (SELECT max(id) FROM consents), "
-            "(SELECT count(*) FROM consents WHERE erased_at IS NOT NULL), (SELECT max(number) FROM consent_seals), "
-            "(SELECT count(*) FROM consent_states), (SELECT total(number) FROM consent_states)"
-        )[0]
+        changed = tuple(tuple(self._spy.rows(statement)) for statement in (_PURPOSES, _RECORDS, _SEALS, _STATES))
         if changed != self._changed:
             self._changed = changed
-            self._bases = dict(self._spy.rows("SELECT id, basis FROM purposes"))
-            self._read_records()
-            self._read_seals()
-            self._read_words()
+            purposes, records, seals, states = changed
+            self._bases = dict(purposes)
+            self._check_records({row[0]: ConsentRow(*row) for row in records})
+            self._check_seals(seals)
+            self._check_words(states)
         elif before.subscriptions == after.subscriptions:
             return
         now = self._loop.time()
@@ -127,8 +126,7 @@ class ConsentLaws:
         if since is not None and posted.at > since + KNOWLEDGE_SECONDS + DUST:
             self._break(f"{who}, who does not agree to that for {posted.at - since:.3f} s")
 
-    def _read_records(self) -> None:
-        records = {row[0]: ConsentRow(*row) for row in self._spy.rows(_RECORDS)}
+    def _check_records(self, records: dict[int, ConsentRow]) -> None:
         if list(records) != list(range(1, len(records) + 1)):
             self._break(f"the numbers of consent records have a gap: {list(records)}")
         for number, known in self._records.items():
@@ -150,8 +148,7 @@ class ConsentLaws:
                 self._break(f"consent record {number} was changed")
         self._records = records
 
-    def _read_seals(self) -> None:
-        seals = self._spy.rows(_SEALS)
+    def _check_seals(self, seals: tuple[tuple[Any, ...], ...]) -> None:
         if seals[: len(self._seals)] != self._seals:
             self._break("a seal over consent records was changed")
         head, last = bytes(32), 0
@@ -167,9 +164,9 @@ class ConsentLaws:
             head, last = sealed, until
         self._seals = seals
 
-    def _read_words(self) -> None:
+    def _check_words(self, states: tuple[tuple[Any, ...], ...]) -> None:
         self._words = {}
-        for subject, id, purpose, given, number, contact in self._spy.rows(_STATES):
+        for subject, id, purpose, given, number, contact in states:
             self._words[subject, id, purpose] = Word(bool(given), number, contact)
             record = self._records.get(number)
             if record is None:

@@ -29,6 +29,7 @@ class Laws:
     Attributes:
         broken: a sentence for everything that should not have happened.
         erasing: rows of subscriptions that somebody has asked to erase.
+        consent: the laws about that.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Laws:
         self._posted: dict[tuple[int, str], list[Posted]] = defaultdict(list)
         self.erasing: set[int] = set()
         self._life = LifeLaws(loop, spy, self._break)
-        self._consent = ConsentLaws(loop, spy, self._break)
+        self.consent = ConsentLaws(loop, spy, self._break)
         self.broken: list[str] = []
         spy.watchers.append(self.commit)
 
@@ -74,7 +75,7 @@ class Laws:
             else:
                 self._forbidden.pop(id, None)
         self._life.commit(before, after)
-        self._consent.commit(before, after)
+        self.consent.commit(before, after)
         for origin, until in after.rests.items():
             if before.rests.get(origin) != until:
                 self._rest_known[origin] = (now, by)
@@ -160,7 +161,7 @@ class Laws:
         self._time(who, posted, notification, EPOCH + now)
         self._permission(who, notification, now)
         self._life.posted(who, posted, row)
-        self._consent.posted(who, posted, notification, row)
+        self.consent.posted(who, posted, notification, row)
         rest_known_at, rest_known_by = self._rest_known.get(posted.origin, (now, None))
         if sight.rests.get(posted.origin, 0.0) > EPOCH + now + DUST and (
             rest_known_by is posted.process or now > rest_known_at + KNOWLEDGE_SECONDS
@@ -258,7 +259,7 @@ class Laws:
                 self._break(f"notification {id} has {left} recipients without a final state")
             self._outcomes(notification, [row for row in shards if row.kind == "send"], took)
         self._life.at_end()
-        self._consent.sealed_with_known_keys()
+        self.consent.sealed_with_known_keys()
 
     def _outcomes(self, notification: NotificationRow, shards: list[ShardRow], took: set[tuple[int, int]]) -> None:
         id, what = notification.id, f"notification {notification.id}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pushkeep.adapters.erasure_file import ErasureFile
 from pushkeep.adapters.store import SqliteStore, open_store
 from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
@@ -218,15 +221,32 @@ class World:
         return dataclasses.replace(self, services=dataclasses.replace(self.services, policy=policy))
 
 
+@asynccontextmanager
+async def opened_world(database: Path | None = None, clock: FakeClock | None = None) -> AsyncIterator[World]:
+    """A project in memory, or in a file with an erasure list beside it; one that is there already is opened again."""
+    clock, entropy, transport = clock or FakeClock(), SeededEntropy(), ScriptedTransport()
+    sleeper = FakeSleeper(clock)
+    store = await open_store(database, MASTER_KEY, clock=clock, entropy=entropy)
+    erasures = None if database is None else ErasureFile(database.with_name("erasures.jsonl"))
+    services = Services(store, transport, clock, entropy, sleeper, TokenCache(), EndpointPolicy(), erasures=erasures)
+    try:
+        project = await ensure_default_project(
+            services, name="Shop", site_url="https://shop.example.com", contact="mailto:push@example.com"
+        )
+        key = await current_signing_key(services, project)
+        yield World(services, project, transport, clock, sleeper, key.public_b64)
+    finally:
+        await store.aclose()
+
+
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    clock, entropy, transport = FakeClock(), SeededEntropy(), ScriptedTransport()
-    sleeper = FakeSleeper(clock)
-    store = await open_store(None, MASTER_KEY, clock=clock, entropy=entropy)
-    services = Services(store, transport, clock, entropy, sleeper, TokenCache(), EndpointPolicy())
-    project = await ensure_default_project(
-        services, name="Shop", site_url="https://shop.example.com", contact="mailto:push@example.com"
-    )
-    key = await current_signing_key(services, project)
-    yield World(services, project, transport, clock, sleeper, key.public_b64)
-    await store.aclose()
+    async with opened_world() as world:
+        yield world
+
+
+@pytest.fixture
+async def filed_world(tmp_path: Path) -> AsyncIterator[World]:
+    """A project in a file of its directory, with an erasure list."""
+    async with opened_world(tmp_path / "pushkeep.db") as world:
+        yield world

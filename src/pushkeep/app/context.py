@@ -11,7 +11,7 @@ from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.identity_keys import IdentityRules
 from pushkeep.domain.origin_statistics import OriginStatistics
 from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX
-from pushkeep.ports import Clock, Entropy, Sleeper, Store, Transport
+from pushkeep.ports import Clock, Entropy, ErasureList, Sleeper, Store, Transport
 from pushkeep.protocol.token_cache import TokenCache
 
 
@@ -31,6 +31,7 @@ class Services:
         circuits: where our tokens are refused at the moment.
         announcer: tells whoever listens what happened.
         identity_rules: what is accepted as an identity token beyond what the project's own secret signs.
+        erasures: the list of who was erased; None for a store that ends with its process.
         contact_subscriptions_max: how many living subscriptions a contact may have.
         projects: what was read of projects a moment ago.
     """
@@ -46,6 +47,7 @@ class Services:
     circuits: Circuits = field(default_factory=Circuits)
     announcer: Announcer = field(default_factory=Announcer)
     identity_rules: IdentityRules = field(default_factory=IdentityRules)
+    erasures: ErasureList | None = None
     contact_subscriptions_max: int = SUBSCRIPTIONS_PER_CONTACT_MAX
     projects: KnownProjects = field(init=False, repr=False, compare=False)
 

@@ -67,6 +67,10 @@ class Sealer:
         self._random = random
         self.key_id = hmac.new(key, b"pushkeep master key id", hashlib.sha256).digest()[:KEY_ID_BYTES]
 
+    def draw(self, count: int) -> bytes:
+        """Random octets from where nonces come from."""
+        return self._random(count)
+
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """Seal for one place; ``context`` names the place and is needed to open it."""
         nonce = self._random(_NONCE_BYTES)
@@ -172,6 +176,11 @@ class Vault:
         if key is None:
             raise SealBroken("A stored hash was made with another key, or is damaged.")
         return _keyed(key, b"keys\0" + subscription.p256dh + subscription.auth)
+
+    def erasure_hash(self, project_public_id: str, kind: str, name: str) -> bytes:
+        """By which somebody in the list of who was erased is known again; 32 octets."""
+        message = f"{project_public_id}\0{kind}\0{name}".encode()
+        return hmac.new(self.ring.erasure, message, hashlib.sha256).digest()
 
     def _seal(self, plaintext: bytes, context: bytes) -> bytes:
         return self.ring.sealing.seal(plaintext, context)

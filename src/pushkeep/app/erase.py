@@ -1,0 +1,176 @@
+"""Erasing people: a contact with everything that is known of them, or the browser of a visitor whom nobody knows.
+
+Who is erased stands in the erasure list first, outside of the database: from then on every start, and every backup
+that is put back, finishes what was begun here. Then nothing more is sent, then all goes page by page, the row by which
+they are found last. Done again it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pushkeep.app.context import Services
+from pushkeep.domain.ids import AnyId
+from pushkeep.domain.project import Project
+from pushkeep.domain.subscription import check_external_id
+from pushkeep.errors import Conflict
+from pushkeep.ports.privacy import ErasedCounts, ErasedKind, Subject
+
+MESSAGES_PAGE = 500
+"""Notifications looked at in one transaction: two look-ups each for every subscription of one person."""
+
+ROWS_PAGE = 100
+"""Subscriptions in one transaction, each with some dozens of entries of its story."""
+
+MATCH_PAGE = 5_000
+"""Contacts or subscriptions that are hashed in one read: 10 ms."""
+
+ROUNDS_MAX = 10
+"""How often a contact may get a new browser while they are erased, before somebody has to look into it."""
+
+PAUSE_SECONDS = 0.005
+"""Between two transactions, so that others get at the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of applying the erasure list.
+
+    Attributes:
+        entries: how many it has that this database had not seen.
+        erased: what of them was there again, and is gone now.
+    """
+
+    entries: int
+    erased: ErasedCounts
+
+
+async def erase_contact(services: Services, project: Project, external_id: object) -> ErasedCounts:
+    """Erase a contact: their browsers, what they were told, what they agreed to, and that they were ever there.
+
+    Args:
+        services: the ports.
+        project: whose contact.
+        external_id: the site's own id: 1 to 200 characters.
+
+    Returns:
+        what was erased; nothing where nothing is stored of them.
+
+    Raises:
+        InvalidInput: no id.
+        Conflict: they get one new browser after the other meanwhile.
+        Unavailable: the store or the erasure list does not answer. What was begun is finished by doing it again, and
+            at the next start.
+    """
+    checked = check_external_id(external_id)
+    return await _erase(services, project, contact=checked)
+
+
+async def erase_subscription(services: Services, project: Project, any_id: AnyId) -> ErasedCounts:
+    """Erase a browser's subscription with its story, and those which it replaced.
+
+    Raises:
+        Unavailable: as for :func:`erase_contact`.
+    """
+    return await _erase(services, project, subscription=any_id)
+
+
+async def _erase(
+    services: Services,
+    project: Project,
+    *,
+    contact: str | None = None,
+    subscription: AnyId | None = None,
+    listed: bool = False,
+) -> ErasedCounts:
+    """Erase whoever it is; ``listed`` where the list has them already."""
+    store, total = services.store, ErasedCounts()
+    for _ in range(ROUNDS_MAX):
+        subject = await store.find_subject(project, contact=contact, subscription=subscription)
+        if subject is None:
+            return total
+        numbers = (0, 0) if listed else await _list(services, project, subject)
+        await store.stop_subject(project, subject)
+        total += await _erase_messages(services, project, subject)
+        total += await _erase_subscriptions(services, project, subject)
+        page = await store.erase_subject(project, subject, numbers=numbers)
+        total += page.counts
+        if page.after is None:
+            return total
+    raise Conflict(
+        f"The contact got a new browser {ROUNDS_MAX} times while they were erased; see to it that the site no longer "
+        "knows them, and erase them again.",
+        field="external_id",
+    )
+
+
+async def _list(services: Services, project: Project, subject: Subject) -> tuple[int, int]:
+    if services.erasures is None:
+        return 0, 0
+    known = await services.store.erasures_applied()
+    return await services.erasures.append(project, subject.names, at=services.clock.now(), after=known)
+
+
+async def _erase_messages(services: Services, project: Project, subject: Subject) -> ErasedCounts:
+    total, after = ErasedCounts(), 0
+    while True:
+        page = await services.store.erase_messages(project, subject, after=after, limit=MESSAGES_PAGE)
+        total += page.counts
+        if page.after is None:
+            return total
+        after = page.after
+        await services.sleeper.sleep(PAUSE_SECONDS)
+
+
+async def _erase_subscriptions(services: Services, project: Project, subject: Subject) -> ErasedCounts:
+    total = ErasedCounts()
+    while True:
+        page = await services.store.erase_subscriptions(project, subject, limit=ROWS_PAGE)
+        total += page.counts
+        if page.after is None:
+            return total
+        await services.sleeper.sleep(PAUSE_SECONDS)
+
+
+async def replay_erasures(services: Services, project: Project) -> Replayed:
+    """Apply what the erasure list has and the database has not: after a backup was put back, or a crash.
+
+    Whoever was created after they were erased is somebody new, and stays.
+
+    Raises:
+        Unavailable: the list is there and cannot be read, or the store does not answer.
+    """
+    if services.erasures is None:
+        return Replayed(0, ErasedCounts())
+    applied = await services.store.erasures_applied()
+    entries = await services.erasures.read(after=applied)
+    if not entries:
+        return Replayed(0, ErasedCounts())
+    total = ErasedCounts()
+    for kind in ErasedKind:
+        erased = {
+            entry.name.digest: entry.at
+            for entry in entries
+            if entry.name.kind is kind and entry.project == project.public_id
+        }
+        if erased:
+            total += await _erase_again(services, project, kind, erased)
+    await services.store.note_erasures(applied + 1, entries[-1].number)
+    return Replayed(len(entries), total)
+
+
+async def _erase_again(
+    services: Services, project: Project, kind: ErasedKind, erased: Mapping[bytes, float]
+) -> ErasedCounts:
+    total, after = ErasedCounts(), 0
+    while True:
+        page = await services.store.match_erased(project, kind, erased, after=after, limit=MATCH_PAGE)
+        for name in page.found:
+            if kind is ErasedKind.CONTACT:
+                total += await _erase(services, project, contact=name, listed=True)
+            else:
+                total += await _erase(services, project, subscription=AnyId(name, None), listed=True)
+        if page.after is None:
+            return total
+        after = page.after

@@ -19,6 +19,7 @@ from pushkeep.ports.outside import (
     Surroundings,
     Transport,
 )
+from pushkeep.ports.privacy import ErasureList, PrivacyStore
 from pushkeep.ports.projects import ProjectSecrets, ProjectStore
 from pushkeep.ports.shards import ShardStore
 from pushkeep.ports.subscriptions import ResultUpdate, StoredRegistration, SubscriptionStore
@@ -32,12 +33,14 @@ __all__ = [
     "ContactStore",
     "DayCount",
     "Entropy",
+    "ErasureList",
     "KeyStore",
     "LaneStore",
     "ImportStore",
     "LifecycleStore",
     "NotificationStore",
     "NumberedEntry",
+    "PrivacyStore",
     "ProjectSecrets",
     "ProjectStore",
     "ReceiptStore",
@@ -64,6 +67,7 @@ class Store(
     ShardStore,
     LaneStore,
     ReceiptStore,
+    PrivacyStore,
     SweepStore,
     ChoreStore,
     Protocol,

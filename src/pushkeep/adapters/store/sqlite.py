@@ -25,6 +25,7 @@ from pushkeep.adapters.store.lane_methods import LaneMethods
 from pushkeep.adapters.store.lifecycle_methods import LifecycleMethods
 from pushkeep.adapters.store.migrate import check_migrated, migrate
 from pushkeep.adapters.store.notification_methods import NotificationMethods
+from pushkeep.adapters.store.privacy_methods import PrivacyMethods
 from pushkeep.adapters.store.project_methods import ProjectMethods
 from pushkeep.adapters.store.receipt_methods import ReceiptMethods
 from pushkeep.adapters.store.sealing import KeyRing, Sealer, Vault
@@ -72,6 +73,7 @@ class SqliteStore(
     ShardMethods,
     LaneMethods,
     ReceiptMethods,
+    PrivacyMethods,
     SweepMethods,
 ):
     """:class:`pushkeep.ports.Store` on a SQLite database; made by :func:`open_store`."""

@@ -9,6 +9,7 @@ import typer
 from pushkeep import __version__
 from pushkeep.cli import (
     api_keys,
+    backup,
     contacts,
     demo,
     doctor,
@@ -17,6 +18,7 @@ from pushkeep.cli import (
     notifications,
     notify,
     pushservice,
+    restore,
     send,
     serve,
     status,
@@ -64,4 +66,6 @@ app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(identity.app, name="identity")
 app.add_typer(subscriptions.app, name="subscriptions")
 sweep.register(app)
+app.add_typer(backup.app, name="backup")
+restore.register(app)
 pushservice.register(app)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pushkeep.cli.common import AsJson, DataDir, complain, err, example, load, print_report, run, say
+from pushkeep.cli.bar import bar
+from pushkeep.cli.common import AsJson, DataDir, complain, example, load, print_report, run, say
 
 if TYPE_CHECKING:
     from pushkeep.app.sweep import SweepReport
@@ -52,7 +50,7 @@ async def _sweep(data_dir: Path | None, *, dry_run: bool, force: bool) -> SweepR
     from pushkeep.compose.workers import new_owner
 
     async with opened_project(settings) as (services, project):
-        with _bar() as show:
+        with bar() as show:
             return await sweep_now(
                 services,
                 project,
@@ -62,25 +60,6 @@ async def _sweep(data_dir: Path | None, *, dry_run: bool, force: bool) -> SweepR
                 force=force,
                 show=show,
             )
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar where somebody watches."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}{task.fields[of]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("counting", total=None, of="")
-
-        def show(phase: str, done: int, total: int | None) -> None:
-            of = "" if total is None else f" of {total:,}"
-            bar.update(task, description=phase, completed=done, total=total, of=of)
-
-        yield show
 
 
 def _tell(report: SweepReport) -> None:

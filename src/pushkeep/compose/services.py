@@ -123,10 +123,7 @@ async def open_project_to_read(settings: Settings) -> AsyncIterator[tuple[Store,
         ConfigurationError: the master key or the database cannot be opened, or no server has run with it yet.
         Unavailable: it cannot be read at the moment.
     """
-    master_key = settings.master_key
-    if master_key is None:
-        path = settings.master_key_file or settings.data_dir / MASTER_KEY_FILE_NAME
-        master_key = await asyncio.to_thread(read_master_key, path)
+    master_key = await asyncio.to_thread(present_master_key, settings)
     store = await open_store_to_read(settings.database, master_key, clock=SystemClock(), entropy=SystemEntropy())
     try:
         project = await store.default_project()
@@ -135,6 +132,17 @@ async def open_project_to_read(settings: Settings) -> AsyncIterator[tuple[Store,
         yield store, project
     finally:
         await store.aclose()
+
+
+def present_master_key(settings: Settings) -> bytes:
+    """The master key that is there; none is made.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be read.
+    """
+    if settings.master_key is not None:
+        return settings.master_key
+    return read_master_key(settings.master_key_file or settings.data_dir / MASTER_KEY_FILE_NAME)
 
 
 def _identity_keys(path: Path | None) -> tuple[VerifyingKey, ...]:

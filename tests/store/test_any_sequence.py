@@ -222,7 +222,7 @@ class History:
                 cause = StateReason(event.cause, self.now)
                 after = self._attempt(
                     lambda: subscription_units.end(
-                        self.connection, self.project, AnyId(mine.public_id, None), cause, sequence
+                        self.connection, self.vault, self.project, AnyId(mine.public_id, None), cause, sequence
                     ),
                     before,
                 )
@@ -243,7 +243,7 @@ class History:
             probe_at=self.now + DAY if event.probed_again else None,
             signing_key_id=other if event.event is Event.KEY_FOUND else None,
         )
-        applied = result_units.apply_results(self.connection, self.project, [update], now=self.now)
+        applied = result_units.apply_results(self.connection, self.vault, self.project, [update], now=self.now)
         if event.stale or not mine.living:
             assert applied == frozenset()
             assert self.records() == before, "a late verdict changes nothing"

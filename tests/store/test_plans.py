@@ -71,7 +71,7 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
         "to another owner": lambda c: registration_units.register(c, vault, project, moved),
         "back in its successor's place": lambda c: registration_units.register(c, vault, project, back),
         "heartbeat": lambda c: subscription_units.heartbeat(c, project, third.public_id, 9, NOW + 10_000),
-        "end of a browser": lambda c: subscription_units.end(c, project, AnyId(third.public_id, None), left, 10),
+        "end of a browser": lambda c: subscription_units.end(c, vault, project, AnyId(third.public_id, None), left, 10),
         "quarantine": lambda c: move_units.move_all(
             c, project.id, range(20, 60), Event.QUARANTINED, quarantined, By.SWEEP
         ),
@@ -84,9 +84,10 @@ async def test_no_hot_statement_scans_a_table(store: SqliteStore) -> None:
         "page": lambda c: subscription_units.page(c, project, state=None, limit=10, after=5),
         "page of a state": lambda c: subscription_units.page(c, project, state=State.GONE, limit=10, after=5),
         "recipient": lambda c: subscription_units.find_recipient(c, vault, project, named),
-        "end": lambda c: subscription_units.end(c, project, AnyId(None, first.short_id), gone),
+        "end": lambda c: subscription_units.end(c, vault, project, AnyId(None, first.short_id), gone),
         "results": lambda c: result_units.apply_results(
             c,
+            vault,
             project,
             [
                 ResultUpdate(9, 1, Event.ACCEPTED),
@@ -133,7 +134,7 @@ async def test_what_a_plain_acceptance_writes_is_in_no_index(store: SqliteStore)
     sent = [
         statement
         for statement, _ in await statements_of(
-            store, lambda connection: result_units.apply_results(connection, project, accepted, now=NOW)
+            store, lambda connection: result_units.apply_results(connection, store._vault, project, accepted, now=NOW)
         )
     ]
     (update,) = sent

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pushkeep.domain.consent import ConsentWord
 from pushkeep.domain.lifecycle import By
 from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, Event, State, SubscriptionRecord, move
 from pushkeep.errors import Conflict, InvalidInput, InvalidToken
@@ -46,6 +47,8 @@ class Registration:
         identity_issued_at: epoch seconds at which the site vouched for the owner; None where that was not said.
         by: whose word it is: the browser's, or the operator's with an API key.
         contact_max: how many living subscriptions a contact may have.
+        consents: what the visitor says with it; recorded in the same transaction. Where the browser has been heard up
+            to ``sequence`` already, only what nothing is known about: the rest has been heard, and may be withdrawn.
     """
 
     subscription: Subscription
@@ -62,6 +65,7 @@ class Registration:
     identity_issued_at: float | None = None
     by: By = By.BROWSER
     contact_max: int = SUBSCRIPTIONS_PER_CONTACT_MAX
+    consents: tuple[ConsentWord, ...] = ()
 
 
 class Write(Enum):

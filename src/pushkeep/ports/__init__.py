@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from pushkeep.ports.audiences import ContactStore, ReceiptStore
+from pushkeep.ports.consents import ConsentStore
 from pushkeep.ports.keys import KeyStore
 from pushkeep.ports.lanes import LaneStore, Wakeups
 from pushkeep.ports.lifecycle import DayCount, LifecycleStore, NumberedEntry
-from pushkeep.ports.notifications import NotificationStore
 from pushkeep.ports.moving import ImportStore
+from pushkeep.ports.notifications import NotificationStore
 from pushkeep.ports.outside import (
     BlockingSleeper,
     Cancellable,
@@ -30,13 +31,14 @@ __all__ = [
     "Cancellable",
     "ChoreStore",
     "Clock",
+    "ConsentStore",
     "ContactStore",
     "DayCount",
     "Entropy",
     "ErasureList",
+    "ImportStore",
     "KeyStore",
     "LaneStore",
-    "ImportStore",
     "LifecycleStore",
     "NotificationStore",
     "NumberedEntry",
@@ -63,6 +65,7 @@ class Store(
     SubscriptionStore,
     LifecycleStore,
     ContactStore,
+    ConsentStore,
     NotificationStore,
     ShardStore,
     LaneStore,
@@ -70,10 +73,10 @@ class Store(
     PrivacyStore,
     SweepStore,
     ChoreStore,
+    ImportStore,
     Protocol,
 ):
     """Everything that is kept."""
-    ImportStore,
 
     async def check(self) -> None:
         """Prove that the store answers.

@@ -8,10 +8,11 @@ from dataclasses import replace
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from pushkeep.adapters.store.consent_units import hand_on, record_words, says_news, voice_of
 from pushkeep.adapters.store.contact_units import contact_id_of
 from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
 from pushkeep.adapters.store.move_units import ACTIVE_AGAIN, Step, move_rows
-from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
+from pushkeep.adapters.store.rows import AnyRow, json_values, record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.subscription_units import TOUCH, by_row_id, end_of_chain, find
 from pushkeep.adapters.store.tables import push_services, signing_keys, subscriptions
@@ -26,11 +27,16 @@ from pushkeep.ports import StoredRegistration
 from pushkeep.protocol.encoding import b64url_encode
 
 # A statement costs more to build than to run: all of these are built once.
-_BY_ENDPOINT = select_records().where(
-    subscriptions.c.project_id == bindparam("project_id"),
-    subscriptions.c.endpoint_hash == bindparam("endpoint_hash"),
-    subscriptions.c.signing_key_id == bindparam("signing_key_id"),
+_BY_ENDPOINT = (
+    select_records()
+    .where(
+        subscriptions.c.project_id == bindparam("project_id"),
+        subscriptions.c.signing_key_id == bindparam("signing_key_id"),
+    )
+    .add_columns(subscriptions.c.lookup_key_id)
 )
+_BY_HASH = _BY_ENDPOINT.where(subscriptions.c.endpoint_hash == bindparam("endpoint_hash"))
+_BY_HASHES = _BY_ENDPOINT.where(subscriptions.c.endpoint_hash.in_(bindparam("endpoint_hashes", expanding=True)))
 _LIVING_OF_CONTACT = (
     select(func.count())
     .select_from(subscriptions)
@@ -70,17 +76,22 @@ def existing_registration(
 
     What changes nothing is living, and needs no key that signs.
     """
-    existing, decided, _ = _decide(connection, vault, project, registration)
+    existing, decided = _decide(connection, vault, project, registration)
     if existing is None or not decided.changes_nothing:
         return None
+    if registration.consents:
+        voice, heard = voice_of(connection, project, existing), _is_heard(registration, existing)
+        if says_news(connection, vault, project, voice, registration.consents, heard=heard):
+            return None
     return StoredRegistration(existing, created=False)
 
 
 def register(connection: Connection, vault: Vault, project: Project, registration: Registration) -> StoredRegistration:
     """See :meth:`pushkeep.ports.SubscriptionStore.register`."""
     key_id, retired = _key(connection, project, registration)
-    existing, decided, keys_hash = _decide(connection, vault, project, registration, retired)
+    existing, decided = _decide(connection, vault, project, registration, retired)
     if existing is not None and decided.changes_nothing:
+        _say(connection, vault, project, registration, existing, existing)
         return StoredRegistration(existing, created=False)
     contact_id = None
     if decided.owner is not None:
@@ -93,14 +104,34 @@ def register(connection: Connection, vault: Vault, project: Project, registratio
         # Nobody has asked for this owner, who came with a predecessor: better nobody's than lost.
         return register(connection, vault, project, replace(registration, detach=True))
     if existing is None:
-        record = _insert(connection, vault, project, registration, decided, keys_hash, contact_id, key_id)
+        record = _insert(connection, vault, project, registration, decided, contact_id, key_id)
     else:
-        record = _refresh(connection, vault, project, registration, decided, keys_hash, contact_id, existing)
+        record = _refresh(connection, vault, project, registration, decided, contact_id, existing)
     for replaced in decided.supersede:
         _supersede(connection, project, replaced, record, registration)
     note_push_service(connection, project, registration.subscription.endpoint.origin, registration.vendor)
     _say(connection, vault, project, registration, existing, record)
     return StoredRegistration(record, created=existing is None)
+
+
+def _say(
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    registration: Registration,
+    existing: SubscriptionRecord | None,
+    record: SubscriptionRecord,
+) -> None:
+    """Record what the visitor says with it: after it is known who owns the row, and what it takes over."""
+    if registration.consents:
+        voice, heard = voice_of(connection, project, record), _is_heard(registration, existing)
+        record_words(connection, vault, project, voice, registration.consents, now=registration.now, heard=heard)
+
+
+def _is_heard(registration: Registration, existing: SubscriptionRecord | None) -> bool:
+    """Whether the browser's words up to this number have been heard already."""
+    sequence = registration.sequence
+    return existing is not None and sequence is not None and sequence <= existing.sync_sequence
 
 
 def _key(connection: Connection, project: Project, registration: Registration) -> tuple[str, Conflict | None]:
@@ -119,15 +150,8 @@ def _decide(
     project: Project,
     registration: Registration,
     retired: Conflict | None = None,
-) -> tuple[SubscriptionRecord | None, Plan, bytes]:
-    row = connection.execute(
-        _BY_ENDPOINT,
-        {
-            "project_id": project.id,
-            "endpoint_hash": vault.endpoint_hash(registration.subscription.endpoint),
-            "signing_key_id": registration.signing_key_id,
-        },
-    ).one_or_none()
+) -> tuple[SubscriptionRecord | None, Plan]:
+    row = _stored(connection, vault, project, registration)
     existing = None if row is None else record_from(row)
     predecessors = [
         predecessor
@@ -135,17 +159,25 @@ def _decide(
         if (predecessor := find(connection, project, AnyId(public_id, None))) is not None
     ]
     successor = None if existing is None or existing.living else end_of_chain(connection, existing)
-    keys_hash = vault.keys_hash(registration.subscription)
     decided = plan(
         registration,
-        keys_hash=keys_hash,
+        keys_hash=vault.keys_hash(registration.subscription, None if row is None else row.lookup_key_id),
         existing=existing,
         predecessors=predecessors,
         successor=successor,
         followers=_followers(connection, predecessors),
         retired=retired,
     )
-    return existing, decided, keys_hash
+    return existing, decided
+
+
+def _stored(connection: Connection, vault: Vault, project: Project, registration: Registration) -> AnyRow | None:
+    """The row with this endpoint and signing key, whichever lookup key made its hashes."""
+    hashes = vault.endpoint_hashes(registration.subscription.endpoint)
+    named: dict[str, object] = {"project_id": project.id, "signing_key_id": registration.signing_key_id}
+    if len(hashes) == 1:
+        return connection.execute(_BY_HASH, {**named, "endpoint_hash": hashes[0]}).one_or_none()
+    return connection.execute(_BY_HASHES, {**named, "endpoint_hashes": hashes}).one_or_none()
 
 
 def _followers(connection: Connection, named: list[SubscriptionRecord]) -> list[SubscriptionRecord]:
@@ -178,12 +210,11 @@ def _insert(
     project: Project,
     registration: Registration,
     decided: Plan,
-    keys_hash: bytes,
     contact_id: int | None,
     key_id: str,
 ) -> SubscriptionRecord:
     subscription = registration.subscription
-    endpoint_hash = vault.endpoint_hash(subscription.endpoint)
+    endpoint_hash, keys_hash = vault.endpoint_hash(subscription.endpoint), vault.keys_hash(subscription)
     short_id = _free_short_id(connection, project, registration.short_ids)
     values = {
         "project_id": project.id,
@@ -195,6 +226,7 @@ def _insert(
         "vendor": registration.vendor,
         "endpoint_hash": endpoint_hash,
         "keys_hash": keys_hash,
+        "lookup_key_id": vault.lookup_key_id,
         "sealed": vault.seal_subscription(project, endpoint_hash, subscription),
         "state": State.ACTIVE.value,
         "created_at": registration.now,
@@ -253,7 +285,6 @@ def _refresh(
     project: Project,
     registration: Registration,
     decided: Plan,
-    keys_hash: bytes,
     contact_id: int | None,
     existing: SubscriptionRecord,
 ) -> SubscriptionRecord:
@@ -270,7 +301,9 @@ def _refresh(
         "state": decided.state.value,
         "contact_id": contact_id,
         "vendor": registration.vendor,
-        "keys_hash": keys_hash,
+        "endpoint_hash": endpoint_hash,
+        "keys_hash": vault.keys_hash(registration.subscription),
+        "lookup_key_id": vault.lookup_key_id,
         "sealed": vault.seal_subscription(project, endpoint_hash, registration.subscription),
         "ended_at": None,
         "superseded_by": None,
@@ -318,6 +351,7 @@ def _supersede(
     successor: SubscriptionRecord,
     registration: Registration,
 ) -> None:
+    hand_on(connection, replaced.id, successor.id)
     if not replaced.living:
         connection.execute(_POINT_ON, {"row_id": replaced.id, "new_successor": successor.id})
         return

@@ -15,10 +15,11 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from pushkeep.adapters.store import files
 from pushkeep.adapters.store.base import READERS, Ground
+from pushkeep.adapters.store.consent_methods import ConsentMethods
 from pushkeep.adapters.store.contact_methods import ContactMethods
 from pushkeep.adapters.store.fence import Fence
-from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.import_methods import ImportMethods
+from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.key_methods import KeyMethods
 from pushkeep.adapters.store.keyring_units import load_ring, make_keys
 from pushkeep.adapters.store.lane_methods import LaneMethods
@@ -69,15 +70,16 @@ class SqliteStore(
     SubscriptionMethods,
     LifecycleMethods,
     ContactMethods,
+    ConsentMethods,
     NotificationMethods,
     ShardMethods,
     LaneMethods,
     ReceiptMethods,
     PrivacyMethods,
     SweepMethods,
+    ImportMethods,
 ):
     """:class:`pushkeep.ports.Store` on a SQLite database; made by :func:`open_store`."""
-    ImportMethods,
 
     async def check(self) -> None:
         """See the port."""

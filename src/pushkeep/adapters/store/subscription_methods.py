@@ -56,7 +56,14 @@ class SubscriptionMethods(StoreBase):
     ) -> SubscriptionRecord | None:
         """See the port."""
         return await self._write(
-            partial(subscription_units.end, project=project, any_id=any_id, reason=reason, sequence=sequence)
+            partial(
+                subscription_units.end,
+                vault=self._vault,
+                project=project,
+                any_id=any_id,
+                reason=reason,
+                sequence=sequence,
+            )
         )
 
     async def heartbeat(
@@ -78,4 +85,6 @@ class SubscriptionMethods(StoreBase):
 
     async def apply_results(self, project: Project, updates: Sequence[ResultUpdate], *, now: float) -> frozenset[int]:
         """See the port."""
-        return await self._write(partial(result_units.apply_results, project=project, updates=updates, now=now))
+        return await self._write(
+            partial(result_units.apply_results, vault=self._vault, project=project, updates=updates, now=now)
+        )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
+from pushkeep.adapters.store.consent_units import withdraw_all
 from pushkeep.adapters.store.move_units import Step, key_signs, move_all, move_rows
 from pushkeep.adapters.store.rows import json_values, record_from, select_records, uuid_of
 from pushkeep.adapters.store.sealing import SealBroken, Vault
@@ -110,34 +111,51 @@ def living_by_signing_key(connection: Connection, project: Project) -> Mapping[i
 
 
 def end(
-    connection: Connection, project: Project, any_id: AnyId, reason: StateReason, sequence: int | None = None
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    any_id: AnyId,
+    reason: StateReason,
+    sequence: int | None = None,
 ) -> SubscriptionRecord | None:
     """See :meth:`pushkeep.ports.SubscriptionStore.end_subscription`."""
     record = find(connection, project, any_id)
     if record is None:
         return None
     if reason.cause in (Event.LEFT, Event.LOST) and sequence is not None and not record.living:
-        _end_successor(connection, project, record, reason, sequence)
+        _end_successor(connection, vault, project, record, reason, sequence)
     if not record.living and (sequence is None or sequence <= record.sync_sequence):
         return record
-    return _end(connection, project, record, reason, sequence)
+    return _end(connection, vault, project, record, reason, sequence)
 
 
 def _end_successor(
-    connection: Connection, project: Project, ended: SubscriptionRecord, reason: StateReason, sequence: int
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    ended: SubscriptionRecord,
+    reason: StateReason,
+    sequence: int,
 ) -> None:
     """The browser has one subscription, and may not know its token: the answer to its last registration was lost."""
     successor = end_of_chain(connection, ended)
     if successor is not None and successor.living:
-        _end(connection, project, successor, reason, sequence)
+        _end(connection, vault, project, successor, reason, sequence)
 
 
 def _end(
-    connection: Connection, project: Project, record: SubscriptionRecord, reason: StateReason, sequence: int | None
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    record: SubscriptionRecord,
+    reason: StateReason,
+    sequence: int | None,
 ) -> SubscriptionRecord:
     known = check_sequence(sequence, record.sync_sequence)
     if known != record.sync_sequence:  # of what has ended, too: what was said before must not bring it back
         connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
+    if reason.cause is Event.LEFT:
+        withdraw_all(connection, vault, project, record, at=reason.at)
     if record.living:
         step = Step(reason.cause, reason, BY_OF_END.get(reason.cause, By.OPERATOR), record.version)
         move_rows(connection, project.id, {record.id: step})

@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 
 from pushkeep.app.chores import (
-    LEASE_SECONDS,
     SWEEP,
     Chores,
-    LeaseKept,
-    Shown,
     SweepPlan,
     summary,
     sweep_as_chore,
     sweep_now,
 )
+from pushkeep.app.desk import LEASE_SECONDS, LeaseKept, Shown
 from pushkeep.app.schedule import Schedule
 from pushkeep.app.sweep import SweepReport, sweep
 from pushkeep.domain import event as facts
@@ -177,7 +175,7 @@ async def test_whoever_lost_the_lease_stops_before_the_next_page(world: World) -
     await desk.keep()
     world.clock.time += LEASE_SECONDS + 1
     await world.store.take_chore(world.project, SWEEP, "next", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
-    with pytest.raises(Conflict, match="took the sweep over"):
+    with pytest.raises(Conflict, match="another one took over"):
         await desk.keep()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pushkeep.app.chores import AFTER_SEND_SECONDS_MIN, LEASE_SECONDS, LOOK_SECONDS
+from pushkeep.app.chores import AFTER_SEND_SECONDS_MIN, LOOK_SECONDS
+from pushkeep.app.desk import LEASE_SECONDS
 from pushkeep.app.sweep import MOVED_ROWS_MAX, SURVEY_ROWS_MAX
 from pushkeep.config.table import SETTINGS, default_of
 from pushkeep.domain.health import UNRENEWED_DAYS, UNSHOWN_DAYS, Sign, score_reference

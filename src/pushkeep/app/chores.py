@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from pushkeep.app.context import Services
+from pushkeep.app.desk import LEASE_SECONDS, NEVER, LeaseKept, Shown
+from pushkeep.app.duties import Duty, do_duty
 from pushkeep.app.schedule import Schedule
 from pushkeep.app.sweep import SweepReport, sweep
 from pushkeep.domain.event import Event, NotificationFinished
@@ -25,9 +27,6 @@ SWEEP_AFTER_SEND = "sweep_after_send"
 
 LOOK_SECONDS = 30.0
 """How late a chore may be; each look is one short read."""
-
-LEASE_SECONDS = 120.0
-"""How long a chore of a process that died waits. Its steps take well under a second each."""
 
 AFTER_SEND_SECONDS_MIN = 300.0
 """Between two sweeps after sends: where a notification ends every second, one look serves many."""
@@ -65,68 +64,6 @@ class SweepPlan:
     def due_after(self, now: float) -> float:
         """When the next sweep is due; without a schedule so late that it never is."""
         return NEVER if self.schedule is None else self.schedule.after(now)
-
-
-NEVER = 253_402_300_799.0
-"""The end of the year 9999, the last that RFC 3339 can write."""
-
-
-class Shown:
-    """Shows how far it is, and keeps nothing; a :class:`pushkeep.app.sweep.Desk`.
-
-    Args:
-        show: is told how far it is.
-    """
-
-    def __init__(self, show: Callable[[str, int, int | None], None] | None = None) -> None:
-        self._show = show
-
-    async def keep(self) -> None:
-        """See :class:`~pushkeep.app.sweep.Desk`."""
-
-    def show(self, phase: str, done: int, total: int | None) -> None:
-        """See :class:`~pushkeep.app.sweep.Desk`."""
-        if self._show is not None:
-            self._show(phase, done, total)
-
-
-class LeaseKept(Shown):
-    """Keeps the lease of a chore for as long as it is done; a :class:`pushkeep.app.sweep.Desk`.
-
-    Args:
-        services: the ports.
-        project: whose chore.
-        name: which.
-        owner: who does it.
-        show: is told how far it is.
-    """
-
-    def __init__(
-        self,
-        services: Services,
-        project: Project,
-        name: str,
-        owner: str,
-        show: Callable[[str, int, int | None], None] | None = None,
-    ) -> None:
-        self._services = services
-        self._project = project
-        self._name = name
-        self._owner = owner
-        super().__init__(show)
-        self._renewed_at = services.clock.monotonic()
-
-    async def keep(self) -> None:
-        """See :class:`~pushkeep.app.sweep.Desk`."""
-        now = self._services.clock.monotonic()
-        if now - self._renewed_at < LEASE_SECONDS / 3:
-            return
-        self._renewed_at = now
-        expires_at = self._services.clock.now() + LEASE_SECONDS
-        if not await self._services.store.renew_chore(self._project, self._name, self._owner, expires_at=expires_at):
-            raise Conflict(
-                "This process stood still for so long that another one took the sweep over; it goes on there."
-            )
 
 
 async def sweep_as_chore(
@@ -231,13 +168,23 @@ class Chores:
         project: whose chores.
         plan: what the operator wants of sweeps.
         owner: this process's name in leases.
+        duties: what else is done regularly.
     """
 
-    def __init__(self, services: Services, project: Project, plan: SweepPlan, *, owner: str) -> None:
+    def __init__(
+        self,
+        services: Services,
+        project: Project,
+        plan: SweepPlan,
+        *,
+        owner: str,
+        duties: Sequence[Duty] = (),
+    ) -> None:
         self._services = services
         self._project = project
         self._plan = plan
         self._owner = owner
+        self._duties = duties
         self._sent = False
         self._swept_at: float | None = None
         self._leave = services.announcer.listen(self._listen)
@@ -279,6 +226,8 @@ class Chores:
             await sweep_as_chore(
                 self._services, self._project, self._plan, owner=self._owner, name=SWEEP_AFTER_SEND, early=True
             )
+        for duty in self._duties:
+            await do_duty(self._services, self._project, duty, owner=self._owner)
 
     async def _known(self, name: str) -> Chore | None:
         found = await self._services.store.chores(self._project)

@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from pushkeep.app.chores import NEVER, summary
+from pushkeep.app.chores import summary
+from pushkeep.app.desk import NEVER
 from pushkeep.app.health import Life, SuspectedPage
 from pushkeep.app.sweep import SweepReport
 from pushkeep.domain.health import Health

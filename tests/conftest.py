@@ -1,4 +1,7 @@
-"""For all tests: Hypothesis asserts no speed, of what is tested or of what it makes up; a machine may be busy."""
+"""For all tests: Hypothesis asserts no speed, of what is tested or of what it makes up; a machine may be busy.
+
+And whatever is written meanwhile is searched for secrets: see ``tests/redaction``.
+"""
 
 from __future__ import annotations
 
@@ -6,3 +9,5 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("any-speed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-speed")
+
+pytest_plugins = ["tests.redaction.plugin"]

@@ -109,6 +109,7 @@ EMPTY_CONSENT = {
     "purpose_id": None,
     "given": None,
     "at": None,
+    "over_at": None,
     "content": None,
 }
 CONSENTS_OF_SUBSCRIPTIONS = (

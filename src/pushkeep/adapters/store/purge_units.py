@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, literal, select, tex
 
 from pushkeep.adapters.store.rows import json_values
 from pushkeep.adapters.store.shard_rows import IS_LIVE
-from pushkeep.adapters.store.tables import lifecycle, notifications, shards, subscriptions
+from pushkeep.adapters.store.tables import consent_states, lifecycle, notifications, shards, subscriptions
 from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.project import Project
 from pushkeep.domain.sweep import SweepRules
@@ -39,6 +39,18 @@ _POINTED_AT = select(_of.superseded_by).where(
 )
 _LOG = delete(lifecycle).where(lifecycle.c.subscription_id.in_(json_values("ids")))
 _ROWS = delete(subscriptions).where(subscriptions.c.id.in_(json_values("ids")))
+# What was agreed to there rests on nothing any more, unless another one has taken it over.
+_CONSENTS_OVER = text(
+    """
+    UPDATE consents SET over_at = s.ended_at
+    FROM consent_states AS w CROSS JOIN subscriptions AS s ON s.id = w.subject_id
+    WHERE w.subject = 's' AND w.subject_id IN (SELECT value FROM json_each(:ids)) AND s.superseded_by IS NULL
+        AND consents.project_id = w.project_id AND consents.number = w.number AND consents.over_at IS NULL
+    """
+)
+_STATES = delete(consent_states).where(
+    consent_states.c.subject == "s", consent_states.c.subject_id.in_(json_values("ids"))
+)
 _COUNT = text(
     """
     WITH RECURSIVE pinned (id, superseded_by) AS (
@@ -81,6 +93,8 @@ def purge_page(
     ids = _unneeded(connection, [(row.id, row.superseded_by) for row in rows])
     if ids:
         named = {"ids": json.dumps(ids)}
+        connection.execute(_CONSENTS_OVER, named)
+        connection.execute(_STATES, named)
         connection.execute(_LOG, named)
         connection.execute(_ROWS, named)
         connection.info[ERASED] = True

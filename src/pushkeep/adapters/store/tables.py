@@ -271,6 +271,7 @@ consents = Table(
     Column("number", BigInteger, nullable=False),  # from 1, without a gap, in each project
     Column("commitment", LargeBinary(32), nullable=False),
     Column("erased_at", Double),
+    Column("over_at", Double),  # since when nothing rests on it: kept as proof for a while
     # All below is gone once it is erased.
     Column("subscription_id", _Id),
     Column("contact_id", _Id),

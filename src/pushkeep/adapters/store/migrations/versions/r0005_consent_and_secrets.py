@@ -119,6 +119,7 @@ def _create_consents() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("commitment", sa.LargeBinary(length=32), nullable=False),
         sa.Column("erased_at", sa.Double(), nullable=True),
+        sa.Column("over_at", sa.Double(), nullable=True),
         sa.Column("subscription_id", _ID, nullable=True),
         sa.Column("contact_id", _ID, nullable=True),
         sa.Column("purpose_id", _ID, nullable=True),

@@ -7,7 +7,7 @@ ARGS ?=
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check bench fuzz docs coverage format clean
+.PHONY: help demo test test-live check audit bench fuzz docs coverage format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1	\2/' | expand -t 18
@@ -21,13 +21,16 @@ test: $(STAMPS)/dev $(STAMPS)/system $(STAMPS)/peers ## set up everything and ru
 test-live: $(STAMPS)/dev ## compare the real push services with the recordings (internet; says what else it needs)
 	@$(PY) -m tests.recorded.live
 
-check: $(STAMPS)/dev coverage ## lint, types, layers, docs in step, protocol coverage
+check: $(STAMPS)/dev coverage audit ## lint, types, layers, docs in step, protocol coverage, dependencies
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) tools/reference.py --check
 	$(PY) -m pytest -q tests/tidy
+
+audit: $(STAMPS)/dev ## ask the registry for known weaknesses of every pinned package; once a day, and without a network it says so
+	@$(PY) tools/audit.py
 
 coverage: $(STAMPS)/dev ## branch coverage of protocol/ by its own tests must be 100 %
 	$(PY) -m pytest -q tests/protocol --cov=pushkeep.protocol --cov-branch --cov-fail-under=100 --cov-report=

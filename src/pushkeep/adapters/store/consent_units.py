@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pushkeep.adapters.store.consent_rows import open_content
@@ -41,6 +41,16 @@ _CONTACT_ID = select(contacts.c.id).where(
     contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
 )
 _INSERT = insert(consents)
+# What held before is proof of what was sent until now, and kept as such for a while.
+_OVER = (
+    update(consents)
+    .where(
+        consents.c.project_id == bindparam("of_project"),
+        consents.c.number == bindparam("of_number"),
+        consents.c.over_at.is_(None),
+    )
+    .values(over_at=bindparam("over"))
+)
 _STATE = sqlite_insert(consent_states)
 _SET_STATE = _STATE.on_conflict_do_update(
     index_elements=[consent_states.c.subject, consent_states.c.subject_id, consent_states.c.purpose_id],
@@ -187,7 +197,7 @@ def record_words(
     if news:
         last = connection.execute(_LAST_NUMBER, {"project_id": project.id}).scalar_one()
         for number, said in enumerate(news, start=last + 1):
-            _write(connection, vault, project, voice, said, number, now)
+            _write(connection, vault, project, voice, said, number, now, before=own.get(said.purpose.id))
             own[said.purpose.id] = Standing(said.word.given, number, voice.contact_id)
     after = replace(known, own=own)
     ids = {purpose.name: purpose.id for purpose in all_purposes(connection, project)}
@@ -262,7 +272,15 @@ def _differs(
 
 
 def _write(
-    connection: Connection, vault: Vault, project: Project, voice: Voice, said: _News, number: int, now: float
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    voice: Voice,
+    said: _News,
+    number: int,
+    now: float,
+    *,
+    before: Standing | None,
 ) -> None:
     word, wording = said.word, said.wording
     content = ConsentContent(
@@ -291,6 +309,8 @@ def _write(
         "content": vault.seal_consent(project.public_id, number, salt + canonical),
     }
     connection.execute(_INSERT, values)
+    if before is not None:
+        connection.execute(_OVER, {"of_project": project.id, "of_number": before.number, "over": now})
     subject, subject_id = voice.subject
     state = {
         "subject": subject,

@@ -9,9 +9,11 @@ import copy
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
-from .site import Answer, JsonObject, Site
+from .site import AGREED, Answer, JsonObject, Site
 
-Backup: TypeAlias = tuple[dict[str, str], dict[str, str], dict[str, str | None], dict[str, int], dict[str, str]]
+Backup: TypeAlias = tuple[
+    dict[str, str], dict[str, str], dict[str, str | None], dict[str, int], dict[str, str], dict[str, dict[str, bool]]
+]
 
 _LIVING = ("active", "failing", "quarantined", "needs_renewal")
 
@@ -25,6 +27,9 @@ class Ledger:
         owners: each endpoint's identity token.
         sequences: the highest told for each endpoint.
         successors: what replaced an endpoint.
+        consents: what holds of each endpoint's words, by purpose.
+        told: each word that was new, with its endpoint.
+        wordings: the digests that were declared.
         refused: an identity token that is not accepted.
     """
 
@@ -35,10 +40,14 @@ class Ledger:
         self.owners: dict[str, str | None] = {}
         self.sequences: dict[str, int] = {}
         self.successors: dict[str, str] = {}
+        self.consents: dict[str, dict[str, bool]] = {}
+        self.told: list[tuple[str, str, bool]] = []
+        self.wordings: set[object] = {AGREED["wording"]}
         self.refused: str | None = None
         site.on_register = self._register
         site.on_heartbeat = self._heartbeat
         site.on_delete = self._end
+        site.on_consents = self._say
 
     @property
     def living(self) -> set[str]:
@@ -47,11 +56,11 @@ class Ledger:
 
     def copy(self) -> Backup:
         """A backup."""
-        return copy.deepcopy((self.states, self.keys, self.owners, self.sequences, self.successors))
+        return copy.deepcopy((self.states, self.keys, self.owners, self.sequences, self.successors, self.consents))
 
     def restore(self, backup: Backup) -> None:
         """As it was then."""
-        self.states, self.keys, self.owners, self.sequences, self.successors = copy.deepcopy(backup)
+        self.states, self.keys, self.owners, self.sequences, self.successors, self.consents = copy.deepcopy(backup)
 
     def _register(self, body: JsonObject) -> Answer:
         endpoint = str(cast(Mapping[str, object], body["subscription"])["endpoint"])
@@ -62,6 +71,8 @@ class Ledger:
             return stale
         if body.get("identity") is not None and body.get("identity") == self.refused:
             return 403, {"detail": "expired", "field": "identity", "reason": "expired"}
+        if refused := self._unknown(body):
+            return refused
         if self.states.get(endpoint) == "gone":
             return 200, self._answer(endpoint)
         successor = self._successor(endpoint)
@@ -72,12 +83,42 @@ class Ledger:
             if one != endpoint:
                 self.states[one] = "superseded"
                 self.successors[one] = endpoint
+                self.consents[endpoint] = self.consents.get(one, {}) | self.consents.get(endpoint, {})
         self.successors.pop(endpoint, None)
         self.states[endpoint] = "active"
         self.keys[endpoint] = str(body["application_server_key"])
         self.owners[endpoint] = None if body.get("detach") else cast(str | None, body.get("identity", owner))
         self.sequences[endpoint] = sequence
-        return 200, self._answer(endpoint)
+        answer = self._answer(endpoint)
+        if "consents" in body:
+            answer["consents"] = self._note(endpoint, body)
+        return 200, answer
+
+    def _say(self, token: str, body: JsonObject) -> Answer:
+        endpoint = _endpoint(token)
+        if endpoint not in self.states:
+            return 404, {"detail": "not found", "field": "sync_token"}
+        if self.states[endpoint] not in _LIVING:
+            return 409, {"detail": "It has ended.", "reason": "ended"}
+        if refused := self._stale(cast(int, body["sequence"]), endpoint) or self._unknown(body):
+            return refused
+        self.sequences[endpoint] = cast(int, body["sequence"])
+        return 200, {"consents": self._note(endpoint, body)}
+
+    def _note(self, endpoint: str, body: JsonObject) -> dict[str, bool]:
+        held = self.consents.setdefault(endpoint, {})
+        for word in cast(list[JsonObject], body["consents"]):
+            purpose, given = str(word["purpose"]), bool(word["given"])
+            if held.get(purpose) is not given:
+                self.told.append((endpoint, purpose, given))
+            held[purpose] = given
+        return held
+
+    def _unknown(self, body: JsonObject) -> Answer | None:
+        words = cast(list[JsonObject], body.get("consents", []))
+        if all(not word["given"] or word["wording"] in self.wordings for word in words):
+            return None
+        return 400, {"detail": "There is no such wording.", "field": "consents[0].wording"}
 
     def _heartbeat(self, token: str) -> Answer:
         endpoint = _endpoint(token)
@@ -95,6 +136,7 @@ class Ledger:
             return stale
         if self.states.get(endpoint) in _LIVING:
             self.states[endpoint] = "unsubscribed"
+            self.consents[endpoint] = dict.fromkeys(self.consents.get(endpoint, {}), False)
             self.sequences[endpoint] = int(query["sequence"])
         return 204, {}
 

@@ -9,6 +9,7 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import jinja2
 from aiohttp import web
@@ -21,6 +22,24 @@ CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; 
 
 JsonObject = dict[str, object]
 Answer = tuple[int, JsonObject]
+
+OFFERS: JsonObject = {
+    "name": "offers",
+    "description": "Offers of the week, on Fridays",
+    "basis": "consent",
+    "wording": {
+        "digest": "0f" * 32,
+        "locale": "en",
+        "version": "2026-11",
+        "policy_version": "7",
+        "text": "Once a week, on Friday, we tell you what is cheaper.",
+    },
+}
+"""A purpose as pages are given it."""
+
+AGREED: JsonObject = {"purpose": "offers", "wording": "0f" * 32}
+WITHDRAWN: JsonObject = {"purpose": "offers", "given": False}
+"""What pages give to the SDK."""
 
 
 def made_up_key(seed: int) -> str:
@@ -37,6 +56,8 @@ class Site:
         on_register: answers a POST; by default 201 with an id per endpoint.
         on_heartbeat: answers a heartbeat; by default that all is well.
         on_delete: answers a DELETE.
+        on_consents: answers words about consent, with the token and the body; by default they hold.
+        purposes: what pages are told of them.
         description: what a subscription is told of itself.
         on_receipt: answers a receipt; slow or dead servers are made with it.
         on_fetch: answers a worker that fetches the rest of a message; status and body.
@@ -48,6 +69,8 @@ class Site:
     on_register: Callable[[JsonObject], Answer] | None = None
     on_heartbeat: Callable[[str], Answer] = field(default=lambda _: (200, {"state": "active", "renew": False}))
     on_delete: Callable[[str, Mapping[str, str]], Answer] = field(default=lambda *_: (204, {}))
+    on_consents: Callable[[str, JsonObject], Answer] = field(default=lambda _, body: all_heard(body))
+    purposes: list[JsonObject] = field(default_factory=lambda: [OFFERS])
     description: Answer = (404, {})
     on_receipt: Callable[[], Awaitable[web.StreamResponse]] | None = None
     on_fetch: Callable[[str], Awaitable[web.StreamResponse]] | None = None
@@ -65,6 +88,15 @@ class Site:
         return [body for verb, last, body, _ in self.requests if (verb, last) == (method, path)]
 
 
+def heard(body: JsonObject) -> dict[str, bool]:
+    """What holds by the words of a body."""
+    return {str(word["purpose"]): bool(word["given"]) for word in cast(list[JsonObject], body["consents"])}
+
+
+def all_heard(body: JsonObject) -> Answer:
+    return 200, {"consents": heard(body)}
+
+
 def registered(body: JsonObject) -> Answer:
     """A server that knows an endpoint by its last letters, and gives the same token each time."""
     subscription = body["subscription"]
@@ -80,6 +112,7 @@ def registered(body: JsonObject) -> Answer:
         "grace_seconds": 3600,
         "owned": "identity" in body,
         "sequence": body["sequence"],
+        **({"consents": heard(body)} if "consents" in body else {}),
     }
 
 
@@ -104,6 +137,8 @@ class Sites:
         app.router.add_post("/v1/client/{project}/subscriptions", self._register)
         app.router.add_post("/v1/client/{project}/heartbeat", self._heartbeat)
         app.router.add_get("/v1/client/{project}/subscriptions", self._describe)
+        app.router.add_get("/v1/client/{project}/purposes", self._purposes)
+        app.router.add_post("/v1/client/{project}/consents", self._consents)
         app.router.add_post("/v1/client/{project}/receipts", self._receipt)
         app.router.add_post("/v1/client/{project}/messages", self._fetch)
         app.router.add_post("/v1/notifications", self._notify)
@@ -171,6 +206,18 @@ class Sites:
         site = self._site(request)
         site.requests.append(("GET", "subscriptions", {}, request.headers.get("Authorization")))
         status, answer = site.description
+        return web.json_response(answer, status=status)
+
+    async def _purposes(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        site.requests.append(("GET", "purposes", dict(request.query), None))
+        return web.json_response({"purposes": site.purposes})
+
+    async def _consents(self, request: web.Request) -> web.Response:
+        site = self._site(request)
+        body: JsonObject = await request.json()
+        site.requests.append(("POST", "consents", body, request.headers.get("Authorization")))
+        status, answer = site.on_consents(request.headers["Authorization"], body)
         return web.json_response(answer, status=status)
 
     async def _notify(self, request: web.Request) -> web.Response:

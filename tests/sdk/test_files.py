@@ -14,10 +14,11 @@ DEMO = PACKAGE / "demo_site"
 
 # Octets after gzip as the files are served, comments and all. A page loads all but worker.js once; what a minifier
 # would leave is about half of it. Receipts, compressed messages and messages that are fetched are about 1 KB of them,
-# and keeping the subscription through every kind of loss and change is what keeper.js is for.
-SERVED_BYTES_MAX = {"sdk.js": 6_200, "core.js": 5_700, "keeper.js": 8_400, "worker.js": 5_500}
+# what visitors have agreed to 2 KB, and keeping the subscription through every kind of loss and change is what
+# keeper.js is for.
+SERVED_BYTES_MAX = {"sdk.js": 7_000, "core.js": 5_700, "keeper.js": 10_100, "worker.js": 5_500}
 # Without comments and indentation: what the code itself costs.
-CODE_BYTES_MAX = {"sdk.js": 3_800, "core.js": 3_500, "keeper.js": 4_800, "worker.js": 3_400}
+CODE_BYTES_MAX = {"sdk.js": 4_100, "core.js": 3_500, "keeper.js": 5_600, "worker.js": 3_400}
 
 
 @pytest.mark.parametrize("name", SERVED_BYTES_MAX)

@@ -9,7 +9,7 @@ from playwright.async_api import Page
 
 from .conftest import OpenPage, until
 from .ledger import Ledger
-from .site import Answer, JsonObject, Site, made_up_key
+from .site import AGREED, Answer, JsonObject, Site, made_up_key
 from .test_page import act, age, fake, init, record, subscribed_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="package")]
@@ -159,11 +159,11 @@ async def test_wherever_it_is_cut_off_the_next_visit_mends_it(journey: str, site
         await page.reload()
         method = JOURNEYS[journey]
         await page.evaluate(
-            """(method) => {
+            """([method, said]) => {
               self.over = import('/pushkeep/sdk.js').then(({ Pushkeep }) => Pushkeep.init({ projectKey: 'pk_test' }))
-                .then((push) => method && push[method]()).catch(() => {}).then(() => { self.ended = true; });
+                .then((push) => method && push[method](said)).catch(() => {}).then(() => { self.ended = true; });
             }""",
-            method,
+            [method, {"consents": [AGREED]}],
         )
         await until(page, "() => self.died || self.ended")
         finished = await page.evaluate("() => !self.died")
@@ -178,6 +178,8 @@ async def test_wherever_it_is_cut_off_the_next_visit_mends_it(journey: str, site
         living = {f"https://push.example/{one.split(':')[1]}" for one in await held(page) if one[0] == await slot(page)}
         assert ledger.living == (living if wanted else set()), f"cut {cut}"
         assert len(living) == (1 if wanted else 0), f"cut {cut}"
+        agreed = {endpoint for endpoint, held in ledger.consents.items() if held["offers"]}
+        assert agreed >= ledger.living, f"cut {cut}: subscribed without the word that was given with it"
         if wanted and journey != "first":
             assert (await page.evaluate("() => push.status()"))["key"] == site.key, f"cut {cut}"
         if finished:
@@ -195,11 +197,12 @@ async def start_over(page: Page, site: Site, ledger: Ledger, journey: str) -> No
     await page.evaluate("() => { fakePush.lose('a'); fakePush.lose('b'); indexedDB.deleteDatabase('pushkeep'); }")
     await page.reload()
     ledger.states.clear()
+    ledger.consents.clear()
     site.key = OLD
     await init(page)
     if journey == "first":
         return
-    assert (await act(page, "subscribe"))["subscribed"]
+    await page.evaluate("(said) => push.subscribe(said)", {"consents": [AGREED]})
     await age(page)
     if journey in ("move", "in place"):
         site.key = NEW

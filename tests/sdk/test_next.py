@@ -18,6 +18,7 @@ SENT = {"endpoint": "E", "key": "AQID", "subscription": {}}
 HERE, OTHER, NONE = "E", "F", None
 DROP = {"slot": "b", "at": NOW + 1}
 DUE = {"slot": "b", "at": NOW}
+SAID = {"purpose": "offers", "given": False, "told": False, "stamp": 1}
 TOLD, UNTOLD = ({"subject": None, "told": told, "stamp": 1} for told in (True, False))
 
 # What the record says, what slots a and b hold ("?": out of reach), whether it is allowed, and the step.
@@ -36,6 +37,24 @@ SITUATIONS: dict[str, tuple[dict[str, object], str | None, str | None, bool, str
     "the worker can more": ({"wanted": True, "a": SAME | {"abilities": "y"}}, HERE, NONE, True, "register"),
     "somebody has logged out": ({"wanted": True, "a": SAME, "owner": UNTOLD}, HERE, NONE, True, "register"),
     "who logged out is known": ({"wanted": True, "a": SAME, "owner": TOLD}, HERE, NONE, True, "rest"),
+    "something was said": ({"wanted": True, "a": SAME, "words": [SAID]}, HERE, NONE, True, "tell"),
+    "something was said, and is to be renewed": (
+        {"wanted": True, "a": SAME, "words": [SAID], "renew": "asked"},
+        HERE,
+        NONE,
+        True,
+        "renew",
+    ),
+    "something was said, not registered": ({"wanted": True, "words": [SAID]}, HERE, NONE, True, "register"),
+    "what was said is told": ({"wanted": True, "a": SAME, "words": [SAID | {"told": True}]}, HERE, NONE, True, "rest"),
+    "what was said is somebody else's": (
+        {"wanted": True, "a": SAME, "words": [SAID | {"subject": "ann"}]},
+        HERE,
+        NONE,
+        True,
+        "rest",
+    ),
+    "out of reach, something was said": ({"wanted": True, "a": SAME, "words": [SAID]}, "?", NONE, True, "tell"),
     "lost": ({"wanted": True, "a": SAME}, NONE, NONE, True, "subscribe"),
     "lost, a move was cut off": ({"wanted": True, "a": SAME}, NONE, OTHER, True, "swap"),
     "lost, the other is being dropped": ({"wanted": True, "a": SAME, "drop": DROP}, NONE, OTHER, True, "subscribe"),
@@ -144,7 +163,7 @@ async def test_each_situation_has_its_step(open_page: OpenPage) -> None:
           const seen = (what) =>
             what === '?' ? undefined : what && { endpoint: what, options: { applicationServerKey: key } };
           return situations.map(([record, a, b, granted]) => {
-            const all = { sequence: 0, current: 'a', former: [], doubts: [], ...record };
+            const all = { sequence: 0, current: 'a', former: [], doubts: [], words: [], ...record };
             const view = { record: all, seen: { a: seen(a), b: seen(b) }, granted, able: ['x'] };
             return PushkeepCore.next(view, now);
           });

@@ -29,7 +29,7 @@
   class PushError extends Error {
     /**
      * @param {'unsupported'|'insecure'|'gesture'|'denied'|'dismissed'|'timeout'|'push_service_unavailable'
-     *   |'key_changed'|'network'|'server'|'identity'} code
+     *   |'key_changed'|'network'|'server'|'identity'|'consent'} code
      * @param {string} message
      * @param {unknown} [cause]
      */

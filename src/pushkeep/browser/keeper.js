@@ -27,6 +27,10 @@
   const LEFT_MS = 30 * 86_400_000;
   const LEFT_AGAIN_MS = 86_400_000;
   const ENDED = ['superseded', 'unsubscribed', 'gone'];
+  // What the server takes at once; more are told after them.
+  const WORDS_MAX = 20;
+  // Of people who have logged out with something untold: a browser that so many share tells nobody's.
+  const WORDS_KEPT_MAX = 100;
   // The longest way, a move that meets a key changed twice, takes ten steps.
   const STEPS_MAX = 20;
   // After a failure, doubled each time, a quarter of it by chance: a server that comes back is not run down.
@@ -44,6 +48,17 @@
    * @property {number} [confirmed]   epoch milliseconds
    * @property {string} [abilities]   as the server was told
    *
+   * @typedef {object} Word  what the visitor has said about a purpose
+   * @property {string} purpose
+   * @property {boolean} given        agreed, or withdrew
+   * @property {string} [wording]     digest of the text they were shown
+   * @property {'prompt'|'settings'} method
+   * @property {string} page
+   * @property {string|null} [subject]  who was logged in then; null: nobody, so it is this browser's
+   * @property {number} [at]          epoch milliseconds
+   * @property {number} [stamp]       sequence number of the moment
+   * @property {boolean} [told]
+   *
    * @typedef {object} Keep  the record in IndexedDB
    * @property {boolean} [wanted]     what the visitor wants; undefined: they were never asked
    * @property {import('./core.js').Site} [site]
@@ -57,6 +72,7 @@
    * @property {boolean} [owned]      whether the server knows whose it is
    * @property {{subject: string|null, identity?: string, told: boolean, stamp: number, away?: boolean}} [owner]  who is
    *   logged in; away: somebody else logged out before, which the server does not know yet
+   * @property {Word[]} words         the latest about each purpose, oldest first
    * @property {'asked'|'leaked'} [renew]  the server wants a new subscription; "leaked": at once, its key is stolen
    * @property {{slot: Slot, at: number}} [drop]  replaced; ended at this time
    * @property {{until: number, said: number}} [left]  the visitor has left; how long and when last that was said
@@ -81,7 +97,7 @@
   // ---- the record
 
   /** @type {Keep} */
-  const NOTHING = { sequence: 0, current: 'a', former: [], doubts: [] };
+  const NOTHING = { sequence: 0, current: 'a', former: [], doubts: [], words: [] };
 
   /** Reads the record, or replaces it. @param {(record: Keep) => Keep} [change] @returns {Promise<Keep>} */
   const keep = async (change) => ({ ...NOTHING, ...(await stored('keep', change && ((before) => change({ ...NOTHING, ...before })))) });
@@ -110,33 +126,96 @@
   /**
    * Notes what the visitor wants. It counts from now on, whatever happens to this tab.
    * @param {boolean} wanted
+   * @param {{identity?: string|null, words?: Word[]}} [more]  who is logged in, and what they said with it: noted in
+   *   one, so that nothing is ever begun without the word that was given for it
    */
-  const want = (wanted) =>
+  const want = (wanted, { identity, words = [] } = {}) =>
     keep(({ known, retry: _, owner, left: __, ...record }) => {
       const sequence = raised(record);
-      if (wanted) return { ...record, wanted, sequence, known, owner };
+      if (wanted) {
+        const begun = { ...record, wanted, sequence, known, owner };
+        return spoken(identity === undefined ? begun : owned(begun, identity), words);
+      }
       const left = { until: Date.now() + LEFT_MS, said: Date.now() };
-      // Whoever comes back is not taken for the one who left.
-      return { ...record, wanted, sequence, left, owner: { subject: null, told: false, stamp: sequence } };
+      // Whoever comes back is not taken for the one who left, and leaving takes back whatever was agreed to.
+      return { ...record, wanted, sequence, left, owner: { subject: null, told: false, stamp: sequence }, words: [] };
     });
 
   /**
    * Notes who is logged in: the contact of an identity token, or with null nobody.
    * @param {string|null} identity
    */
-  const own = (identity) =>
-    keep((record) => {
-      const { owner, owned, current } = record;
-      const subject = identity === null ? null : subjectOf(identity);
-      const known = owner?.told && owner.subject === subject;
-      if (known && (identity === null ? !owned : fresh(record[current], Date.now()))) return record;
-      const sequence = raised(record);
-      const away = owner?.told === false && (owner.away || owner.subject === null);
-      const next = { ...record, sequence, owner: { subject, identity: identity ?? undefined, told: false, stamp: sequence, away } };
-      // Somebody else: that is news, not another try.
-      if (owner?.subject !== subject) delete next.retry;
-      return next;
-    });
+  const own = (identity) => keep((record) => owned(record, identity));
+
+  /** Notes what the visitor said. @param {Word[]} words */
+  const say = (words) => keep((record) => spoken(record, words));
+
+  /** @param {Keep} record @param {string|null} identity @returns {Keep} */
+  function owned(record, identity) {
+    const { owner, owned, current, words } = record;
+    const subject = identity === null ? null : subjectOf(identity);
+    const known = owner?.told && owner.subject === subject;
+    if (known && (identity === null ? !owned : fresh(record[current], Date.now()))) return record;
+    const sequence = raised(record);
+    const away = owner?.told === false && (owner.away || owner.subject === null);
+    // What somebody else has said is told when they are back.
+    const kept = words.filter((word) => !word.told || concerns(word, subject));
+    const next = { ...record, sequence, owner: { subject, identity: identity ?? undefined, told: false, stamp: sequence, away }, words: kept };
+    // Somebody else: that is news, not another try.
+    if (owner?.subject !== subject) delete next.retry;
+    return next;
+  }
+
+  // ---- what the visitor has agreed to
+
+  /** @param {Keep} record @param {Word[]} words @returns {Keep} */
+  function spoken(record, words) {
+    if (!words.length) return record;
+    const [subject, stamp] = [record.owner?.subject ?? null, raised(record)];
+    const said = words.map((word) => ({ ...word, subject, at: Date.now(), stamp, told: false }));
+    const before = record.words.filter((old) => old.subject !== subject || said.every((word) => word.purpose !== old.purpose));
+    const { retry: _, ...rest } = record;
+    return { ...rest, sequence: stamp, words: [...before, ...said].slice(-WORDS_KEPT_MAX) };
+  }
+
+  /** Whether it was said by whoever is there now, or before anybody was. @param {Word} word @param {string|null|undefined} subject */
+  const concerns = (word, subject) => (word.subject ?? null) === null || word.subject === subject;
+
+  /** What the server is to be told next: one word about each purpose. @param {Keep} record */
+  function due({ words, owner }) {
+    const open = words.filter((word) => !word.told && concerns(word, owner?.subject));
+    return open.filter((word, at) => open.findIndex((one) => one.purpose === word.purpose) === at).slice(0, WORDS_MAX);
+  }
+
+  /** @param {Word[]} words */
+  const onWire = (words) => words.map(({ purpose, given, wording, method, page }) => ({ purpose, given, wording, method, page }));
+
+  /** @param {Word[]} words @param {Word} word */
+  const among = (words, { purpose, stamp }) => words.some((one) => one.purpose === purpose && one.stamp === stamp);
+
+  /**
+   * The server has taken these words, and says what holds by now. What it knows nothing of, it has forgotten. Where it
+   * knows otherwise, somebody has spoken later: this browser must not say its old word again.
+   * @param {Keep} record @param {Word[]} sent @param {Record<string, boolean>} [holds] @returns {Word[]}
+   */
+  function heeded({ words, owner }, sent, holds) {
+    const taken = words.map((word) => (among(sent, word) ? { ...word, told: true } : word));
+    if (!holds) return taken;
+    const open = (/** @type {Word} */ word) => !word.told || among(sent, word) || !concerns(word, owner?.subject);
+    return taken
+      .filter((word) => open(word) || [undefined, word.given].includes(holds[word.purpose]))
+      .map((word) => (open(word) || word.purpose in holds ? word : { ...word, told: false }));
+  }
+
+  /**
+   * The server was set up again from a backup: what was said since is said again. Where it is unknown since when, only
+   * what was taken back: an old agreement might undo a withdrawal made elsewhere.
+   * @param {Keep} record @param {number} [since]  sequence number @returns {Keep}
+   */
+  const reminded = (record, since) => ({
+    ...record,
+    words: record.words.map((word) => ((since === undefined ? !word.given : Number(word.stamp) > since) ? { ...word, told: false } : word)),
+  });
 
   /** Whom an identity token names, signed either way; read, not checked. @param {string} identity @returns {string} */
   function subjectOf(identity) {
@@ -182,6 +261,7 @@
     if (here && record.renew && !(drop && serves(record))) return 'renew';
     if (here && (!box?.token || (owner && !owner.told) || box.abilities !== String(able))) return 'register';
     if (!box?.token) return 'rest';
+    if (due(record).length) return 'tell';
     // What was replaced is ended last, by word of a server that has its successor: one from an older backup may not.
     if (!fresh(box, now)) return 'heartbeat';
     return drop && seen[drop.slot] !== undefined && (over(drop, now) || !seen[drop.slot]) ? 'drop' : 'rest';
@@ -195,7 +275,7 @@
 
   // ---- the steps
 
-  const STEPS = { leave, repeat, lose, settle, drop, swap, subscribe: fill, renew, register: confirm, heartbeat };
+  const STEPS = { leave, repeat, lose, settle, drop, swap, subscribe: fill, renew, register: confirm, tell, heartbeat };
 
   /** The visitor has left. The server being away must not keep them subscribed. @param {View} view @param {Home} home @param {Run} run */
   async function leave({ record, seen }, home, run) {
@@ -336,6 +416,7 @@
       return { ...before, site: home.site, sequence: raised(now), [slot]: box };
     });
     const { owner, sequence, former, current } = record;
+    const words = due(record);
     const tokens = new Set([record[slot]?.token, record[OTHER[slot]]?.token, ...former].filter(Boolean)); // at most 7 of 8
     const body = {
       subscription: subscription.toJSON(),
@@ -344,12 +425,15 @@
       identity: owner?.told ? undefined : owner?.identity,
       detach: (owner?.subject === null && !owner.told) || undefined,
       abilities: able,
+      // In one with the registration. Also where there is only to be learnt whether the server still knows.
+      consents: words.length || (record.words.length && !record[slot]?.token) ? onWire(words) : undefined,
       sequence,
     };
     const reply = await call(home.site, 'subscriptions', { method: 'POST', body });
     const { sync_token: token, state } = reply.answer;
+    if (unheeded(reply)) return unsaid(reply, words, slot, run);
     if (reply.status >= 300 || !token) return refused(reply, slot, other, home, run, subscription, owner);
-    if (state !== 'gone' || slot === current) return heard(reply.answer, slot, other, { owner, able: String(able) });
+    if (state !== 'gone' || slot === current) return heard(reply.answer, slot, other, { owner, able: String(able), words });
     // The idle slot holds a dead one: the other stays in use until there is a better.
     return void (await keep((now) => ({ ...now, [slot]: { ...now[slot], token, state } })));
   }
@@ -359,7 +443,7 @@
    * @param {Record<string, any>} answer
    * @param {Slot} slot
    * @param {boolean} other  whether the other slot holds one, too
-   * @param {{owner?: Keep['owner'], able: string}} [sent]
+   * @param {{owner?: Keep['owner'], able: string, words: Word[]}} [sent]
    */
   async function heard(answer, slot, other, sent) {
     await keep(({ retry: _, renew: before, drop, ...now }) => {
@@ -377,9 +461,11 @@
       const { owner } = now;
       // For one that is gone nothing is stored.
       if (owner && owner.stamp === sent?.owner?.stamp && state !== 'gone') record.owner = { subject: owner.subject, told: true, stamp: owner.stamp };
+      if (sent && state !== 'gone') record.words = heeded(record, sent.words, answer.consents);
       // The server has forgotten what it said: it was set up again from a backup.
       const back = !sent && sequence < (box.sequence ?? 0);
       if (back && owner?.subject === null) record.owner = { ...owner, told: false };
+      if (back) record = reminded(record, sequence);
       return back || (!sent && !renew && ENDED.includes(state)) ? retired(record, slot) : record;
     });
   }
@@ -408,7 +494,7 @@
     }
     if (reply.status === 403 && field === 'replaces') {
       // The server was set up anew: tokens of before say nothing to it.
-      return void (await keep((now) => ({ ...now, former: [], a: strip(now.a), b: strip(now.b) })));
+      return void (await keep((now) => reminded({ ...now, former: [], a: strip(now.a), b: strip(now.b) })));
     }
     if (reply.status === 409 && reason === 'replaced') {
       // By what the other slot holds, or by one that is lost.
@@ -444,8 +530,39 @@
     const reply = await call(home.site, 'heartbeat', { method: 'POST', token, body: {} });
     if (reply.status < 300 && reply.answer.state) return heard(reply.answer, current, Boolean(seen[OTHER[current]]));
     // It knows nothing of us (any more): register anew.
-    if (reply.answer.field === 'sync_token') return void (await keep((now) => retired(now, current)));
+    if (reply.answer.field === 'sync_token') return void (await keep((now) => reminded(retired(now, current))));
     throw refusal(reply);
+  }
+
+  /** The visitor has said something, and nothing else is to be told. @param {View} view @param {Home} home @param {Run} run */
+  async function tell(view, home, run) {
+    const { current } = view.record;
+    const words = due(view.record);
+    const { sequence, [current]: box } = await keep((now) => ({ ...now, sequence: raised(now) }));
+    const reply = await call(home.site, 'consents', { method: 'POST', token: box?.token, body: { consents: onWire(words), sequence } });
+    if (reply.answer.reason === 'stale') return outrun(reply);
+    if (reply.answer.reason === 'ended') return heartbeat(view, home);
+    if (reply.answer.field === 'sync_token') return void (await keep((now) => reminded(retired(now, current))));
+    if (unheeded(reply)) return unsaid(reply, words, current, run);
+    if (reply.status >= 300 || !reply.answer.consents) throw refusal(reply);
+    await keep((now) => ({ ...now, [current]: { ...now[current], sequence }, words: heeded(now, words, reply.answer.consents) }));
+    return undefined;
+  }
+
+  /** @param {import('./core.js').Reply} reply */
+  const unheeded = ({ status, answer }) => status >= 400 && status < 500 && /^consents\b/.test(answer.field);
+
+  /**
+   * The server knows no such purpose or wording, so it has stored nothing. What was to begin with this word does not
+   * begin; what there was before stays as it was.
+   * @param {import('./core.js').Reply} reply @param {Word[]} words @param {Slot} slot @param {Run} run
+   */
+  async function unsaid(reply, words, slot, run) {
+    run.failure = new PushError('consent', `What was agreed to was not accepted. ${reply.answer.detail ?? ''}`.trim());
+    await keep((now) => {
+      const rest = { ...now, words: now.words.filter((word) => !among(words, word)) };
+      return now.known ? rest : { ...rest, wanted: false, [slot]: undefined };
+    });
   }
 
   // ---- the run
@@ -498,5 +615,5 @@
     return { tries: tries + 1, at: Date.now() + ms };
   }
 
-  Object.assign(self.PushkeepCore, { keep, want, own, look, next, same, agree });
+  Object.assign(self.PushkeepCore, { keep, want, own, say, due, look, next, same, agree });
 })();

@@ -24,14 +24,35 @@ import './keeper.js';
  * @property {PushError|null} error  what went wrong in the last agreement with the server
  */
 
-const { PushError, receipts, call, refusal, started, keep, want, own, look, same, agree } = self.PushkeepCore;
+/**
+ * @typedef {object} Said  what a visitor says about a purpose
+ * @property {string} purpose
+ * @property {boolean} [given]  agreed (as is assumed), or withdrew
+ * @property {string|{digest: string}|null} [wording]  the text they were shown, as purposes() gives it; needed to agree
+ * @property {'prompt'|'settings'} [method]  in the page's own question, or among preferences
+ */
+
+const { PushError, receipts, call, refusal, started, keep, want, own, say, due, look, same, agree } = self.PushkeepCore;
 // The longest setTimeout() can count.
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const PERIOD_MS = 86_400_000;
 const SLOTS = /** @type {const} */ (['a', 'b']);
+// What the server takes; the address says where it was said, and no more than that.
+const PAGE_CHARACTERS_MAX = 500;
 const GESTURES = new Set(['click', 'auxclick', 'pointerup', 'mouseup', 'touchend', 'keydown', 'keyup', 'submit', 'change']);
 
 export { PushError };
+
+/** What a page says, checked, with where it was said. @param {Said[]} said @param {'prompt'|'settings'} usual */
+function spoken(said, usual) {
+  const page = `${location.origin}${location.pathname}`.slice(0, PAGE_CHARACTERS_MAX);
+  return said.map(({ purpose, given = true, wording, method = usual }) => {
+    const digest = typeof wording === 'string' ? wording : wording?.digest;
+    if (typeof purpose !== 'string' || typeof given !== 'boolean') throw new TypeError('a consent has a purpose, and given: true or false');
+    if (given && !digest) throw new TypeError(`to agree to "${purpose}" takes the wording that was shown, as purposes() gives it`);
+    return { purpose, given, wording: digest, method, page };
+  });
+}
 
 export class Pushkeep extends EventTarget {
   #site;
@@ -132,7 +153,7 @@ export class Pushkeep extends EventTarget {
       shortId: known?.short_id ?? null,
       slot: box && record ? record.current : null,
       key: box?.key ?? null,
-      pending: Boolean(record?.retry || record?.renew || (record?.wanted && record.owner?.told === false)),
+      pending: Boolean(record?.retry || record?.renew || (record?.wanted && (record.owner?.told === false || due(record).length))),
       reason: obstacle?.message ?? null,
       error: this.#error,
     };
@@ -153,14 +174,14 @@ export class Pushkeep extends EventTarget {
   /**
    * Asks for permission if need be, subscribes, and has the server confirm. Call it from a click handler, before any
    * await. Rejects with a PushError.
+   * @param {{consents?: Said[]}} [options]  what the visitor agreed to with it: stored together with the subscription
+   *   or not at all. Where the server knows no such purpose or wording nothing is begun
    * @returns {Promise<Status>}
    */
-  async subscribe() {
+  async subscribe({ consents = [] } = {}) {
+    const words = spoken(consents, 'prompt');
     await this.#permit();
-    return this.#act(async () => {
-      await want(true);
-      if (this.#identity !== undefined) await own(this.#identity);
-    }).catch((error) => {
+    return this.#act(() => want(true, { identity: this.#identity, words })).catch((error) => {
       // Subscribed, if not as the one who is logged in.
       if (error.code !== 'identity' || !this.status().subscribed) throw error;
       return this.status();
@@ -179,6 +200,57 @@ export class Pushkeep extends EventTarget {
       this.#error = null;
       return this.status();
     });
+  }
+
+  /**
+   * What the site sends for, each purpose with the text to ask with; only that may be shown where somebody is to agree.
+   * @param {string} [locale]  a language tag; that of the browser by default
+   * @returns {Promise<{name: string, description: string, basis: string,
+   *   wording: {digest: string, locale: string, version: string, policy_version: string, text: string}|null}[]>}
+   */
+  async purposes(locale = navigator.language) {
+    const reply = await call(this.#site, `purposes?locale=${encodeURIComponent(locale)}`);
+    if (reply.status >= 300 || !reply.answer.purposes) throw refusal(reply);
+    return reply.answer.purposes;
+  }
+
+  /**
+   * Notes what a subscribed visitor says now: that they agree, or do not any more. What cannot be told is told later.
+   * Rejects with "consent" if nobody is subscribed, or the server does not know the purpose or wording.
+   * @param {Said|Said[]} said
+   * @returns {Promise<Status>}
+   */
+  async consent(said) {
+    const words = spoken([said].flat(), 'settings');
+    const obstacle = Pushkeep.obstacle();
+    if (obstacle) throw obstacle;
+    let noted = false;
+    return this.#act(async () => {
+      if (!(await this.#wanted())) throw new PushError('consent', 'Nobody is subscribed here. Agree with subscribe({ consents }).');
+      noted = Boolean(await say(words));
+    }).catch((error) => {
+      if (error.code === 'consent' || !noted) throw error;
+      return this.status();
+    });
+  }
+
+  /**
+   * What holds of what this visitor has said, by purpose: as the server knows it, and with "told": false what it is yet
+   * to be told. Where it cannot be reached, as this browser knows it.
+   * @returns {Promise<Record<string, {given: boolean, at: string, told: boolean, wording: string|null}>>}
+   */
+  async consents() {
+    const described = await this.describe().catch((error) => {
+      if (error.code === 'network') return undefined;
+      throw error;
+    });
+    const record = await keep();
+    const words = described === undefined && record.wanted ? record.words : due(record);
+    const known = (described?.consents ?? []).map(({ purpose, given, at, wording }) => [purpose, { given, at, told: true, wording: wording?.digest ?? null }]);
+    return Object.fromEntries([
+      ...known,
+      ...words.map(({ purpose, given, at, told, wording = null }) => [purpose, { given, at: new Date(at).toISOString(), told, wording }]),
+    ]);
   }
 
   /**

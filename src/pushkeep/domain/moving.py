@@ -143,13 +143,11 @@ class ImportAsked:
         digest: SHA-256 of the file and of everything that was asked for and makes a difference; 32 octets.
         format: of the file.
         consent: see :class:`ConsentBrought`.
-        contact_max: how many living subscriptions a contact may have.
     """
 
     digest: bytes = field(repr=False)
     format: Format
     consent: ConsentBrought | None = None
-    contact_max: int = 100
 
 
 @dataclass(frozen=True, slots=True)

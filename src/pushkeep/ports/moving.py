@@ -29,20 +29,46 @@ class Source(Protocol):
         """How far the present reading has come."""
         ...
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Columns that mean nothing to the format, in the order of the file, as far as it was read."""
+        ...
+
+    def digest(self) -> bytes:
+        """SHA-256 of its octets and of everything that it was said to be read by; reads it once for that.
+
+        Raises:
+            BrokenFile: it cannot be read.
+        """
+        ...
+
     def read(self) -> Read:
         """Read it from its beginning, a second time as well as the first; records come in their order.
 
         Raises:
-            BrokenFile: it cannot be read; while it is read, too.
+            BrokenFile: it cannot be read, or has changed since :meth:`digest`; while it is read, too.
         """
         ...
 
-    def digest(self) -> bytes:
-        """SHA-256 of the octets that the latest reading, which must have come to its end, has seen.
 
-        Raises:
-            BrokenFile: they are others than in the reading before.
+class Seen(Protocol):
+    """What a first reading remembers of all records, outside of this process's memory."""
+
+    def first(self, key: bytes, rest: bytes, line: int) -> tuple[int, bool] | None:
+        """Remember a record.
+
+        Args:
+            key: by which records are the same.
+            rest: what must be the same of them, too.
+            line: where it stands.
+
+        Returns:
+            None for the first; else the first one's line, and whether its rest is the same.
         """
+        ...
+
+    def count(self, name: bytes) -> int:
+        """Count a name; how often it has been counted by now."""
         ...
 
 
@@ -71,12 +97,13 @@ class Standing:
     Attributes:
         faults: those it cannot take, and why, in their order.
         counts: what would become of the others; as in :class:`ImportJournal`.
-        new_of: numbers of the records that would be a contact's further living subscription, and how many it has.
+        joining: of the records, by number, that would be one more living subscription of their contact: how many it
+            has, and the word under which they are counted.
     """
 
     faults: tuple[Fault, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    new_of: Mapping[int, int] = field(default_factory=dict)
+    joining: Mapping[int, tuple[int, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +150,6 @@ class ImportStore(Protocol):
 
         Raises:
             Conflict: as :meth:`check_key`, or the project has too many keys.
-            NotFound: the consent's purpose or wording is not declared.
         """
         ...
 

@@ -14,12 +14,15 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from pushkeep.adapters.store.consent_units import Voice, known_of, record_words
 from pushkeep.adapters.store.contact_units import add_tags
 from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
+from pushkeep.adapters.store.purpose_units import find_purpose
 from pushkeep.adapters.store.registration_units import note_push_service
 from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import contacts, subscriptions
+from pushkeep.domain.consent import ConsentWord, Method
 from pushkeep.domain.lifecycle import By, Evidence
 from pushkeep.domain.moving import Fault, ForeignSubscription, ImportAsked, NewNames, Numbered
 from pushkeep.domain.project import Project
@@ -112,7 +115,7 @@ def check_records(
     stored = _stored(connection, vault, project, records)
     faults: list[Fault] = []
     counts: Counter[str] = Counter()
-    joining: dict[int, str] = {}
+    joining: dict[int, tuple[str, str]] = {}
     for numbered in records:
         record = _foreign(numbered)
         try:
@@ -122,9 +125,10 @@ def check_records(
             continue
         counts[fate] += 1
         if record.owner is not None and fate in (Fate.NEW, Fate.OWNED):
-            joining[numbered.number] = record.owner
-    living = _living_of(connection, project, set(joining.values()))
-    return Standing(tuple(faults), counts, {number: living.get(owner, 0) for number, owner in joining.items()})
+            joining[numbered.number] = record.owner, fate
+    living = _living_of(connection, project, {owner for owner, _ in joining.values()})
+    has = {number: (living.get(owner, 0), str(fate)) for number, (owner, fate) in joining.items()}
+    return Standing(tuple(faults), counts, has)
 
 
 def write_records(connection: Connection, vault: Vault, project: Project, page: Page) -> Mapping[str, int]:
@@ -155,7 +159,9 @@ def write_records(connection: Connection, vault: Vault, project: Project, page: 
     ids, made = _contact_ids(connection, project, owners, page.now)
     if made:
         counts["contacts"] += made
-    _insert(connection, vault, project, page, fresh, ids)
+    numbers = _insert(connection, vault, project, page, fresh, ids)
+    if page.asked.consent is not None:
+        counts["consents"] = _agree(connection, vault, project, page, fresh, numbers, ids)
     _give(connection, project, page, owned, ids)
     _tag(connection, project, [record for record, _ in (*fresh, *owned)], ids)
     return counts
@@ -242,10 +248,11 @@ def _insert(
     page: Page,
     fresh: Sequence[tuple[ForeignSubscription, NewNames]],
     contact_ids: Mapping[str, int],
-) -> None:
+) -> Sequence[int]:
     if not fresh:
-        return
-    assert page.key is not None and page.key_row is not None
+        return ()
+    assert page.key is not None
+    assert page.key_row is not None
     short_ids = _short_ids(connection, project, [names for _, names in fresh])
     rows = [
         _values(vault, project, page, record, names, short_id, contact_ids)
@@ -267,6 +274,32 @@ def _insert(
     write_entries(connection, project.id, entries)
     for origin, vendor in {(record.subscription.endpoint.origin, record.vendor) for record, _ in fresh}:
         note_push_service(connection, project, origin, vendor)
+    return numbers
+
+
+def _agree(
+    connection: Connection,
+    vault: Vault,
+    project: Project,
+    page: Page,
+    fresh: Sequence[tuple[ForeignSubscription, NewNames]],
+    numbers: Sequence[int],
+    contact_ids: Mapping[str, int],
+) -> int:
+    """Record that they agreed elsewhere; not of contacts who have said something about it here, which is later."""
+    brought = page.asked.consent
+    assert brought is not None
+    purpose = find_purpose(connection, project, brought.purpose)
+    said = 0
+    for (record, names), number in zip(fresh, numbers, strict=True):
+        voice = Voice(number, names.public_id, contact_ids.get(record.owner or ""), record.owner)
+        if known_of(connection, voice).counts(purpose.id) is not None:
+            continue
+        at = None if record.created_at is None else min(record.created_at, page.now)
+        word = ConsentWord(purpose.name, True, Method.IMPORT, brought.wording, at=at)
+        record_words(connection, vault, project, voice, [word], now=page.now)
+        said += 1
+    return said
 
 
 def _values(

@@ -103,7 +103,7 @@ def check(
     return Standing(
         tuple(fault for one in found for fault in one.faults),
         counts,
-        {number: count for one in found for number, count in one.new_of.items()},
+        {number: standing for one in found for number, standing in one.joining.items()},
     )
 
 

@@ -1,0 +1,28 @@
+"""npm web-push: it stores nothing itself; its ``sendNotification`` takes the browser's JSON.
+
+Source: web-push README, "sendNotification": ``{endpoint, keys: {auth, p256dh}}``.
+"""
+
+from __future__ import annotations
+
+from pushkeep.adapters.formats import browser_json
+from pushkeep.adapters.formats.fields import Wishes
+from pushkeep.adapters.formats.rows import Fields
+from pushkeep.domain.moving import ForeignSubscription
+
+WRAPPERS = ("subscription", "pushSubscription", "push_subscription")
+USED = browser_json.USED | frozenset(WRAPPERS)
+
+
+def recognises(names: frozenset[str]) -> bool:
+    """Whether a row with these columns can be one."""
+    return {"endpoint", "keys"} <= names or {"endpoint", "p256dh", "auth"} <= names or not names.isdisjoint(WRAPPERS)
+
+
+def read(fields: Fields, wishes: Wishes) -> ForeignSubscription:
+    """A row as a subscription.
+
+    Raises:
+        InvalidInput: a part is missing or wrong.
+    """
+    return browser_json.stored(fields, wishes, *WRAPPERS)

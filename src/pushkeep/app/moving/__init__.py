@@ -1,0 +1,1 @@
+"""Moving in: the import of a file, whatever its format."""

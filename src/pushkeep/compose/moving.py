@@ -1,0 +1,58 @@
+"""Opening a file to import, as whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pushkeep.adapters.clock import SystemEntropy
+from pushkeep.adapters.formats.fields import Wishes
+from pushkeep.adapters.formats.files import open_foreign
+from pushkeep.adapters.formats.octets import Octets
+from pushkeep.adapters.formats.scratch import Scratch
+from pushkeep.adapters.formats.vapid_file import read_vapid
+from pushkeep.app.context import Services
+from pushkeep.app.moving.bring import ImportReport, ImportWishes, import_file
+from pushkeep.domain.moving import Format
+from pushkeep.domain.project import Project
+from pushkeep.ports.moving import Source
+
+__all__ = ["ImportReport", "ImportWishes", "Wishes", "bring_in", "opened_source", "read_vapid"]
+
+_SCRATCH_KEY_BYTES = 32
+
+
+@contextmanager
+def opened_source(path: Path, format: Format | None, wishes: Wishes) -> Iterator[Source]:
+    """A file to import.
+
+    Args:
+        path: where it is.
+        format: what it is said to be; None to look.
+        wishes: how it is to be read, if it is another product's.
+
+    Raises:
+        BrokenFile: it cannot be read, or is nothing known.
+    """
+    octets = Octets(path)
+    try:
+        yield open_foreign(octets, format, wishes)
+    finally:
+        octets.close()
+
+
+async def bring_in(
+    services: Services,
+    project: Project,
+    source: Source,
+    wishes: ImportWishes,
+    *,
+    told: Callable[[str, int], None] | None = None,
+) -> ImportReport:
+    """:func:`pushkeep.app.moving.bring.import_file` with something to remember by."""
+    seen = Scratch(SystemEntropy().token_bytes(_SCRATCH_KEY_BYTES))
+    try:
+        return await import_file(services, project, source, seen, wishes, told=told)
+    finally:
+        seen.close()

@@ -92,8 +92,8 @@ async def test_no_statement_of_a_worker_scans_a_table(store: SqliteStore, projec
     units: dict[str, Callable[[Connection], object]] = {
         "load": lambda c: load_units.load(c, vault, store.recipient_cache, busy, range(5), NOW),
         "renew": lambda c: claim_units.renew(c, [lease, LeaseKey(99, 1)], NOW + LEASE_SECONDS),
-        "checkpoint": lambda c: checkpoint_units.checkpoint(c, written, NOW, LEASE_SECONDS),
-        "last checkpoint": lambda c: checkpoint_units.checkpoint(c, last, NOW, LEASE_SECONDS),
+        "checkpoint": lambda c: checkpoint_units.checkpoint(c, vault, written, NOW, LEASE_SECONDS),
+        "last checkpoint": lambda c: checkpoint_units.checkpoint(c, vault, last, NOW, LEASE_SECONDS),
         "next due": lambda c: claim_units.next_due(c, NOW),
         "claim": lambda c: claim_units.claim(c, vault, wanted(), NOW, LEASE_SECONDS),
         "claim of many": lambda c: claim_units.claim(c, vault, wanted(), NOW + 10, LEASE_SECONDS),
@@ -174,7 +174,9 @@ async def test_the_end_of_a_notification_is_seen_without_reading_its_closed_shar
     store: SqliteStore, busy: Leased
 ) -> None:
     written = Checkpoint(busy.shard.lease, accepted(range(5)))
-    plans = await statements_of(store, lambda c: checkpoint_units.checkpoint(c, written, NOW, LEASE_SECONDS))
+    plans = await statements_of(
+        store, lambda c: checkpoint_units.checkpoint(c, store._vault, written, NOW, LEASE_SECONDS)
+    )
     ends = [steps for statement, steps in plans if "EXISTS" in statement]
     assert ends
     for steps in ends:

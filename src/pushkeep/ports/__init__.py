@@ -22,6 +22,7 @@ from pushkeep.ports.outside import (
 )
 from pushkeep.ports.privacy import ErasureList, PrivacyStore
 from pushkeep.ports.projects import ProjectSecrets, ProjectStore
+from pushkeep.ports.secrets import SecretStore
 from pushkeep.ports.shards import ShardStore
 from pushkeep.ports.subscriptions import ResultUpdate, StoredRegistration, SubscriptionStore
 from pushkeep.ports.sweeps import ChoreStore, SweepStore
@@ -47,6 +48,7 @@ __all__ = [
     "ProjectStore",
     "ReceiptStore",
     "ResultUpdate",
+    "SecretStore",
     "ShardStore",
     "Sleeper",
     "Store",
@@ -74,6 +76,7 @@ class Store(
     SweepStore,
     ChoreStore,
     ImportStore,
+    SecretStore,
     Protocol,
 ):
     """Everything that is kept."""

@@ -12,6 +12,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from pushkeep.adapters.store.fence import Fence
 from pushkeep.adapters.store.inline_writer import InlineWriter
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.writer import Writer, unavailable
@@ -33,7 +34,7 @@ class Ground:
         writing: begins with ``BEGIN IMMEDIATE``.
         reading: begins with ``BEGIN`` and cannot write; None where reads go the way of writes, on the one connection.
         writer: carries out units on ``writing``.
-        vault: seals and hashes.
+        fence: has what seals and hashes, and keeps it at the keys of the database.
         clock: tells the times of leases, inside the transaction.
         path: the database's file; None in memory.
         lease_seconds: how long a shard is lent, or lent on.
@@ -42,7 +43,7 @@ class Ground:
     writing: Engine
     reading: Engine | None
     writer: Writer | InlineWriter
-    vault: Vault
+    fence: Fence
     clock: Clock
     path: Path | None = None
     lease_seconds: float = LEASE_SECONDS
@@ -54,7 +55,8 @@ class StoreBase:
     def __init__(self, ground: Ground) -> None:
         self._writing = ground.writing
         self._reading = ground.reading
-        self._vault = ground.vault
+        self._vault: Vault = ground.fence.vault
+        self._fence = ground.fence
         self._clock = ground.clock
         self._path = ground.path
         self.lease_seconds = ground.lease_seconds

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, text, update
 
 from pushkeep.adapters.store.ending_units import ended_cancelled, finish
 from pushkeep.adapters.store.follow_up_units import follow_up
 from pushkeep.adapters.store.result_units import apply_updates
-from pushkeep.adapters.store.tables import notifications, recipient_outcomes, shards
+from pushkeep.adapters.store.sealing import Vault
+from pushkeep.adapters.store.tables import notifications, shards
 from pushkeep.adapters.store.writer import SHARDS_READY
 from pushkeep.domain.sending import NotificationState
 from pushkeep.domain.shard import Bitmap, Kind, LeaseKey, ShardKind, ShardState, unpack_ids
@@ -62,7 +63,17 @@ _WRITE_DOWN = (
         }
     )
 )
-_KEEP_OUTCOME = insert(recipient_outcomes).prefix_with("OR REPLACE", dialect="sqlite")
+_KEEP_OUTCOME = text(
+    """
+    INSERT OR REPLACE INTO recipient_outcomes (project_id, notification_id, subscription_id, kind, action, status,
+        explanation, retry_after, duration_ms, attempts, at)
+    SELECT :project_id, :notification_id, :subscription_id, :kind, :action, :status,
+        :explanation, :retry_after, :duration_ms, :attempts, :at
+    WHERE EXISTS (SELECT 1 FROM subscriptions WHERE id = :subscription_id)
+    """
+)
+"""Of who was erased while the message was under way nothing is kept but the shard's count."""
+
 _PLANNED = text("UPDATE notifications SET state = 'sending' WHERE id = :notification_id AND state = 'planning'")
 
 
@@ -71,7 +82,9 @@ def lease_lost(lease: LeaseKey) -> LeaseLost:
     return LeaseLost(f"Shard {lease.shard_id} is no longer lent under epoch {lease.epoch}; nothing was written for it.")
 
 
-def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_seconds: float) -> Ended | None:
+def checkpoint(
+    connection: Connection, vault: Vault, written: Checkpoint, now: float, lease_seconds: float
+) -> Ended | None:
     """See :meth:`pushkeep.ports.shards.ShardStore.checkpoint`."""
     held = {"shard_id": written.lease.shard_id, "held_epoch": written.lease.epoch}
     shard = connection.execute(_HELD_SHARD, held).one_or_none()
@@ -84,7 +97,7 @@ def checkpoint(connection: Connection, written: Checkpoint, now: float, lease_se
     _keep_outcomes(connection, shard, settled, now)
     follow_up(connection, shard, moves)
     if written.updates:
-        apply_updates(connection, shard.project_id, written.updates, now=now)
+        apply_updates(connection, vault, shard.project_id, written.updates, now=now)
     values = _ending(shard, done, counts, written, now + lease_seconds)
     changed = connection.execute(_WRITE_DOWN, {**held, **values, "new_done": done.pack(), **_more(counts)})
     if changed.rowcount != 1:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, event
 
 from pushkeep.adapters.store.keyring_units import load_ring
-from pushkeep.adapters.store.sealing import Sealer, Vault
+from pushkeep.adapters.store.sealing import KeyRing, Sealer, Vault
 from pushkeep.errors import ConfigurationError, Unavailable
 
 _VERSION = "SELECT keys_version FROM installation"
@@ -26,12 +26,31 @@ class Fence:
         vault: seals and opens for the store.
         master: opens the wrapped keys.
         random: draws nonces.
+        read_again: reads the master key where it comes from, since it may have been exchanged while this process ran;
+            None where it cannot have been.
     """
 
-    def __init__(self, vault: Vault, master: Sealer, random: Callable[[int], bytes]) -> None:
-        self._vault = vault
-        self._master = master
+    def __init__(
+        self,
+        vault: Vault,
+        master: Sealer,
+        random: Callable[[int], bytes],
+        read_again: Callable[[], bytes] | None = None,
+    ) -> None:
+        self.vault = vault
+        """What seals, opens and hashes."""
         self._random = random
+        self._read_again = read_again
+        self.master = master
+        """The master key that opened the keys."""
+
+    def sealer(self, key: bytes) -> Sealer:
+        """What seals with another master key.
+
+        Raises:
+            ConfigurationError: it has another length.
+        """
+        return Sealer(key, self._random)
 
     def guard(self, engine: Engine) -> None:
         """Look as each transaction of an engine begins, after what begins it."""
@@ -44,14 +63,25 @@ class Fence:
         try:
             # Not by SQLAlchemy, which takes ten times as long for it.
             row = raw.cursor().execute(_VERSION).fetchone()
-            if row is not None and row[0] > self._vault.ring.version:
-                self._vault.gain(load_ring(connection, self._master, self._random))
+            if row is not None and row[0] > self.vault.ring.version:
+                self.vault.gain(self._load(connection))
         except BaseException as error:
             with contextlib.suppress(Exception):
                 raw.rollback()
             if isinstance(error, ConfigurationError):
                 raise Unavailable(
                     f"The keys of the database were changed, and this process has an old master key "
-                    f"(id {self._master.key_id.hex()}): restart it with the new one."
+                    f"(id {self.master.key_id.hex()}): restart it with the new one."
                 ) from None
             raise
+
+    def _load(self, connection: Connection) -> KeyRing:
+        try:
+            return load_ring(connection, self.master, self._random)
+        except ConfigurationError:
+            if self._read_again is None:
+                raise
+        master = Sealer(self._read_again(), self._random)
+        ring = load_ring(connection, master, self._random)
+        self.master = master
+        return ring

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, bindparam, select, update
 from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
 from pushkeep.adapters.store.move_units import Step, move_rows
 from pushkeep.adapters.store.rows import AnyRow
-from pushkeep.adapters.store.tables import signing_keys, subscriptions
+from pushkeep.adapters.store.sealing import SealBroken, Vault
+from pushkeep.adapters.store.tables import projects, signing_keys, subscriptions
 from pushkeep.domain.lifecycle import By, Evidence
 from pushkeep.domain.project import SIGNING
 from pushkeep.domain.subscription import TRANSITIONS, Event, State, StateReason
@@ -24,15 +25,18 @@ _ROW = select(
     subscriptions.c.endpoint_hash,
     subscriptions.c.signing_key_id,
     subscriptions.c.keys_hash,
+    subscriptions.c.lookup_key_id,
+    subscriptions.c.sealed,
 )
 _BELIEVED = _ROW.where(
     subscriptions.c.id == bindparam("row_id"),
     subscriptions.c.version == bindparam("of_version"),
     subscriptions.c.project_id == bindparam("of_project"),
 )
+_PROJECT = select(projects.c.public_id).where(projects.c.id == bindparam("of_project"))
 _TWIN = _ROW.where(
     subscriptions.c.project_id == bindparam("of_project"),
-    subscriptions.c.endpoint_hash == bindparam("of_hash"),
+    subscriptions.c.endpoint_hash.in_(bindparam("of_hashes", expanding=True)),
     subscriptions.c.signing_key_id == bindparam("of_key"),
 )
 _KEYS = select(signing_keys.c.id, signing_keys.c.key_id, signing_keys.c.state).where(
@@ -49,7 +53,7 @@ _NOWHERE = b""
 """The hash of no endpoint."""
 
 
-def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: float) -> bool:
+def key_found(connection: Connection, vault: Vault, project_id: int, item: ResultUpdate, now: float) -> bool:
     """Write down the signing key a message was taken with, and that it was taken.
 
     Where the browser's subscription is registered with that key already, and living, this row is replaced by that
@@ -67,11 +71,10 @@ def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: 
         return False
     step = Step(Event.ACCEPTED, StateReason(Event.ACCEPTED, now), By.PUSH_SERVICE, verdict=Verdict.ACCEPTED.value)
     if row.signing_key_id != item.signing_key_id:
-        wanted = {"of_project": project_id, "of_hash": row.endpoint_hash, "of_key": item.signing_key_id}
-        twin = connection.execute(_TWIN, wanted).one_or_none()
+        twin, same_keys = _twin(connection, vault, project_id, row, item.signing_key_id)
         if twin is not None and twin.ended_at is None:
             by_twin = Step(Event.REPLACED, StateReason(Event.REPLACED, now), By.PUSH_SERVICE)
-            if twin.keys_hash == row.keys_hash:
+            if same_keys:
                 by_twin = replace(by_twin, superseded_by=twin.id, successor=str(twin.public_id))
             move_rows(connection, project_id, {item.id: by_twin})
             return True
@@ -81,6 +84,24 @@ def key_found(connection: Connection, project_id: int, item: ResultUpdate, now: 
             step = Step(Event.KEY_RETIRED, reason, By.OPERATOR, verdict=Verdict.ACCEPTED.value, key=retired)
     move_rows(connection, project_id, {item.id: step})
     return True
+
+
+def _twin(connection: Connection, vault: Vault, project_id: int, row: AnyRow, key: int) -> tuple[AnyRow | None, bool]:
+    """The row with this one's endpoint and another signing key, and whether it has the same browser's keys.
+
+    While the lookup key changes, the two may have been hashed with different ones.
+    """
+    wanted = {"of_project": project_id, "of_hashes": [row.endpoint_hash], "of_key": key}
+    twin = connection.execute(_TWIN, wanted).one_or_none()
+    if len(vault.ring.lookups) == 1 or (twin is not None and twin.lookup_key_id == row.lookup_key_id):
+        return twin, twin is not None and twin.keys_hash == row.keys_hash
+    try:
+        project_public_id = str(connection.execute(_PROJECT, {"of_project": project_id}).scalar_one())
+        opened = vault.open_subscription(project_public_id, row.endpoint_hash, row.sealed)
+    except SealBroken:  # nothing more can be known of it
+        return twin, False
+    twin = connection.execute(_TWIN, {**wanted, "of_hashes": vault.endpoint_hashes(opened.endpoint)}).one_or_none()
+    return twin, twin is not None and twin.keys_hash == vault.keys_hash(opened, twin.lookup_key_id)
 
 
 def _relabel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from pushkeep.adapters.store.sealing import (
     KEY_BYTES,
@@ -17,7 +17,8 @@ from pushkeep.adapters.store.sealing import (
     wrap_context,
 )
 from pushkeep.adapters.store.tables import installation, key_wraps, sealing_keys
-from pushkeep.errors import ConfigurationError
+from pushkeep.errors import ConfigurationError, Conflict
+from pushkeep.ports.secrets import SecretKind
 
 DATA, LOOKUP, ERASURE = "data", "lookup", "erasure"
 ACTIVE, RETIRING = "active", "retiring"
@@ -34,14 +35,14 @@ def load_ring(connection: Connection, master: Sealer, random: Callable[[int], by
         ConfigurationError: the master key is not the database's.
     """
     version = connection.execute(select(installation.c.keys_version)).scalar_one()
-    found = _unwrapped(connection, master)
+    found = unwrapped(connection, master)
     data = [Sealer(key, random) for _, key in found[DATA]]
     lookups = tuple(LookupKey(number, key) for number, key in found[LOOKUP])
     return KeyRing(version, data[0], {sealer.key_id: sealer for sealer in data}, lookups, found[ERASURE][0][1])
 
 
-def _unwrapped(connection: Connection, master: Sealer) -> Mapping[str, list[tuple[int, bytes]]]:
-    """Number and octets of every key by its kind, the active one first.
+def unwrapped(connection: Connection, master: Sealer) -> Mapping[str, list[tuple[int, bytes]]]:
+    """Number and octets of every key by its kind, the active one first: proof that the master key opens them.
 
     Raises:
         ConfigurationError: the master key does not open all of them.
@@ -79,7 +80,7 @@ def make_keys(connection: Connection, master: Sealer, random: Callable[[int], by
     """
     if connection.execute(select(installation.c.id)).first() is None:
         connection.execute(insert(installation).values(id=1, created_at=now))
-    known = _unwrapped(connection, master)
+    known = unwrapped(connection, master)
     if LOOKUP in known and DATA not in known:
         add_key(connection, master, DATA, master.key, random, now, state=RETIRING)
     for kind in (LOOKUP, DATA, ERASURE):
@@ -102,6 +103,36 @@ def add_key(
     retiring_at = None if state == ACTIVE else now
     values = {"kind": kind, "key_id": key_id, "state": state, "created_at": now, "retiring_at": retiring_at}
     number = connection.execute(insert(sealing_keys).values(values).returning(sealing_keys.c.id)).scalar_one()
-    wrapped = master.seal(key, wrap_context(kind))
-    connection.execute(insert(key_wraps).values(sealing_key_id=number, master_key_id=master.key_id, wrapped=wrapped))
+    _wrap(connection, master, kind, int(number), key, now)
     return int(number)
+
+
+def _wrap(connection: Connection, master: Sealer, kind: str, number: int, key: bytes, now: float) -> None:
+    wrapped = master.seal(key, wrap_context(kind))
+    values = {"sealing_key_id": number, "master_key_id": master.key_id, "wrapped": wrapped, "wrapped_at": now}
+    connection.execute(insert(key_wraps).values(values))
+
+
+def rotate(connection: Connection, master: Sealer, kind: SecretKind, now: float) -> str:
+    """See :meth:`pushkeep.ports.secrets.SecretStore.rotate_secret`."""
+    if kind is SecretKind.ERASURE:
+        raise Conflict("The erasure key is not changed: the list of who was erased could not be read any more.")
+    if connection.execute(select(installation.c.next_master_key_id)).scalar_one() is not None:
+        raise Conflict("The master key is being changed; finish that first: pushkeep secrets rotate-master --finish")
+    of_kind = sealing_keys.c.kind == kind.value
+    if connection.execute(select(sealing_keys.c.id).where(of_kind, sealing_keys.c.state == RETIRING)).first():
+        raise Conflict(
+            f"The {kind.value} key before this one is still on its way out; see how far it is with "
+            "`pushkeep secrets status`, and finish it with `pushkeep secrets reseal`."
+        )
+    connection.execute(update(sealing_keys).where(of_kind).values(state=RETIRING, retiring_at=now, cursor=""))
+    number = add_key(connection, master, kind.value, master.draw(KEY_BYTES), master.draw, now)
+    change_version(connection)
+    return bytes(
+        connection.execute(select(sealing_keys.c.key_id).where(sealing_keys.c.id == number)).scalar_one()
+    ).hex()
+
+
+def change_version(connection: Connection) -> None:
+    """Let every process load the keys before it does anything else."""
+    connection.execute(update(installation).values(keys_version=installation.c.keys_version + 1))

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, literal_column, update
 from pushkeep.adapters.store.key_found_units import key_found
 from pushkeep.adapters.store.move_units import Step, move_rows
 from pushkeep.adapters.store.rows import json_values
+from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import subscriptions
 from pushkeep.domain.lifecycle import By
 from pushkeep.domain.project import Project
@@ -38,14 +39,14 @@ _ACCEPTED = (
 
 
 def apply_results(
-    connection: Connection, project: Project, updates: Sequence[ResultUpdate], *, now: float
+    connection: Connection, vault: Vault, project: Project, updates: Sequence[ResultUpdate], *, now: float
 ) -> frozenset[int]:
     """See :meth:`pushkeep.ports.SubscriptionStore.apply_results`."""
-    return apply_updates(connection, project.id, updates, now=now)
+    return apply_updates(connection, vault, project.id, updates, now=now)
 
 
 def apply_updates(
-    connection: Connection, project_id: int, updates: Sequence[ResultUpdate], *, now: float
+    connection: Connection, vault: Vault, project_id: int, updates: Sequence[ResultUpdate], *, now: float
 ) -> frozenset[int]:
     """As :func:`apply_results`, for a checkpoint, which has the project's number only."""
     # Of one notification there are few versions: few statements change many rows.
@@ -56,7 +57,7 @@ def apply_updates(
         if item.event is Event.ACCEPTED:
             accepted.setdefault(item.version, []).append(item.id)
         elif item.event is Event.KEY_FOUND:
-            applied.update({item.id} if key_found(connection, project_id, item, now) else ())
+            applied.update({item.id} if key_found(connection, vault, project_id, item, now) else ())
         else:
             others[item.id] = _step(item, now)
     for version, ids in accepted.items():

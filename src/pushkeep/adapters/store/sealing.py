@@ -191,6 +191,29 @@ class Vault:
             raise SealBroken("A stored secret was sealed with another key, or is damaged.")
         return sealer.open(sealed, context)
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it was sealed with the key that seals now."""
+        return sealed[len(_VERSION) : len(_VERSION) + KEY_ID_BYTES] == self.ring.sealing.key_id
+
+    def reseal(self, sealed: bytes, context: bytes) -> bytes:
+        """The same for the same place, sealed with the key that seals now.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        return self._seal(self._open(sealed, context), context)
+
+    def rehash(self, project_public_id: str, endpoint_hash: bytes, sealed: bytes) -> tuple[bytes, bytes, bytes]:
+        """Hash of the endpoint, hash of the keys, and the sealed blob of a row, all made with the keys of now.
+
+        Raises:
+            SealBroken: it does not open.
+        """
+        opened = self.open_subscription(project_public_id, endpoint_hash, sealed)
+        now = self.endpoint_hash(opened.endpoint)
+        plaintext = self._open(sealed, subscription_context(project_public_id, endpoint_hash))
+        return now, self.keys_hash(opened), self._seal(plaintext, subscription_context(project_public_id, now))
+
     def seal_subscription(self, project: Project, endpoint_hash: bytes, subscription: Subscription) -> bytes:
         """Seal endpoint and keys for a row."""
         rest = json.dumps(
@@ -198,7 +221,7 @@ class Vault:
             separators=(",", ":"),
         )
         plaintext = subscription.p256dh + subscription.auth + rest.encode()
-        return self._seal(plaintext, _row_context(project.public_id, endpoint_hash))
+        return self._seal(plaintext, subscription_context(project.public_id, endpoint_hash))
 
     def open_subscription(self, project_public_id: str, endpoint_hash: bytes, sealed: bytes) -> Subscription:
         """Open what :meth:`seal_subscription` made. It is not checked again: what is sealed was checked.
@@ -206,7 +229,7 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        plaintext = self._open(sealed, _row_context(project_public_id, endpoint_hash))
+        plaintext = self._open(sealed, subscription_context(project_public_id, endpoint_hash))
         keys_end = POINT_BYTES + AUTH_BYTES
         (url, expiration_time, encodings), _ = _read_json(plaintext[keys_end:].decode())
         return Subscription(
@@ -219,7 +242,7 @@ class Vault:
 
     def seal_secret(self, project_public_id: str, name: str, secret: bytes) -> bytes:
         """Seal a project's own secret; ``name`` says which."""
-        return self._seal(secret, _secret_context(project_public_id, name))
+        return self._seal(secret, secret_context(project_public_id, name))
 
     def open_secret(self, project_public_id: str, name: str, sealed: bytes) -> bytes:
         """Open what :meth:`seal_secret` made.
@@ -227,11 +250,11 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        return self._open(sealed, _secret_context(project_public_id, name))
+        return self._open(sealed, secret_context(project_public_id, name))
 
     def seal_notification(self, project_public_id: str, public_id: str, name: str, value: bytes) -> bytes:
         """Seal a part of a notification, which may say something about its readers; ``name`` says which part."""
-        return self._seal(value, _notification_context(project_public_id, public_id, name))
+        return self._seal(value, notification_context(project_public_id, public_id, name))
 
     def open_notification(self, project_public_id: str, public_id: str, name: str, sealed: bytes) -> bytes:
         """Open what :meth:`seal_notification` made.
@@ -239,11 +262,11 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        return self._open(sealed, _notification_context(project_public_id, public_id, name))
+        return self._open(sealed, notification_context(project_public_id, public_id, name))
 
     def seal_consent(self, project_public_id: str, number: int, content: bytes) -> bytes:
         """Seal what a consent record says; ``number`` is the record's."""
-        return self._seal(content, _consent_context(project_public_id, number))
+        return self._seal(content, consent_context(project_public_id, number))
 
     def open_consent(self, project_public_id: str, number: int, sealed: bytes) -> bytes:
         """Open what :meth:`seal_consent` made.
@@ -251,7 +274,7 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        return self._open(sealed, _consent_context(project_public_id, number))
+        return self._open(sealed, consent_context(project_public_id, number))
 
 
 def wrap_context(kind: str) -> bytes:
@@ -259,19 +282,23 @@ def wrap_context(kind: str) -> bytes:
     return f"pushkeep {kind} key".encode()
 
 
-def _row_context(project_public_id: str, endpoint_hash: bytes) -> bytes:
+def subscription_context(project_public_id: str, endpoint_hash: bytes) -> bytes:
+    """What a row's endpoint and keys are sealed for."""
     return b"subscription\0" + project_public_id.encode() + b"\0" + endpoint_hash
 
 
-def _secret_context(project_public_id: str, name: str) -> bytes:
+def secret_context(project_public_id: str, name: str) -> bytes:
+    """What a project's own secret is sealed for."""
     return f"project secret\0{project_public_id}\0{name}".encode()
 
 
-def _notification_context(project_public_id: str, public_id: str, name: str) -> bytes:
+def notification_context(project_public_id: str, public_id: str, name: str) -> bytes:
+    """What a part of a notification is sealed for."""
     return f"notification\0{project_public_id}\0{public_id}\0{name}".encode()
 
 
-def _consent_context(project_public_id: str, number: int) -> bytes:
+def consent_context(project_public_id: str, number: int) -> bytes:
+    """What a consent record is sealed for."""
     return f"consent\0{project_public_id}\0{number}".encode()
 
 

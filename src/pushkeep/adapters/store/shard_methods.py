@@ -57,7 +57,7 @@ class ShardMethods(StoreBase):
         """See the port."""
         return await self._write(
             lambda connection: checkpoint_units.checkpoint(
-                connection, checkpoint, self._clock.now(), self.lease_seconds
+                connection, self._vault, checkpoint, self._clock.now(), self.lease_seconds
             )
         )
 

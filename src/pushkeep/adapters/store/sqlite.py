@@ -30,6 +30,7 @@ from pushkeep.adapters.store.privacy_methods import PrivacyMethods
 from pushkeep.adapters.store.project_methods import ProjectMethods
 from pushkeep.adapters.store.receipt_methods import ReceiptMethods
 from pushkeep.adapters.store.sealing import KeyRing, Sealer, Vault
+from pushkeep.adapters.store.secret_methods import SecretMethods
 from pushkeep.adapters.store.shard_methods import ShardMethods
 from pushkeep.adapters.store.subscription_methods import SubscriptionMethods
 from pushkeep.adapters.store.sweep_methods import SweepMethods
@@ -78,6 +79,7 @@ class SqliteStore(
     PrivacyMethods,
     SweepMethods,
     ImportMethods,
+    SecretMethods,
 ):
     """:class:`pushkeep.ports.Store` on a SQLite database; made by :func:`open_store`."""
 
@@ -99,15 +101,18 @@ async def open_store(
     clock: Clock,
     entropy: Entropy,
     lease_seconds: float = LEASE_SECONDS,
+    read_again: Callable[[], bytes] | None = None,
 ) -> SqliteStore:
     """Open a database, create it where there is none, and bring it to this version's schema.
 
     Args:
         database_path: the file; None for a database in memory that ends with the store.
-        master_key: 32 octets that seal every secret in it. A database opens only with the key it was made with.
+        master_key: 32 octets that seal the keys of every secret in it. A database opens only with its own master key.
         clock: stamps a new database.
-        entropy: draws the lookup key and nonces.
+        entropy: draws keys and nonces.
         lease_seconds: how long a shard is lent to a worker; alike in every process that opens this database.
+        read_again: reads the master key where it comes from, should it have been exchanged when other keys change;
+            None where only a restart brings another one.
 
     Raises:
         ConfigurationError: the master key is not the database's, the file cannot be written or is no database, or
@@ -115,7 +120,9 @@ async def open_store(
         Unavailable: another process holds it for over a minute.
     """
     sealer = Sealer(master_key, entropy.token_bytes)
-    return await asyncio.to_thread(_open, database_path, sealer, clock, entropy, lease_seconds=lease_seconds)
+    return await asyncio.to_thread(
+        _open, database_path, sealer, clock, entropy, lease_seconds=lease_seconds, read_again=read_again
+    )
 
 
 async def open_store_to_read(database_path: Path, master_key: bytes, *, clock: Clock, entropy: Entropy) -> SqliteStore:
@@ -156,48 +163,56 @@ def _open_to_read(path: Path, sealer: Sealer, clock: Clock, entropy: Entropy) ->
         return load_ring(connection, sealer, entropy.token_bytes)
 
     try:
-        vault = Vault(_prepared(engine, look))
-        Fence(vault, sealer, entropy.token_bytes).guard(engine)
-        return SqliteStore(Ground(engine, None, Writer(engine), vault, clock))
+        fence = Fence(Vault(_prepared(engine, look)), sealer, entropy.token_bytes)
+        fence.guard(engine)
+        return SqliteStore(Ground(engine, None, Writer(engine), fence, clock))
     except BaseException:
         engine.dispose()
         raise
 
 
 def _open(
-    path: Path | None, sealer: Sealer, clock: Clock, entropy: Entropy, *, lease_seconds: float, inline: bool = False
+    path: Path | None,
+    sealer: Sealer,
+    clock: Clock,
+    entropy: Entropy,
+    *,
+    lease_seconds: float,
+    inline: bool = False,
+    read_again: Callable[[], bytes] | None = None,
 ) -> SqliteStore:
     if path is None:
         writing = _engine(":memory:", "BEGIN IMMEDIATE", 1)
-        vault = _make_ready(writing, sealer, clock.now(), entropy)
-        Fence(vault, sealer, entropy.token_bytes).guard(writing)
+        fence = _make_ready(writing, sealer, clock.now(), entropy, read_again)
         writer = InlineWriter(writing) if inline else Writer(writing)
-        return SqliteStore(Ground(writing, None, writer, vault, clock, None, lease_seconds))
+        return SqliteStore(Ground(writing, None, writer, fence, clock, None, lease_seconds))
     path = path.absolute()
     files.prepare(path)
     writing = _engine(str(path), "BEGIN IMMEDIATE", 1)
     try:
         with files.opening_lock(path):
-            vault = _make_ready(writing, sealer, clock.now(), entropy)
+            fence = _make_ready(writing, sealer, clock.now(), entropy, read_again)
     except BaseException:
         writing.dispose()
         raise
-    fence = Fence(vault, sealer, entropy.token_bytes)
-    fence.guard(writing)
     if inline:
-        return SqliteStore(Ground(writing, None, InlineWriter(writing), vault, clock, path, lease_seconds))
+        return SqliteStore(Ground(writing, None, InlineWriter(writing), fence, clock, path, lease_seconds))
     reading = _engine(str(path), "BEGIN", READERS, (*_PRAGMAS, "PRAGMA query_only = ON"))
     fence.guard(reading)
-    return SqliteStore(Ground(writing, reading, Writer(writing), vault, clock, path, lease_seconds))
+    return SqliteStore(Ground(writing, reading, Writer(writing), fence, clock, path, lease_seconds))
 
 
-def _make_ready(engine: Engine, sealer: Sealer, now: float, entropy: Entropy) -> Vault:
+def _make_ready(
+    engine: Engine, sealer: Sealer, now: float, entropy: Entropy, read_again: Callable[[], bytes] | None
+) -> Fence:
     def prepare(connection: Connection) -> KeyRing:
         migrate(connection)
         make_keys(connection, sealer, entropy.token_bytes, now)
         return load_ring(connection, sealer, entropy.token_bytes)
 
-    return Vault(_prepared(engine, prepare))
+    fence = Fence(Vault(_prepared(engine, prepare)), sealer, entropy.token_bytes, read_again)
+    fence.guard(engine)
+    return fence
 
 
 def _prepared(engine: Engine, prepare: Callable[[Connection], T]) -> T:

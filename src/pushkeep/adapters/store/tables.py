@@ -48,6 +48,7 @@ installation = Table(
     Column("created_at", Double, nullable=False),
     Column("keys_version", BigInteger, nullable=False, server_default=text("0")),  # rises with each change of a key
     Column("erasures_applied", BigInteger, nullable=False, server_default=text("0")),  # of the list outside
+    Column("next_master_key_id", LargeBinary(4)),  # while the master key changes: to which
     CheckConstraint("id = 1", name="one_row"),
 )
 """What the whole database shares: one row."""
@@ -74,6 +75,7 @@ key_wraps = Table(
     Column("sealing_key_id", _Id, ForeignKey("sealing_keys.id"), primary_key=True),
     Column("master_key_id", LargeBinary(4), primary_key=True),
     Column("wrapped", LargeBinary, nullable=False),
+    Column("wrapped_at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
 """Each of those keys sealed by the master key; by the old and the new one while the master key changes."""

@@ -65,6 +65,7 @@ def _create_keys() -> None:
         sa.Column("sealing_key_id", _ID, nullable=False),
         sa.Column("master_key_id", sa.LargeBinary(length=4), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("wrapped_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["sealing_key_id"], ["sealing_keys.id"], name="fk_key_wraps_sealing_key_id"),
         sa.PrimaryKeyConstraint("sealing_key_id", "master_key_id", name="pk_key_wraps"),
         sqlite_with_rowid=False,
@@ -73,11 +74,12 @@ def _create_keys() -> None:
         "INSERT INTO sealing_keys (id, kind, key_id, state, created_at) "
         "SELECT 1, 'lookup', x'00000001', 'active', created_at FROM installation"
     )
-    op.execute("INSERT INTO key_wraps SELECT 1, master_key_id, lookup_key FROM installation")
+    op.execute("INSERT INTO key_wraps SELECT 1, master_key_id, lookup_key, created_at FROM installation")
     op.drop_column("installation", "lookup_key")
     op.drop_column("installation", "master_key_id")
     for name in ("keys_version", "erasures_applied"):
         op.add_column("installation", sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    op.add_column("installation", sa.Column("next_master_key_id", sa.LargeBinary(length=4), nullable=True))
 
 
 def _create_consents() -> None:

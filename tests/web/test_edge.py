@@ -192,7 +192,24 @@ async def test_the_log_has_routes_not_addresses_and_no_secret(site: Site, caplog
         ("DELETE", "/v1/client/{project_key}/subscriptions", 204),
     ]
     assert requests[1]["code"] == "invalid_input"
-    assert all(facts["network"] == "203.0.113.0/24" for facts in requests)
+    assert not any("network" in facts or "address" in facts for facts in requests), "not by default"
+    assert "203.0.113" not in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fact"),
+    [
+        ({"log_addresses": "truncated"}, ("network", "203.0.113.0/24")),
+        ({"log_addresses": "full"}, ("address", "203.0.113.7")),
+    ],
+)
+async def test_the_log_has_as_much_of_an_address_as_the_operator_wants(
+    site: Site, fact: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        await site.client.get("/healthz")
+    (line,) = [vars(record) for record in caplog.records if record.msg == "request"]
+    assert {name: line[name] for name in ("network", "address") if name in line} == dict([fact])
 
 
 def test_a_detail_is_bounded_and_always_encodable() -> None:

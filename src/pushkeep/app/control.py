@@ -84,7 +84,7 @@ async def retry_failed(
         )
     kept = await services.store.content_of(project, record.public_id)
     if kept is None:
-        raise no_such_notification(record.public_id)
+        raise Conflict("What the notification said has been erased; send a new one.", field="id")
     asked = Asked(
         Target.to_failed(),
         kept_content(kept, tag=record.public_id),

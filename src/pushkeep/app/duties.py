@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pushkeep.app.context import Services
-from pushkeep.app.desk import LEASE_SECONDS, NEVER, LeaseKept
+from pushkeep.app.desk import LEASE_SECONDS, NEVER, LeaseKept, Shown
 from pushkeep.domain.project import Project
 
 
@@ -33,7 +33,7 @@ class Duty(Protocol):
         """
         ...
 
-    async def do(self, services: Services, project: Project, desk: LeaseKept) -> Mapping[str, object]:
+    async def do(self, services: Services, project: Project, desk: Shown) -> Mapping[str, object]:
         """Do it, and say what came of it; ``desk.keep`` is to be called between two steps.
 
         Raises:

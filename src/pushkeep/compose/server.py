@@ -92,6 +92,7 @@ def _app(
             backlog_recipients_max=settings.backlog_recipients_max,
             receipts=settings.receipts,
             sweeps=sweep_plan(settings),
+            log_addresses=settings.log_addresses,
         ),
         clock=SystemClock(),
         entropy=SystemEntropy(),

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from pushkeep.adapters.clock import SystemClock, SystemEntropy, SystemSleeper
+from pushkeep.adapters.erasure_file import ErasureFile
 from pushkeep.adapters.http2 import CurlTransport, TransportLimits
 from pushkeep.adapters.master_key import open_master_key, read_master_key
 from pushkeep.adapters.store.sqlite import open_store, open_store_to_read
@@ -65,6 +66,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             tokens=TokenCache(),
             policy=EndpointPolicy(settings.origin_map, settings.allowed_origins),
             identity_rules=IdentityRules(identity_keys, settings.identity_audience),
+            erasures=ErasureFile(settings.erasure_list),
             contact_subscriptions_max=settings.contact_subscriptions_max,
         )
 

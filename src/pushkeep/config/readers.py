@@ -65,6 +65,15 @@ def read_flag(value: object, name: str) -> bool:
     return flag
 
 
+def off_or(low: int, high: int) -> Callable[[object, str], int]:
+    """A whole number within limits, or 0."""
+
+    def read(value: object, name: str) -> int:
+        return 0 if value in (0, "0") and not isinstance(value, bool) else whole_reader(low, high)(value, name)
+
+    return read
+
+
 def choice_reader(values: tuple[str, ...]) -> Callable[[object, str], str]:
     """One of a few words."""
 

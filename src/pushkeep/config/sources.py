@@ -22,6 +22,7 @@ from pushkeep.errors import ConfigurationError, InvalidInput
 from pushkeep.protocol.encoding import b64url_encode
 
 CONFIG_FILE_NAME = "pushkeep.toml"
+ERASURE_LIST_NAME = "erasures.jsonl"
 CONFIG_FILE_BYTES_MAX = 262_144
 """A full file with hundreds of mapped origins stays below; anything larger is not a settings file."""
 
@@ -132,6 +133,9 @@ def _complete(values: dict[str, object]) -> Settings:
     port = values.get("port", default_of("port"))
     values.setdefault("database", data_dir / "pushkeep.db")
     assert isinstance(port, int)
+    database = values["database"]
+    assert isinstance(database, Path)
+    values.setdefault("erasure_list", database.with_name(ERASURE_LIST_NAME))
     values.setdefault("public_url", default_public_url(port))
     values.setdefault("site_url", values["public_url"])
     if values.get("master_key") is not None and values.get("master_key_file") is not None:

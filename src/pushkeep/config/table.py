@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args, get_type_hints
 
-from pushkeep.config.browser_table import BrowserSettings
+from pushkeep.config.privacy_table import PrivacySettings
 from pushkeep.config.readers import (
     Network,
     choice_reader,
+    off_or,
     read_contact,
     read_flag,
     read_host,
@@ -33,20 +34,11 @@ LogFormat: TypeAlias = Literal["console", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
-def _off_or(low: int, high: int) -> Callable[[object, str], int]:
-    """A whole number within limits, or 0."""
-
-    def read(value: object, name: str) -> int:
-        return 0 if value in (0, "0") and not isinstance(value, bool) else whole_reader(low, high)(value, name)
-
-    return read
-
-
 _URL_TYPE = "URL, https:// or http:// on localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(BrowserSettings):
+class Settings(PrivacySettings):
     """Everything that can be set; each attribute's row says what it means."""
 
     data_dir: Annotated[
@@ -221,7 +213,7 @@ class Settings(BrowserSettings):
     expire_unseen_days: Annotated[
         int,
         Setting(
-            _off_or(30, 3650),
+            off_or(30, 3650),
             "days, 30 to 3650; 0 ends none",
             "End subscriptions that their browser has neither confirmed nor shown a message of for so long. Who only "
             "reads notifications and never visits would be lost where receipts are off.",
@@ -295,7 +287,7 @@ class Settings(BrowserSettings):
 def _table() -> dict[str, Setting]:
     hints = get_type_hints(Settings, include_extras=True)
     rows: dict[str, Setting] = {}
-    inherited = {entry.name for entry in fields(BrowserSettings)}
+    inherited = {entry.name for entry in fields(PrivacySettings)}
     for entry in sorted(fields(Settings), key=lambda entry: entry.name in inherited):
         (row,) = (extra for extra in hints[entry.name].__metadata__ if isinstance(extra, Setting))
         rows[entry.name] = row

@@ -222,5 +222,5 @@ class NotificationStore(Protocol):
         ...
 
     async def content_of(self, project: Project, public_id: str) -> bytes | None:
-        """The JSON that :attr:`NewNotification.content` was; None for an unknown id."""
+        """The JSON that :attr:`NewNotification.content` was; None for an unknown id, and once it is erased."""
         ...

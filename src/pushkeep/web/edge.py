@@ -18,7 +18,7 @@ from pushkeep.web.asgi import ASGIApp, Message, Receive, Scope, Send
 from pushkeep.web.client_address import identify
 from pushkeep.web.cors import CLIENT_PREFIX, answer_headers, preflight_headers, site_origins
 from pushkeep.web.exchange import Application, Exchange
-from pushkeep.web.logs import get_logger, places
+from pushkeep.web.logs import LogAddresses, get_logger, places
 from pushkeep.web.problems import MalformedRequest, Problem, allow_header, describe
 from pushkeep.web.rate_limit import RateLimiter, network_of
 from pushkeep.web.security_headers import common_headers
@@ -193,9 +193,16 @@ class Edge:
             route=str(template) if template else "-",
             status=answer.status,
             code=answer.code,
-            network=network_of(exchange.caller.address),
+            **_address_fact(self._application.options.log_addresses, exchange.caller.address),
             duration_ms=round((self._clock.monotonic() - began) * 1000, 1),
         )
+
+
+def _address_fact(wanted: LogAddresses, address: str) -> Mapping[str, str]:
+    """Where a request came from, as far as the operator wants to read it."""
+    if wanted == "off":
+        return {}
+    return {"address": address} if wanted == "full" else {"network": network_of(address)}
 
 
 def _path_within(scope: Scope) -> str:

@@ -12,11 +12,14 @@ import logging
 import sys
 import traceback
 from types import TracebackType
-from typing import Literal, TextIO
+from typing import Literal, TextIO, TypeAlias
 
 import structlog
 from structlog.stdlib import BoundLogger, ExtraAdder, ProcessorFormatter
 from structlog.types import EventDict, Processor, WrappedLogger
+
+LogAddresses: TypeAlias = Literal["off", "truncated", "full"]
+"""How much of a client's address a line has."""
 
 
 def get_logger(name: str) -> BoundLogger:

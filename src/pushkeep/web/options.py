@@ -9,6 +9,7 @@ from pushkeep.app.chores import SweepPlan
 from pushkeep.domain.renewal import GRACE_SECONDS_DEFAULT
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.web.client_address import Network
+from pushkeep.web.logs import LogAddresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class WebOptions:
         backlog_recipients_max: while more than so many wait for their message, no notification is accepted.
         receipts: whether browsers report what they did with a notification.
         sweeps: when and how everything stored is looked over.
+        log_addresses: how much of a client's address log lines have.
         body_seconds_max: how long a client may take to send a body; far longer than 512 KB take on a bad phone line,
             and shorter than the time a stop waits.
     """
@@ -42,4 +44,5 @@ class WebOptions:
     backlog_recipients_max: int = BACKLOG_RECIPIENTS_MAX
     receipts: bool = True
     sweeps: SweepPlan = SweepPlan()  # noqa: RUF009 - frozen
+    log_addresses: LogAddresses = "off"
     body_seconds_max: float = 30.0

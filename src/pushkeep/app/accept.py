@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pushkeep.app.context import Services
 from pushkeep.domain.compiled import compile_payload
+from pushkeep.domain.consent_words import check_purpose_name
 from pushkeep.domain.event import NotificationAccepted, NotificationRefused
 from pushkeep.domain.idempotency import check_idempotency_key, request_hash
 from pushkeep.domain.ids import UUID7_RANDOM_BYTES, uuid7
@@ -60,10 +61,12 @@ class AcceptRules:
     Attributes:
         backlog_max: while more recipients than this wait, nothing more is accepted.
         receipts: whether any notification carries a token with which browsers say what they did with it.
+        purpose: whether every notification has to name its purpose.
     """
 
     backlog_max: int = BACKLOG_RECIPIENTS_MAX
     receipts: bool = True
+    purpose: bool = False
 
 
 DEFAULT_RULES = AcceptRules()
@@ -84,6 +87,7 @@ class Asked:
         send_at: epoch seconds; None for now.
         deadline: epoch seconds after which nothing more is tried; None for what TTL says.
         idempotency_key: by which the caller knows this request again.
+        purpose: name of what it is for; None asks nobody's consent.
     """
 
     target: Target
@@ -93,6 +97,7 @@ class Asked:
     send_at: float | None = None
     deadline: float | None = None
     idempotency_key: str | None = None
+    purpose: str | None = None
 
     @classmethod
     def of(
@@ -105,6 +110,7 @@ class Asked:
         send_at: object = None,
         deadline: object = None,
         idempotency_key: object = None,
+        purpose: object = None,
     ) -> Asked:
         """Check plain values.
 
@@ -113,6 +119,7 @@ class Asked:
             priority: ``transactional``, ``normal`` or ``bulk``.
             send_at, deadline: a time as RFC 3339 or as epoch seconds.
             idempotency_key: 1 to 255 visible ASCII characters.
+            purpose: the name of one; whether it is declared is looked at when it is accepted.
 
         Raises:
             InvalidInput: ``field`` says which of them is wrong, the message how it should be.
@@ -125,6 +132,7 @@ class Asked:
             _moment(send_at, "send_at"),
             _moment(deadline, "deadline"),
             None if idempotency_key is None else check_idempotency_key(idempotency_key),
+            None if purpose is None else check_purpose_name(purpose),
         )
         if checked.send_at is not None and checked.deadline is not None:
             _check_deadline(checked.deadline, checked.send_at)
@@ -152,13 +160,15 @@ async def accept(
         what was stored, or what had been stored for the same request and idempotency key before.
 
     Raises:
-        InvalidInput: a time is over or too far ahead, a URL in the content leads nowhere safe, or there is no such tag.
+        InvalidInput: a time is over or too far ahead, a URL in the content leads nowhere safe, there is no such tag or
+            purpose, or no purpose is named where one has to be.
         PayloadTooLarge: the payload does not fit into one message to every recipient.
         Conflict: the idempotency key was used for another request.
         Unavailable: too much waits already.
     """
     now = services.clock.now()
     try:
+        await _check_purpose(services, project, asked, rules)
         late = await _accepted_in_time(services, project, asked, now)
         if late is not None:
             return late
@@ -166,6 +176,15 @@ async def accept(
     except PushkeepError as error:
         services.announcer.announce(NotificationRefused(error.code))
         raise
+
+
+async def _check_purpose(services: Services, project: Project, asked: Asked, rules: AcceptRules) -> None:
+    if rules.purpose and asked.purpose is None:
+        names = ", ".join(purpose.name for purpose in await services.store.purposes(project))
+        raise InvalidInput(
+            f"purpose is missing, and the setting require_purpose asks for one; declared are {names or 'none yet'}.",
+            field="purpose",
+        )
 
 
 async def _accepted_in_time(services: Services, project: Project, asked: Asked, now: float) -> Accepted | None:
@@ -190,8 +209,9 @@ async def preview(
     Raises:
         InvalidInput, PayloadTooLarge: as for :func:`accept`.
     """
+    await _check_purpose(services, project, asked, rules)
     new = compile_asked(services, project, asked, services.clock.now(), rules)
-    count = await services.store.count_audience(project, asked.target)
+    count = await services.store.count_audience(project, asked.target, purpose=asked.purpose)
     for _, vendor in count.by_origin:
         check_size(VENDORS.get(vendor, UNKNOWN), len(new.payload or b""))
     return count
@@ -258,6 +278,7 @@ def compile_asked(
         request_hash=request_hash(_canonical(asked) if retry_of is None else {"retry_of": retry_of}),
         retry_of=retry_of,
         compress=compress,
+        purpose=asked.purpose,
     )
 
 
@@ -285,7 +306,8 @@ def kept_content(kept: bytes, *, tag: str) -> Content | bytes | None:
 def _canonical(asked: Asked) -> JsonValue:
     """The request as it was understood: what makes two requests the same."""
     target, options = asked.target, asked.options
-    return {
+    named: dict[str, JsonValue] = {} if asked.purpose is None else {"purpose": asked.purpose}
+    return named | {
         "content": keep_content(asked.content).decode(),
         "to": [target.kind, list(target.contacts), [str(one) for one in target.subscriptions], target.tag],
         "options": [options.ttl, options.urgency, options.topic],

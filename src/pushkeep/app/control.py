@@ -91,6 +91,7 @@ async def retry_failed(
         record.options,
         priority=record.priority,
         idempotency_key=key,
+        purpose=record.purpose,
     )
     now = services.clock.now()
     new = compile_asked(services, project, asked, now, rules, retry_of=record.public_id)

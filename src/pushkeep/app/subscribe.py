@@ -10,6 +10,8 @@ from pushkeep.app.identify import identify
 from pushkeep.app.pages import check_limit, row_behind
 from pushkeep.app.projects import active_of, active_signing_key
 from pushkeep.domain.ability import known_abilities
+from pushkeep.domain.consent import ConsentWord
+from pushkeep.domain.consent_words import check_words
 from pushkeep.domain.ids import (
     SHORT_ID_RANDOM_BYTES,
     UUID7_RANDOM_BYTES,
@@ -101,6 +103,7 @@ class RegistrationRequest:
         sequence: rises with each intent of the browser; None where it gives none.
         owner: the contact's external id; only from a caller with an API key.
         by: whose word it is.
+        consents: what the visitor says with it, checked; up to 20, one for each purpose.
     """
 
     subscription: Subscription
@@ -112,6 +115,7 @@ class RegistrationRequest:
     sequence: int | None = None
     owner: str | None = None
     by: By = By.BROWSER
+    consents: Sequence[ConsentWord] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ async def register(
             (``details`` has the current one); ``other_secrets``, ``replaced`` and ``stale`` as
             :func:`pushkeep.domain.registration.plan` says; ``owner_full``, the contact has too many subscriptions.
         Forbidden: the endpoint is at an unknown push service.
-        InvalidInput: a malformed key or external id, two different owners, or an owner and ``detach``.
+        InvalidInput: a malformed key or external id, two different owners, an owner and ``detach``, or consent to a
+            purpose or wording that is not declared.
         InvalidToken: ``replaces`` or ``identity`` does not hold; nothing has changed.
     """
     services.policy.check(asked.subscription.endpoint)
@@ -177,6 +182,7 @@ async def register(
             identity_issued_at=issued_at,
             by=asked.by,
             contact_max=services.contact_subscriptions_max,
+            consents=check_words(asked.consents),
         ),
     )
     token = make_sync_token(secrets.sync, project_public_id=project.public_id, public_id=stored.record.public_id)

@@ -118,6 +118,7 @@ class NewNotification:
         request_hash: 16 octets that tell one request body from another.
         retry_of: public id of the notification whose failed recipients are told again; None for a new one.
         compress: recipients whose worker can read it get ``payload`` compressed.
+        purpose: name of what it is for: who has not agreed to that is left out; None asks nobody's consent.
     """
 
     public_id: str
@@ -134,6 +135,7 @@ class NewNotification:
     request_hash: bytes = b""
     retry_of: str | None = None
     compress: bool = False
+    purpose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class NotificationJob:
         public_id: UUID text.
         payload, token_offset, options, priority, deadline, compress: as in :class:`NewNotification`.
         keeps_outcomes: whether every recipient's outcome is kept, or only what was not accepted.
+        purpose_id: internal number of its purpose; None where it has none.
     """
 
     id: int
@@ -158,6 +161,7 @@ class NotificationJob:
     deadline: float
     compress: bool
     keeps_outcomes: bool
+    purpose_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class NotificationRecord:
         finished_at: when it was done or cancelled; None before.
         keeps_outcomes: whether every recipient's outcome is kept.
         retry_of: public id of the notification it repeats for those who were not reached.
+        purpose: name of what it is for; None where it has none.
     """
 
     id: int
@@ -193,6 +198,7 @@ class NotificationRecord:
     finished_at: float | None
     keeps_outcomes: bool
     retry_of: str | None
+    purpose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class NotificationStore(Protocol):
         Raises:
             Conflict: the idempotency key was used for another request; what a retry is of has not ended, or nobody is
                 left to be told again.
-            InvalidInput: the target names a tag that does not exist.
+            InvalidInput: the target names a tag that does not exist, or there is no such purpose.
             PayloadTooLarge: the payload does not fit a recipient's push service; of a large audience, any that the
                 project has had a subscription at.
             NotFound: what a retry is of does not exist.
@@ -170,11 +170,17 @@ class NotificationStore(Protocol):
         """
         ...
 
-    async def count_audience(self, project: Project, target: Target) -> AudienceCount:
+    async def count_audience(self, project: Project, target: Target, *, purpose: str | None = None) -> AudienceCount:
         """Whom a target would reach now; nothing is changed.
 
+        Args:
+            project: whose.
+            target: whom.
+            purpose: what for, by name: who has not agreed to it is counted as skipped; None asks nobody's consent.
+
         Raises:
-            InvalidInput: the target names a tag that does not exist, or is a retry, which has no preview.
+            InvalidInput: the target names a tag that does not exist, or is a retry, which has no preview; there is
+                no such purpose.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
@@ -18,6 +18,7 @@ from pushkeep.adapters.store.notification_units import (
     record_from,
     row_of,
 )
+from pushkeep.adapters.store.purpose_units import find_purpose
 from pushkeep.adapters.store.rows import json_values, uuid_of
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.shard_rows import (
@@ -82,6 +83,7 @@ class _Resolved:
     unknown: tuple[str, ...] = ()
     tag_id: int | None = None
     original: NotificationRecord | None = None
+    purpose_id: int | None = None
 
 
 def accept(
@@ -105,13 +107,15 @@ def accept(
     _check_backlog(waiting, backlog_max)
     due = new.send_at <= now
     resolved = _resolve(connection, project, new, mark, due=due)
+    if new.purpose is not None:
+        resolved = replace(resolved, purpose_id=find_purpose(connection, project, new.purpose).id)
     for vendor in resolved.vendors:
         check_size(VENDORS.get(vendor, UNKNOWN), len(new.payload or b""))
     loan = None
     if lease_owner is not None and due and _is_small(resolved, new):
         loan = Loan(lease_owner, now + lease_seconds)
     record = _insert(connection, vault, project, new, resolved, mark)
-    job = _job(record, new)
+    job = _job(record, new, resolved.purpose_id)
     lent = _insert_shards(connection, job, resolved, new.send_at, loan)
     return Accepted(
         record,
@@ -224,6 +228,7 @@ def _insert(
         "keeps_outcomes": small,
         "idempotency_key": new.idempotency_key,
         "request_hash": new.request_hash,
+        "purpose_id": resolved.purpose_id,
     }
     return NotificationRecord(
         id=int(connection.execute(_INSERT, values).scalar_one()),
@@ -240,10 +245,11 @@ def _insert(
         finished_at=finished_at,
         keeps_outcomes=small,
         retry_of=resolved.original.public_id if resolved.original else None,
+        purpose=new.purpose,
     )
 
 
-def _job(record: NotificationRecord, new: NewNotification) -> NotificationJob:
+def _job(record: NotificationRecord, new: NewNotification, purpose_id: int | None) -> NotificationJob:
     return NotificationJob(
         id=record.id,
         project_id=record.project_id,
@@ -255,6 +261,7 @@ def _job(record: NotificationRecord, new: NewNotification) -> NotificationJob:
         deadline=new.deadline,
         compress=new.compress,
         keeps_outcomes=record.keeps_outcomes,
+        purpose_id=purpose_id,
     )
 
 

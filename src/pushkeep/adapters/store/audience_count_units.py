@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Select, and_, bindparam, case, func, or_, select, text
 
 from pushkeep.adapters.store.audience_units import LISTS, listed, tag_id_of
+from pushkeep.adapters.store.consent_check_units import IS_TOLD, WORDS, without_consent
 from pushkeep.adapters.store.health_sql import LIKELY_DEAD, NOW
+from pushkeep.adapters.store.purpose_units import find_purpose
 from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.tables import contact_tags, signing_keys, subscriptions
 from pushkeep.domain.notification import Target
@@ -42,18 +44,29 @@ _KEPT_BACK = case(
     else_="",
 ).label("kept_back")
 _WITHIN = and_(subscriptions.c.id > bindparam("after"), subscriptions.c.id <= bindparam("until"))
-_COUNT_TAGGED = text(
-    """
+_TAGGED_GROUPS = """
     SELECT s.origin, s.vendor, s.signing_key_id, count(*) AS number,
-        CASE WHEN s.state = 'needs_renewal' THEN 'skipped_renewal'
+        CASE {first} WHEN s.state = 'needs_renewal' THEN 'skipped_renewal'
             WHEN s.state = 'quarantined' AND (s.probe_at IS NULL OR s.probe_at > :now) THEN 'skipped_quarantined'
             ELSE '' END AS kept_back
-    FROM contact_tags AS t CROSS JOIN subscriptions AS s
+    FROM contact_tags AS t CROSS JOIN subscriptions AS s {words}
     WHERE t.tag_id = :tag_id AND t.contact_id > :after AND t.contact_id <= :until
         AND s.contact_id = +t.contact_id AND s.ended_at IS NULL
     GROUP BY s.origin, s.vendor, s.signing_key_id, kept_back
-    """
-)
+"""
+_UNWILLING = f"WHEN NOT ({IS_TOLD}) THEN '{Kind.SKIPPED_CONSENT.value}'"
+_COUNT_TAGGED = text(_TAGGED_GROUPS.format(first="", words=""))
+_COUNT_TAGGED_WILLING = text(_TAGGED_GROUPS.format(first=_UNWILLING, words=WORDS))
+_EVERYONES_GROUPS = """
+    SELECT s.origin, s.vendor, s.signing_key_id, count(*) AS number,
+        CASE {first} WHEN s.state = 'needs_renewal' THEN 'skipped_renewal'
+            WHEN s.state = 'quarantined' AND (s.probe_at IS NULL OR s.probe_at > :now) THEN 'skipped_quarantined'
+            ELSE '' END AS kept_back
+    FROM subscriptions AS s {words}
+    WHERE s.project_id = :project_id AND s.ended_at IS NULL AND s.id > :after AND s.id <= :until
+    GROUP BY s.origin, s.vendor, s.signing_key_id, kept_back
+"""
+_COUNT_EVERYONE_WILLING = text(_EVERYONES_GROUPS.format(first=_UNWILLING, words=WORDS))
 _USABLE_KEYS = select(signing_keys.c.id).where(
     signing_keys.c.project_id == bindparam("project_id"), signing_keys.c.state.in_([*SIGNING])
 )
@@ -106,27 +119,35 @@ _LISTED: Select[Any] = (
 )
 
 
-def _groups(rows: Iterable[AnyRow], now: float) -> Groups:
-    return Counter((row.origin, row.vendor, row.signing_key_id, _kept_back(row, now)) for row in rows)
+def _groups(rows: Iterable[AnyRow], unwilling: frozenset[int], now: float) -> Groups:
+    return Counter((row.origin, row.vendor, row.signing_key_id, _kept_back(row, unwilling, now)) for row in rows)
 
 
-def _kept_back(row: AnyRow, now: float) -> str:
+def _kept_back(row: AnyRow, unwilling: frozenset[int], now: float) -> str:
+    if row.id in unwilling:
+        return Kind.SKIPPED_CONSENT.value
     if row.state == State.NEEDS_RENEWAL.value:
         return Kind.SKIPPED_RENEWAL.value
     state = State(row.state)
     return "" if state in SENDABLE or may_probe(state, row.probe_at, now) else Kind.SKIPPED_QUARANTINED.value
 
 
-def count(connection: Connection, project: Project, target: Target, *, now: float) -> AudienceCount:
+def count(
+    connection: Connection, project: Project, target: Target, *, purpose: str | None = None, now: float
+) -> AudienceCount:
     """See :meth:`pushkeep.ports.notifications.NotificationStore.count_audience`."""
+    purpose_id = None if purpose is None else find_purpose(connection, project, purpose).id
     skipped: Counter[Kind] = Counter()
     unknown: tuple[str, ...] = ()
     if target.kind in LISTS:
         found = listed(connection, project, target)
-        groups, unknown = _groups(found.rows, now), found.unknown
+        unwilling: frozenset[int] = frozenset()
+        if purpose_id is not None:
+            unwilling = without_consent(connection, purpose_id, [row.id for row in found.rows])
+        groups, unknown = _groups(found.rows, unwilling, now), found.unknown
         skipped[Kind.SKIPPED_ENDED] = found.ended
     else:
-        groups = _audience_groups(connection, project, target, now)
+        groups = _audience_groups(connection, project, target, purpose_id, now)
     usable = set(connection.execute(_USABLE_KEYS, {"project_id": project.id}).scalars())
     by_origin: Counter[tuple[str, str]] = Counter()
     for (origin, vendor, signing_key_id, kept_back), number in groups.items():
@@ -139,14 +160,18 @@ def count(connection: Connection, project: Project, target: Target, *, now: floa
     return AudienceCount(by_origin, +skipped, unknown)
 
 
-def _audience_groups(connection: Connection, project: Project, target: Target, now: float) -> Groups:
+def _audience_groups(
+    connection: Connection, project: Project, target: Target, purpose_id: int | None, now: float
+) -> Groups:
     named: dict[str, float] = {"project_id": project.id, "now": now}
+    if purpose_id is not None:
+        named["purpose_id"] = purpose_id
     if target.tag is not None:
         named["tag_id"] = tag_id_of(connection, project, target.tag)
-        statement: Executable = _COUNT_TAGGED
+        statement: Executable = _COUNT_TAGGED if purpose_id is None else _COUNT_TAGGED_WILLING
         last = connection.execute(_LAST_TAGGED, named).scalar_one()
     elif target.kind == "all":
-        statement = _COUNT_EVERYONE
+        statement = _COUNT_EVERYONE if purpose_id is None else _COUNT_EVERYONE_WILLING
         last = connection.execute(_LAST_OF_EVERYONE, named).scalar_one()
     else:
         raise InvalidInput("A retry has no preview: what it is for stands in the account of the original.")

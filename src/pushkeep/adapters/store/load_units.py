@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, literal_column, select
 
+from pushkeep.adapters.store.consent_check_units import without_consent
 from pushkeep.adapters.store.membership_units import SUCCESSORS_MAX, Followed, Plan, told_by_another
 from pushkeep.adapters.store.recipient_cache import RecipientCache
 from pushkeep.adapters.store.rows import AnyRow, json_values, record_from, select_records
@@ -82,12 +83,15 @@ def load(
     if any(_is_followed(row) for row in found.values()):  # hardly ever: the rest is spared both looks
         rows = _with_successors(connection, shard.project_id, found)
         told = _told_by_another(connection, leased, standing, positions, rows)
+    unwilling: frozenset[int] = frozenset()
+    if leased.job.purpose_id is not None:
+        unwilling = without_consent(connection, leased.job.purpose_id, rows.keys())
     small = shard.done.count <= SUB_BATCH_MEMBERS_MAX
     opening = _Opening(vault, str(standing.project_public_id), cache, use_cache=small)
     members = [
         Member(position, None, Kind.SKIPPED_REPLACED)
         if shard.members[position] in told
-        else _member(shard, position, rows, opening, now)
+        else _member(shard, position, rows, unwilling, opening, now)
         for position in positions
     ]
     return Loaded(Control.SEND, tuple(members), rests_until)
@@ -150,7 +154,9 @@ def _standing_for(member: int, rows: _Rows) -> Row[tuple[Any, ...]] | None:
     return row
 
 
-def _member(shard: Shard, position: int, rows: _Rows, opening: _Opening, now: float) -> Member:
+def _member(
+    shard: Shard, position: int, rows: _Rows, unwilling: frozenset[int], opening: _Opening, now: float
+) -> Member:
     row = _standing_for(shard.members[position], rows)
     if row is None:
         return Member(position, None, Kind.SKIPPED_ENDED)
@@ -160,6 +166,8 @@ def _member(shard: Shard, position: int, rows: _Rows, opening: _Opening, now: fl
     owner = shard.owners[position] if shard.owners else 0
     if owner and row.contact_id != owner:
         return Member(position, None, Kind.SKIPPED_OWNER)
+    if row.id in unwilling:
+        return Member(position, None, Kind.SKIPPED_CONSENT)
     if row.state not in _SENDABLE:
         if row.state == State.NEEDS_RENEWAL.value:
             return Member(position, None, Kind.SKIPPED_RENEWAL)

@@ -18,7 +18,7 @@ from pushkeep.adapters.store import receipt_units
 from pushkeep.adapters.store.ending_units import cut_idle
 from pushkeep.adapters.store.rows import AnyRow, json_values, uuid_of
 from pushkeep.adapters.store.sealing import Vault
-from pushkeep.adapters.store.tables import notifications, shards
+from pushkeep.adapters.store.tables import notifications, purposes, shards
 from pushkeep.adapters.store.writer import SHARDS_READY
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import (
@@ -60,7 +60,12 @@ RECORDS = select(
     notifications.c.request_hash,
     notifications.c.high_water,
     _ORIGINAL.c.public_id.label("retry_of"),
-).select_from(notifications.outerjoin(_ORIGINAL, _ORIGINAL.c.id == notifications.c.retry_of))
+    purposes.c.name.label("purpose"),
+).select_from(
+    notifications.outerjoin(_ORIGINAL, _ORIGINAL.c.id == notifications.c.retry_of).outerjoin(
+        purposes, purposes.c.id == notifications.c.purpose_id
+    )
+)
 _BY_PUBLIC_ID = RECORDS.where(OF_PROJECT, notifications.c.public_id == bindparam("public_id"))
 _LATEST = RECORDS.where(OF_PROJECT).order_by(notifications.c.id.desc()).limit(bindparam("limit"))
 _BEFORE = _LATEST.where(
@@ -129,6 +134,7 @@ def record_from(row: AnyRow) -> NotificationRecord:
         finished_at=row.finished_at,
         keeps_outcomes=row.keeps_outcomes,
         retry_of=None if row.retry_of is None else str(row.retry_of),
+        purpose=row.purpose,
     )
 
 

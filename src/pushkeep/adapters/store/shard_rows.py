@@ -63,6 +63,7 @@ JOB_COLUMNS = (
     notifications.c.compress,
     notifications.c.keeps_outcomes,
     notifications.c.payload,
+    notifications.c.purpose_id,
 )
 """What :func:`job_from` reads, of notifications joined with projects."""
 
@@ -216,6 +217,7 @@ def job_from(vault: Vault, row: AnyRow) -> NotificationJob:
         deadline=row.deadline,
         compress=row.compress,
         keeps_outcomes=row.keeps_outcomes,
+        purpose_id=row.purpose_id,
     )
 
 

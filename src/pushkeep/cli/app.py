@@ -14,6 +14,7 @@ from pushkeep.cli import (
     demo,
     doctor,
     identity,
+    import_,
     key_rotation,
     notifications,
     notify,
@@ -68,4 +69,5 @@ app.add_typer(subscriptions.app, name="subscriptions")
 sweep.register(app)
 app.add_typer(backup.app, name="backup")
 restore.register(app)
+import_.register(app)
 pushservice.register(app)

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import engine, engine_page, floor, life, memory, ours, page, peers, receipts, report
+from bench import engine, engine_page, floor, life, memory, moving, ours, page, peers, receipts, report, sealing
 from bench.engine_results import EngineResults
 from bench.report import Line, Results
 from bench.servers import Servers, Site, running
@@ -183,6 +183,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--waits", type=int, default=200, help="transactional messages timed alone and beside one")
     parser.add_argument("--receipts", type=int, default=receipts.RECEIPTS)
     parser.add_argument("--living", type=int, nargs="+", default=_living(), help="subscriptions that are kept")
+    parser.add_argument("--moved", type=int, nargs="+", default=_moved(), help="subscriptions brought in and out")
     parser.add_argument("--no-engine", action="store_true", help="measure the sender alone")
     parser.add_argument("--output", type=Path, default=RESULTS, help="directory for the results")
     parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md and its pictures alone")
@@ -195,6 +196,10 @@ def _sizes() -> list[int]:
 
 def _living() -> list[int]:
     return [*life.SIZES, 1_000_000] if os.environ.get("BENCH_FULL") == "1" else list(life.SIZES)
+
+
+def _moved() -> list[int]:
+    return [*moving.SIZES, 1_000_000] if os.environ.get("BENCH_FULL") == "1" else list(moving.SIZES)
 
 
 def _engine(
@@ -221,6 +226,11 @@ def _engine(
     for living in arguments.living:
         tell(f"registrations, re-syncs, heartbeats and a sweep, beside {living:,} subscriptions")
         found.lives.append(life.measure(folder / f"life{living}", living))
+    tell("what sealing costs")
+    found.sealing = sealing.measure()
+    for count in arguments.moved:
+        tell(f"export, backup, import and new keys, of {count:,} subscriptions")
+        found.moves.append(moving.measure(folder / f"move{count}", count))
     tell("done")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from bench import plot
+from bench import moving_page, plot
 from bench.engine_results import EngineLine, EngineResults, Waits, percentile
 from bench.report import Results
 from bench.tables import table
@@ -35,7 +35,8 @@ def findings(results: Results) -> list[str]:
     if engine is None:
         return []
     near = [_cost(engine, line) for line in engine.lines if line.latency_ms == 0]
-    return [*near, *_of_sizes(engine), *_of_waits(engine), *_of_receipts(engine), *_of_lives(engine)]
+    others = (_of_sizes, _of_waits, _of_receipts, _of_lives, moving_page.findings)
+    return [*near, *(sentence for about in others for sentence in about(engine))]
 
 
 def _cost(engine: EngineResults, line: EngineLine) -> str:
@@ -255,6 +256,7 @@ def blocks(results: Results) -> dict[str, str]:
         "engine-sizes": _sizes_table(engine),
         "engine-waits": _waits_table(engine),
         "engine-lives": _lives_table(engine),
+        "engine-moves": moving_page.moves_table(engine),
         "engine-notes": NOTES.rstrip(),
     }
 

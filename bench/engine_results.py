@@ -157,6 +157,50 @@ class Life:
 
 
 @dataclass
+class Sealing:
+    """What the encryption of stored subscriptions costs, in microseconds of processor time.
+
+    Attributes:
+        open_us: of a message: opening its recipient, beyond reading the same from JSON.
+        seal_us: of a registration: sealing.
+        hash_us: of a registration: the keyed hashes of endpoint and keys.
+    """
+
+    open_us: float
+    seal_us: float
+    hash_us: float
+
+
+@dataclass
+class Command:
+    """A command over all that is stored.
+
+    Attributes:
+        seconds: by the clock, start of the process included.
+        cpu_seconds, peak_mb: of its process: processor time, largest resident memory.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+@dataclass
+class Move:
+    """What it takes to bring so many subscriptions in, out, aside, and under another key.
+
+    Attributes:
+        subscriptions: how many.
+        commands: by name, in the order in which they ran.
+        file_mb: of the export, of the backup.
+    """
+
+    subscriptions: int
+    commands: dict[str, Command] = field(default_factory=dict)
+    file_mb: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
 class EngineResults:
     """One run.
 
@@ -168,6 +212,8 @@ class EngineResults:
         alone, beside: transactional messages by themselves and beside a broadcast.
         receipts: None where they were not measured.
         lives: by how many subscriptions there are.
+        sealing: None where it was not measured.
+        moves: by how many subscriptions there are.
     """
 
     base: dict[str, dict[int, list[float]]] = field(default_factory=dict)
@@ -177,6 +223,8 @@ class EngineResults:
     beside: Waits = field(default_factory=Waits)
     receipts: Receipts | None = None
     lives: list[Life] = field(default_factory=list)
+    sealing: Sealing | None = None
+    moves: list[Move] = field(default_factory=list)
 
     def line(self, latency_ms: int, workers: int) -> EngineLine:
         """The line of these, made where there is none."""
@@ -216,12 +264,19 @@ def engine_from(content: dict[str, object]) -> EngineResults:
         Waits(**text["beside"]),
         None if text["receipts"] is None else Receipts(**text["receipts"]),
         [_life_from(life) for life in text.get("lives", [])],
+        Sealing(**text["sealing"]) if text.get("sealing") else None,
+        [_move_from(move) for move in text.get("moves", [])],
     )
 
 
 def _life_from(life: dict) -> Life:  # type: ignore[type-arg]  # whatever JSON holds
     kinds = ("register", "sync", "beat")
     return Life(**{**life, **{kind: Asked(**life[kind]) for kind in kinds}})
+
+
+def _move_from(move: dict) -> Move:  # type: ignore[type-arg]  # whatever JSON holds
+    commands = {name: Command(**command) for name, command in move["commands"].items()}
+    return Move(move["subscriptions"], commands, move["file_mb"])
 
 
 def percentile(values: Sequence[float], share: float) -> float:

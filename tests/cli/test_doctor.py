@@ -316,3 +316,39 @@ async def test_a_site_does_not_speak_to_the_terminal(cli: Cli, service: PushServ
 async def test_what_is_given_is_not_taken_for_markup(cli: Cli) -> None:
     ran = await cli("doctor", "--offline", "--contact", "mailto:a@b.dev", "--key", "[red]none[/red]")
     assert "[red]none[/red]: No such file" in ran.out
+
+
+async def test_what_others_can_get_at_is_told_with_what_to_run(cli: Cli, stored: Stored, tmp_path: Path) -> None:
+    """The database has its own rights put right at every start; copies and the place are the operator's."""
+    backups = tmp_path / "backups"
+    backups.mkdir(mode=0o700)
+    (backups / "monday").write_bytes((stored.data_dir / "pushkeep.db").read_bytes())
+    (backups / "monday").chmod(0o644)
+    stored.data_dir.chmod(0o777)
+    ran = await cli("doctor", "--offline", "--contact", "mailto:a@b.dev", *stored.at, "--backups", backups, "--json")
+    assert ran.status == 1
+    found = findings(ran)
+    assert (found["shared_folder"], found["secret_files"]) == ("problem", "problem")
+    remedies = [item["remedy"] for item in json.loads(ran.out)["findings"] if item["level"] == "problem"]
+    assert sorted(remedies) == [f"Run: chmod 600 {backups / 'monday'}", f"Run: chmod go-w {stored.data_dir}"]
+    stored.data_dir.chmod(0o700)
+    (backups / "monday").chmod(0o600)
+    ran = await cli("doctor", "--offline", "--contact", "mailto:a@b.dev", *stored.at, "--backups", backups, "--json")
+    found = findings(ran)
+    assert (ran.status, found["shared_folder"], found["erasure_list"]) == (0, "ok", "ok")
+    assert "secret_files" not in found
+
+
+async def test_keys_that_are_old_and_people_that_would_come_back(cli: Cli, stored: Stored) -> None:
+    with contextlib.closing(sqlite3.connect(stored.data_dir / "pushkeep.db")) as connection, connection:
+        connection.execute("UPDATE key_wraps SET wrapped_at = 1000")
+        connection.execute("UPDATE sealing_keys SET created_at = 1000")
+        connection.execute("UPDATE signing_keys SET created_at = 1000, activated_at = 1000")
+        connection.execute("UPDATE installation SET erasures_applied = 3")
+    ran = await cli("doctor", "--offline", "--contact", "mailto:a@b.dev", *stored.at, "--json")
+    assert ran.status == 1
+    told = {item["title"].rpartition(" is")[0].rpartition(" key ")[0]: item for item in json.loads(ran.out)["findings"]}
+    for kind in ("master", "data", "lookup", "signing"):
+        assert told[f"The {kind}"]["level"] == "warning"
+    assert "pushkeep keys rotate" in told["The signing"]["remedy"]
+    assert findings(ran)["erasure_list"] == "problem"

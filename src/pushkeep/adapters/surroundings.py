@@ -20,7 +20,9 @@ import pycurl
 
 from pushkeep.adapters.address import refusal_reason
 from pushkeep.adapters.http2_reply import Reply
+from pushkeep.adapters.lying_files import look_at_folder
 from pushkeep.domain.doctor.identity import KeyFile
+from pushkeep.domain.doctor.secrets import Folder
 from pushkeep.domain.doctor.site import Fetched
 
 KEY_FILE_BYTES_MAX = 65_536
@@ -46,6 +48,10 @@ class SystemSurroundings:
     async def secret_file(self, path: str) -> KeyFile:
         """See the port."""
         return await asyncio.to_thread(_secret_file, Path(path))
+
+    async def folder(self, path: str) -> Folder:
+        """See the port."""
+        return await asyncio.to_thread(look_at_folder, Path(path))
 
     async def addresses(self, host: str, port: int) -> Sequence[tuple[str, str | None]]:
         """See the port."""

@@ -44,6 +44,9 @@ from pushkeep.protocol.signing_key import SigningKey
 KNOCK_PATH = "/pushkeep-doctor"
 """No push service gives out such an endpoint; all answer it, with an error."""
 
+DATABASE = "database"
+"""Among the files with secrets it is called so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -87,7 +90,7 @@ async def examine_identity(identity: Identity, surroundings: Surroundings) -> tu
     for what, path in identity.secret_files.items():
         file = await surroundings.secret_file(path)
         if file.content is not None:
-            found.extend(file_findings(file, what))
+            found.extend(file_findings(file, what, rotated="its keys" if what == DATABASE else ""))
     return key, found
 
 

@@ -70,6 +70,7 @@ class Wanted:
     site: Site | None
     services: list[str] | None
     offline: bool
+    backups: list[Path]
 
 
 @app.callback(invoke_without_command=True, epilog=_EXAMPLE)
@@ -93,6 +94,15 @@ def doctor(
     ] = None,
     worker: Annotated[str, typer.Option("--worker", metavar="PATH", help="The site's worker script.")] = WORKER_DEFAULT,
     scope: Annotated[str, typer.Option("--scope", metavar="PATH", help="The worker's scope.")] = SCOPE_DEFAULT,
+    backups: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--backups",
+            metavar="DIR",
+            help="Look for open backups here too, may be repeated. [default: the data directory]",
+            show_default=False,
+        ),
+    ] = None,
     service: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,7 +129,7 @@ def doctor(
 
     found = run(
         _examine(
-            Wanted(contact, key, public, Site(site, worker, scope) if site else None, service, offline),
+            Wanted(contact, key, public, Site(site, worker, scope) if site else None, service, offline, backups or []),
             map_origin,
             data_dir,
         )
@@ -174,22 +184,51 @@ async def _examine(wanted: Wanted, map_origin: list[str] | None, data_dir: Path 
 
 async def _examine_ourselves(wanted: Wanted, settings: Settings | None) -> list[Finding]:
     from pushkeep.adapters.clock import SystemClock
+    from pushkeep.adapters.erasure_file import ErasureFile
     from pushkeep.adapters.surroundings import SystemSurroundings
     from pushkeep.app.doctor import Identity, examine_identity, examine_stored
+    from pushkeep.app.doctor_secrets import examine_ages, examine_erasures, examine_folders
 
+    surroundings = SystemSurroundings()
     async with AsyncExitStack() as stack:
         opened, found = await _open(stack, settings)
         identity = Identity(
             wanted.contact or (settings.contact if settings else None) or (opened[1].contact if opened else None),
             str(wanted.key) if wanted.key else None,
             wanted.public,
-            {"master key": str(settings.master_key_file or settings.data_dir / "master.key")} if settings else {},
+            _secret_files(settings) if settings else {},
         )
-        key, findings = await examine_identity(identity, SystemSurroundings())
+        key, findings = await examine_identity(identity, surroundings)
         found += findings
-        if opened is not None:
-            found += await examine_stored(*opened, key, now=SystemClock().now())
+        found += await examine_folders(_folders(wanted, settings), surroundings)
+        if opened is not None and settings is not None:
+            now = SystemClock().now()
+            found += await examine_stored(*opened, key, now=now)
+            found += await examine_ages(*opened, now=now)
+            found += await examine_erasures(opened[0], ErasureFile(settings.erasure_list))
         return found
+
+
+def _secret_files(settings: Settings) -> dict[str, str]:
+    """Files with secrets, by what they hold."""
+    from pushkeep.app.doctor import DATABASE
+
+    return {
+        "master key": str(settings.master_key_file or settings.data_dir / "master.key"),
+        "list of who was erased": str(settings.erasure_list),
+        DATABASE: str(settings.database),
+    }
+
+
+def _folders(wanted: Wanted, settings: Settings | None) -> dict[str, str]:
+    """Directories with secrets, and what each is for; of two names for one place the first counts."""
+    own = (
+        [(settings.data_dir, "data directory"), (settings.database.parent, "database's directory")] if settings else []
+    )
+    folders: dict[str, str] = {}
+    for path, what in [*own, *((path, "directory of backups") for path in wanted.backups)]:
+        folders.setdefault(str(path.resolve()), what)
+    return folders
 
 
 async def _open(stack: AsyncExitStack, settings: Settings | None) -> tuple[tuple[Store, Project] | None, list[Finding]]:

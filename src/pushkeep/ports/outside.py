@@ -12,6 +12,7 @@ from pushkeep.protocol.request import PushRequest
 
 if TYPE_CHECKING:  # the library needs neither
     from pushkeep.domain.doctor.identity import KeyFile
+    from pushkeep.domain.doctor.secrets import Folder
     from pushkeep.domain.doctor.site import Fetched
 
 
@@ -94,6 +95,10 @@ class Surroundings(Protocol):
 
     async def secret_file(self, path: str) -> KeyFile:
         """A file with a secret, its permissions, and what git has to do with it."""
+        ...
+
+    async def folder(self, path: str) -> Folder:
+        """A directory with secrets: who may do what there, where it lies, and the files in it that hold secrets."""
         ...
 
     async def addresses(self, host: str, port: int) -> Sequence[tuple[str, str | None]]:

@@ -72,12 +72,13 @@ class KeyFile:
     ignored: bool = False
 
 
-def file_findings(file: KeyFile, what: str) -> Iterator[Finding]:
+def file_findings(file: KeyFile, what: str, *, rotated: str = "") -> Iterator[Finding]:
     """Whether a secret's file is kept from others: its permissions, and git.
 
     Args:
         file: as it lies there.
         what: what it holds, such as "signing key".
+        rotated: what to change once others have it, if that is something else.
     """
     if file.mode is not None:
         octal = f"{file.path} has mode {file.mode:04o}"
@@ -96,8 +97,8 @@ def file_findings(file: KeyFile, what: str) -> Iterator[Finding]:
         yield problem(
             "key_in_git",
             f"The {what} is in git",
-            f"{file.path} is committed or staged in {file.work_tree}; whoever has the repository can send in your name",
-            f"Move it out, run `git rm --cached`, and rotate the {what}: history keeps it.",
+            f"{file.path} is committed or staged in {file.work_tree}; whoever has the repository has it, too",
+            f"Move it out, run `git rm --cached`, and rotate {rotated or f'the {what}'}: history keeps it.",
         )
     elif file.work_tree is not None and not file.ignored:
         yield warning(

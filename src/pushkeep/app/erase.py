@@ -133,10 +133,15 @@ async def _erase_subscriptions(services: Services, project: Project, subject: Su
         await services.sleeper.sleep(PAUSE_SECONDS)
 
 
-async def replay_erasures(services: Services, project: Project) -> Replayed:
+async def replay_erasures(services: Services, project: Project, *, everything: bool = False) -> Replayed:
     """Apply what the erasure list has and the database has not: after a backup was put back, or a crash.
 
     Whoever was created after they were erased is somebody new, and stays.
+
+    Args:
+        services: the ports.
+        project: whose erasures.
+        everything: apply what was applied before, too: somebody may have been brought in since from an older export.
 
     Raises:
         Unavailable: the list is there and cannot be read, or the store does not answer.
@@ -144,7 +149,7 @@ async def replay_erasures(services: Services, project: Project) -> Replayed:
     if services.erasures is None:
         return Replayed(0, ErasedCounts())
     applied = await services.store.erasures_applied()
-    entries = await services.erasures.read(after=applied)
+    entries = await services.erasures.read(after=0 if everything else applied)
     if not entries:
         return Replayed(0, ErasedCounts())
     total = ErasedCounts()
@@ -156,8 +161,24 @@ async def replay_erasures(services: Services, project: Project) -> Replayed:
         }
         if erased:
             total += await _erase_again(services, project, kind, erased)
-    await services.store.note_erasures(applied + 1, entries[-1].number)
+    if entries[-1].number > applied:
+        await services.store.note_erasures(applied + 1, entries[-1].number)
     return Replayed(len(entries), total)
+
+
+async def erased_contacts(services: Services, project: Project) -> Mapping[bytes, float]:
+    """When contacts of a project were erased, by their keyed hashes.
+
+    Raises:
+        Unavailable: the list is there and cannot be read.
+    """
+    if services.erasures is None:
+        return {}
+    return {
+        entry.name.digest: entry.at
+        for entry in await services.erasures.read(after=0)
+        if entry.name.kind is ErasedKind.CONTACT and entry.project == project.public_id
+    }
 
 
 async def _erase_again(

@@ -23,6 +23,7 @@ _COUNTED = {
     "known": "known here already, and left as they are",
     "owned": "known here already, and given their owner",
     "ended": "ended here since, and not brought back",
+    "erased": "of contacts who were erased here, and not brought back",
     "contacts": "contacts made",
     "consents": "consent records made",
 }

@@ -7,7 +7,7 @@ off knows where to go on. What cannot be taken is a :class:`Fault` that names it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -143,11 +143,14 @@ class ImportAsked:
         digest: SHA-256 of the file and of everything that was asked for and makes a difference; 32 octets.
         format: of the file.
         consent: see :class:`ConsentBrought`.
+        erased: contacts that were erased here and when (epoch seconds), by the keyed hashes of the erasure list; a file
+            from before that does not bring them back.
     """
 
     digest: bytes = field(repr=False)
     format: Format
     consent: ConsentBrought | None = None
+    erased: Mapping[bytes, float] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import Event, State
 from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports.moving import Standing
+from pushkeep.ports.privacy import ErasedKind
 from pushkeep.protocol.signing_key import SigningKey
 
 _STORED = (
@@ -106,6 +107,8 @@ class Fate(StrEnum):
     OWNED = "owned"
     """Known here, nobody's so far, and of the file's contact from now on."""
     ENDED = "ended"
+    ERASED = "erased"
+    """Its contact was erased here after the file has it."""
 
 
 def check_records(
@@ -119,7 +122,7 @@ def check_records(
     for numbered in records:
         record = _foreign(numbered)
         try:
-            fate = _fate(vault, record, _row_of(vault, record, stored))
+            fate = _fate(vault, project, asked, record, _row_of(vault, record, stored))
         except Conflict as conflict:
             faults.append(Fault.of(numbered.number, numbered.line, conflict))
             continue
@@ -147,7 +150,7 @@ def write_records(connection: Connection, vault: Vault, project: Project, page: 
         record = _foreign(numbered)
         row = _row_of(vault, record, stored)
         try:
-            fate = _fate(vault, record, row)
+            fate = _fate(vault, project, page.asked, record, row)
         except Conflict as conflict:
             raise Conflict(f"line {numbered.line}: {conflict.message}", field=f"line {numbered.line}") from None
         counts[fate] += 1
@@ -191,12 +194,14 @@ def _row_of(vault: Vault, record: ForeignSubscription, stored: Mapping[bytes, An
     return max(rows, key=lambda row: row.ended_at is None, default=None)
 
 
-def _fate(vault: Vault, record: ForeignSubscription, row: AnyRow | None) -> Fate:
+def _fate(vault: Vault, project: Project, asked: ImportAsked, record: ForeignSubscription, row: AnyRow | None) -> Fate:
     """What becomes of a record.
 
     Raises:
         Conflict: what is stored contradicts it.
     """
+    if _was_erased(vault, project, asked, record):
+        return Fate.ERASED
     if row is None:
         return Fate.NEW
     if row.ended_at is not None:
@@ -217,6 +222,13 @@ def _fate(vault: Vault, record: ForeignSubscription, row: AnyRow | None) -> Fate
         )
     # Somebody has logged out there since: that is the later word.
     return Fate.OWNED if row.owner_since is None else Fate.KNOWN
+
+
+def _was_erased(vault: Vault, project: Project, asked: ImportAsked, record: ForeignSubscription) -> bool:
+    if not asked.erased or record.owner is None:
+        return False
+    at = asked.erased.get(vault.erasure_hash(project.public_id, ErasedKind.CONTACT.value, record.owner))
+    return at is not None and (record.created_at is None or record.created_at <= at)
 
 
 def _living_of(connection: Connection, project: Project, owners: set[str]) -> Mapping[str, int]:

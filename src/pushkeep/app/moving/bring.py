@@ -14,10 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
+from pushkeep.app.erase import erased_contacts, replay_erasures
 from pushkeep.app.moving.check import WRONG, LeftOut, check, pages, prepared
 from pushkeep.domain.consent_words import unknown_purpose, unknown_wording
 from pushkeep.domain.ids import SHORT_ID_RANDOM_BYTES, UUID7_RANDOM_BYTES, short_id, uuid7
-from pushkeep.domain.moving import BrokenFile, ConsentBrought, Fault, Format, ImportAsked, NewNames, Numbered
+from pushkeep.domain.moving import (
+    IMPORT_PAGE_RECORDS,
+    BrokenFile,
+    ConsentBrought,
+    Fault,
+    Format,
+    ImportAsked,
+    NewNames,
+    Numbered,
+)
 from pushkeep.domain.project import Project
 from pushkeep.errors import InvalidInput
 from pushkeep.ports.moving import ImportJournal, KeyStanding, Seen, Source
@@ -82,6 +92,7 @@ async def import_file(
     wishes: ImportWishes,
     *,
     told: Callable[[str, int], None] | None = None,
+    page_records: int = IMPORT_PAGE_RECORDS,
 ) -> ImportReport:
     """Bring a file in.
 
@@ -92,6 +103,7 @@ async def import_file(
         seen: empty.
         wishes: of the operator.
         told: is called with ``check`` or ``write`` and the octets that are read.
+        page_records: how many are written in one transaction.
 
     Returns:
         what was done; nothing, where some records are wrong and were not to be left out.
@@ -105,7 +117,9 @@ async def import_file(
     _check_wishes(source, wishes)
     await _check_consent(services, project, wishes.consent)
     key = None if wishes.key is None else await services.store.check_key(project, wishes.key)
-    asked = ImportAsked(_digest(source, wishes), source.format, wishes.consent)
+    asked = ImportAsked(
+        _digest(source, wishes), source.format, wishes.consent, await erased_contacts(services, project)
+    )
     journal = await services.store.find_import(project, asked.digest)
     if journal is not None and journal.finished_at is not None:
         return _done_before(source, journal, key)
@@ -129,7 +143,12 @@ async def import_file(
             checked.left,
             wishes.key,
             told=None if told is None else lambda octets: told("write", octets),
+            page_records=page_records,
         )
+        if source.format is Format.PUSHKEEP:
+            # The export may be older than an erasure, and may have made the project another one.
+            present = await services.store.project_by_id(project.id) or project
+            await replay_erasures(services, present, everything=True)
     return ImportReport(
         format=source.format,
         records=checked.records,
@@ -153,11 +172,12 @@ async def _write(
     key: SigningKey | None,
     *,
     told: Callable[[int], None] | None,
+    page_records: int,
 ) -> ImportJournal:
     """The second reading: write what the first one has found."""
     journal = await services.store.begin_import(project, asked, key, now=services.clock.now())
     why_left = left.walk()
-    for page in pages(source.read()):
+    for page in pages(source.read(), page_records):
         taken: list[Numbered] = []
         out: Counter[str] = Counter()
         for found in page:

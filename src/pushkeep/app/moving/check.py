@@ -249,12 +249,12 @@ def _rest(record: ForeignSubscription) -> bytes:
     return record.subscription.p256dh + record.subscription.auth + said
 
 
-def pages(found: Iterator[Numbered | Fault]) -> Iterator[list[Numbered | Fault]]:
-    """What is read, by pages."""
+def pages(found: Iterator[Numbered | Fault], records: int) -> Iterator[list[Numbered | Fault]]:
+    """What is read, by pages of so many."""
     page: list[Numbered | Fault] = []
     for one in found:
         page.append(one)
-        if len(page) >= IMPORT_PAGE_RECORDS:
+        if len(page) >= records:
             yield page
             page = []
     if page:

@@ -18,10 +18,12 @@ from hypothesis.stateful import (
 )
 
 from pushkeep.app.worker import WorkerLimits
+from pushkeep.domain.consent import Basis
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.pacing import LaneLimits
 from pushkeep.errors import Conflict, Unavailable
+from pushkeep.ports.secrets import SecretKind
 from tests.engine.push_services import FOREIGN, KNOWN, STRANGERS, Manner
 from tests.engine.virtual_time import EPOCH
 from tests.engine.world import Died, Node, World, simulated
@@ -34,6 +36,7 @@ ORIGINS = (*KNOWN, *STRANGERS[:2])
 MANNERS = ("throttle", "fail", "hang", "reset", "lose", "refuse_token", "refuse", "accept", "gone", "doubt")
 OWNERS = (None, "ann", "bob", "eve")
 TAGS = ("news", "sport")
+PURPOSES = {"news": Basis.CONSENT, "orders": Basis.CONTRACT}
 NARROW = WorkerLimits(lanes=LaneLimits(window_start=1, window_max=2, stranger_in_flight_max=1))
 """Every second process has so little room that what it has loaded grows stale while it waits."""
 
@@ -64,9 +67,13 @@ class History(RuleBasedStateMachine):
         directory = Path(tempfile.mkdtemp(prefix="pushkeep-history-"))
         self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
         self.world: World = self._stack.enter_context(simulated(seed, directory, self.template))
+        for purpose, basis in PURPOSES.items():
+            self.world.declare(purpose, basis)
         for number in range(browsers):
             self.subscribe(number, number)
-        for contact in ("ann", "bob"):
+            if number % 3:
+                self.world.say("news", True, name=f"b{number}")
+        for contact in ("ann", "bob", "nobody who is ever erased"):
             self.world.tag(contact, TAGS[:1])
         for _ in range(workers):
             self.start(False)
@@ -121,6 +128,44 @@ class History(RuleBasedStateMachine):
     def tag(self, contact: str, tags: set[str]) -> None:
         self.world.tag(contact, sorted(tags))
 
+    @rule(which=whole, purpose=whole, given=st.booleans(), as_contact=st.booleans())
+    def say(self, which: int, purpose: int, given: bool, as_contact: bool) -> None:
+        """Somebody agrees to a purpose, or withdraws: in a browser, also an ended one, or as a contact."""
+        about = list(PURPOSES)[purpose % len(PURPOSES)]
+        if as_contact:
+            self.world.say(about, given, contact=OWNERS[1:][which % 3])
+        else:
+            self.world.say(about, given, name=self._name(which))
+
+    @rule()
+    def seal(self) -> None:
+        self.world.seal()
+
+    @rule(contact=st.sampled_from(OWNERS[1:]), by=whole)
+    def erase(self, contact: str, by: int) -> None:
+        with contextlib.suppress(Died, Unavailable):  # a start finishes it
+            self.world.erase(contact, by=self._up(by) if by % 3 else None)
+
+    @rule()
+    def replay(self) -> None:
+        self.world.replay()
+
+    # --- keys that things are sealed with -------------------------------------------------------------------------
+
+    @rule(kind=st.sampled_from([SecretKind.DATA, SecretKind.LOOKUP]))
+    def rotate_secret(self, kind: SecretKind) -> None:
+        with contextlib.suppress(Conflict):  # one is still on its way out
+            self.world.rotate_secret(kind)
+
+    @rule(pages=st.integers(1, 12), by=whole)
+    def remake(self, pages: int, by: int) -> None:
+        with contextlib.suppress(Died, Unavailable):  # whoever comes next goes on with it
+            self.world.remake(pages, by=self._up(by) if by % 3 else None)
+
+    @rule()
+    def forget_tombstones(self) -> None:
+        self.world.forget_tombstones()
+
     # --- what they are told ---------------------------------------------------------------------------------------
 
     @rule(
@@ -135,10 +180,19 @@ class History(RuleBasedStateMachine):
         ttl=st.sampled_from([60, 0, 5, 300, 900]),
         wait=st.sampled_from([None, 0.4, 7.0, 45.0]),
         deadline=st.sampled_from([None, 2.0, 20.0, 200.0]),
+        purpose=st.sampled_from([None, "news", "news", "orders"]),
         then=st.sampled_from([0.0, 0.004, 0.03, 0.3, 1.2]),
     )
     def accept(
-        self, whom: object, by: int, priority: str, ttl: int, wait: float | None, deadline: float | None, then: float
+        self,
+        whom: object,
+        by: int,
+        priority: str,
+        ttl: int,
+        wait: float | None,
+        deadline: float | None,
+        purpose: str | None,
+        then: float,
     ) -> None:
         now = EPOCH + self.world.loop.time()
         send_at = None if wait is None else now + wait
@@ -147,6 +201,7 @@ class History(RuleBasedStateMachine):
             "ttl": ttl,
             "send_at": send_at,
             "deadline": None if deadline is None else (send_at or now) + deadline,
+            "purpose": purpose,
             "idempotency_key": f"key{next(self._numbers)}",
         }
         target = self._target(whom)
@@ -266,13 +321,17 @@ class History(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if self._sound and hasattr(self, "world"):
+                self.world.replay()
                 self.world.finish()
                 assert len(self.world.told) >= self._asked
         finally:
             self._stack.close()
 
     def _name(self, which: int) -> str:
-        names = list(self.world.rows)
+        names = [name for name in self.world.rows if self.world.known(name)]
+        if not names:
+            self.subscribe(which, 0)
+            names = list(self.world.rows)[-1:]
         return names[which % len(names)]
 
     def _up(self, which: int) -> Node | None:

@@ -28,7 +28,7 @@ class Laws:
 
     Attributes:
         broken: a sentence for everything that should not have happened.
-        erasing: rows of subscriptions that somebody has asked to erase.
+        erasing: rows of contacts that somebody has asked to erase.
         consent: the laws about that.
     """
 
@@ -43,7 +43,8 @@ class Laws:
         self._forbidden: dict[int, float] = {}  # notifications that are paused or cancelled, since when
         self._rest_known: dict[str, tuple[float, Process | None]] = {}
         self._posted: dict[tuple[int, str], list[Posted]] = defaultdict(list)
-        self.erasing: set[int] = set()
+        self.erasing: set[int | None] = set()
+        self._gone: set[int] = set()
         self._life = LifeLaws(loop, spy, self._break)
         self.consent = ConsentLaws(loop, spy, self._break)
         self.broken: list[str] = []
@@ -61,8 +62,7 @@ class Laws:
         touched |= {id for id, row in after.notifications.items() if before.notifications.get(id) != row}
         for id in sorted(before.shards.keys() - after.shards.keys()):
             self._break(f"shard {id} vanished")
-        for id in sorted(before.subscriptions.keys() - after.subscriptions.keys() - self.erasing):
-            self._break(f"subscription {id} vanished, and nobody has asked to erase it")
+        self._erased(before, after)
         for id, row in after.shards.items():
             known = before.shards.get(id)
             if known is not None and known is not row:
@@ -81,6 +81,18 @@ class Laws:
                 self._rest_known[origin] = (now, by)
                 if until < before.rests.get(origin, 0.0):
                     self._break(f"the rest of {origin} was cut short")
+
+    def _erased(self, before: Sight, after: Sight) -> None:
+        """Only what was an erased contact's may go, and what led to that while it was nobody's."""
+        vanished = sorted(before.subscriptions.keys() - after.subscriptions.keys(), reverse=True)
+        gone: set[int | None] = set(self._gone)
+        for id in vanished:  # who replaces is the later one
+            row = before.subscriptions[id]
+            if row.contact_id in self.erasing or (row.contact_id is None and row.superseded_by in gone):
+                gone.add(id)
+            else:
+                self._break(f"subscription {id} vanished, and nobody has asked to erase it")
+        self._gone |= set(vanished)
 
     def _change(self, by: Process | None, before: ShardRow, after: ShardRow) -> None:
         what = f"shard {before.id} of notification {before.notification_id}"

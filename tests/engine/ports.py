@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pushkeep.adapters.erasure_file import ErasureFile
+from pushkeep.domain.project import Project
 from pushkeep.errors import Unavailable
+from pushkeep.ports.privacy import ErasedName, Erasure
 from tests.engine.virtual_time import Process, VirtualLoop
 from tests.store.doubles import P256_ORDER
 
@@ -79,6 +82,20 @@ class Database:
         for ear in self._ears:
             if ear.process is not by:
                 ear.hear(self._chance.uniform(0.0, WAKE_SECONDS))
+
+
+class Erasures(ErasureFile):
+    """The real file; no thread waits for its disk, and whoever asks can die before and after."""
+
+    async def append(self, project: Project, names: Sequence[ErasedName], *, at: float, after: int) -> tuple[int, int]:
+        await asyncio.sleep(0)
+        numbers = self._append(project.public_id, names, at, after)
+        await asyncio.sleep(0)
+        return numbers
+
+    async def read(self, *, after: int) -> Sequence[Erasure]:
+        await asyncio.sleep(0)
+        return self._read(after)
 
 
 class VirtualWakeups:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pushkeep.ports.secrets import SecretKind
 from tests.engine.history import KEYS_MAX, MANNERS, OWNERS, PROCESSES_MAX, SUBSCRIPTIONS_MAX, TAGS, History
 from tests.engine.world import World, small_numbers
 
@@ -44,6 +45,13 @@ WEIGHTS = {
     "rotate": 1,
     "retire": 1,
     "nights": 1,
+    "say": 3,
+    "seal": 1,
+    "erase": 1,
+    "replay": 1,
+    "rotate_secret": 3,
+    "remake": 6,
+    "forget_tombstones": 1,
     "tag": 1,
     "power_off": 1,
 }
@@ -67,6 +75,7 @@ def _drawn(chance: random.Random, name: str) -> dict[str, object]:
                 "ttl": chance.choice([60, 0, 5, 300, 900]),
                 "wait": chance.choice([None, None, None, 0.4, 7.0]),
                 "deadline": chance.choice([None, None, None, 2.0, 20.0]),
+                "purpose": chance.choice([None, None, "news", "orders"]),
                 "then": chance.choice([0.0, 0.02, 0.06, 0.5]),
             }
         case "manner":
@@ -96,7 +105,16 @@ def _drawn(chance: random.Random, name: str) -> dict[str, object]:
             return {"origin": which, "known": chance.random() < 0.6}
         case "nights":
             return {"days": chance.choice([1, 1, 3, 7])}
-        case "calm" | "power_off" | "rotate" | "retire":
+        case "say":
+            given, as_contact = chance.random() < 0.6, chance.random() < 0.3
+            return {"which": which, "purpose": chance.randrange(9), "given": given, "as_contact": as_contact}
+        case "erase":
+            return {"contact": chance.choice(OWNERS[1:]), "by": which}
+        case "rotate_secret":
+            return {"kind": chance.choice([SecretKind.DATA, SecretKind.LOOKUP])}
+        case "remake":
+            return {"pages": chance.randint(1, 12), "by": which}
+        case "forget_tombstones" | "seal" | "replay" | "calm" | "power_off" | "rotate" | "retire":
             return {}
     return {"which": which}
 

@@ -29,24 +29,29 @@ from pushkeep.adapters.store import SqliteStore, open_store_inline
 from pushkeep.app.accept import Asked, accept
 from pushkeep.app.context import Services
 from pushkeep.app.control import cancel, pause, resume, retry_failed
+from pushkeep.app.erase import erase_contact, replay_erasures
 from pushkeep.app.projects import current_signing_key, ensure_default_project
 from pushkeep.app.rotate import prepare_key, retire_key, rotate_keys
 from pushkeep.app.subscribe import Registered, RegistrationRequest, register
 from pushkeep.app.visitor import unregister
+from pushkeep.domain.consent import Basis, ConsentWord, Method
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import By
 from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.project import Project
 from pushkeep.domain.sending import Priority
 from pushkeep.errors import Conflict
+from pushkeep.ports.consents import Speaker
 from pushkeep.ports.notifications import Accepted
+from pushkeep.ports.secrets import SecretKind
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.token_cache import TokenCache
 from tests.engine.laws import Laws
 from tests.engine.life_laws import DAY_SECONDS
-from tests.engine.ports import Database, MortalStore, PooledEntropy, VirtualWakeups
+from tests.engine.ports import Database, Erasures, MortalStore, PooledEntropy, VirtualWakeups
 from tests.engine.push_services import STRANGERS, PlayedTransport, PushServices, subscription_at
 from tests.engine.spy import Spy
 from tests.engine.virtual_time import Process, VirtualClock, VirtualLoop, VirtualSleeper
@@ -61,6 +66,9 @@ SMALL_NUMBERS = {
     "PLAN_PAGE_MEMBERS": 7,
     "SHARD_MEMBERS_MAX": 4,
 }
+
+REMADE_ROWS = 5
+"""A page of a key's rotation, so that many fall into one."""
 
 END_SECONDS = 3600.0
 """How far time is advanced at most, step by step, for everything to end."""
@@ -136,6 +144,7 @@ class World:
     laws: Laws
     rows: dict[str, int]
     owners: dict[Process, str]
+    erasures: Erasures
     nodes: list[Node] = field(default_factory=list)
     registered: dict[str, Registered] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
@@ -162,6 +171,7 @@ class World:
             VirtualSleeper(),
             TokenCache(),
             self.office.policy,
+            erasures=self.erasures,
         )
         if kind is None:
             from pushkeep.app.worker import Worker as kind
@@ -252,9 +262,13 @@ class World:
         """Where a subscription stands."""
         return self.spy.sight.subscriptions[self.rows[name]].state
 
+    def known(self, name: str) -> bool:
+        """Whether there is a row of a subscription: it was not erased."""
+        return self.rows[name] in self.spy.sight.subscriptions
+
     def living(self, name: str) -> bool:
         """Whether a subscription has not ended."""
-        return self.spy.sight.subscriptions[self.rows[name]].ended_at is None
+        return self.known(name) and self.spy.sight.subscriptions[self.rows[name]].ended_at is None
 
     def origin(self, name: str) -> str:
         """Where a subscription's endpoint is."""
@@ -267,6 +281,79 @@ class World:
 
     def tag(self, contact: str, tags: Sequence[str]) -> None:
         self.run(self.office.store.put_contact(self.project, contact, tags))
+        self.spy.look(None)
+
+    # --- consent and privacy --------------------------------------------------------------------------------------
+
+    def declare(self, purpose: str, basis: Basis) -> None:
+        """Declare what is sent for."""
+        now = self.office.clock.now()
+        self.run(self.office.store.put_purpose(self.project, purpose, description="", basis=basis, now=now))
+        self.spy.look(None)
+
+    def say(self, purpose: str, given: bool, *, name: str = "", contact: str = "") -> None:
+        """A browser, by the name of its endpoint, or a contact agrees or withdraws."""
+        speaker = Speaker(subscription=AnyId.parse(self.public_id(name))) if name else Speaker(contact=contact)
+        words = [ConsentWord(purpose, given, Method.API)]
+        now = self.office.clock.now()
+        self.run(self.office.store.say(self.project, speaker, words, sequence=None, now=now))
+        self.spy.look(None)
+
+    def seal(self) -> None:
+        """Seal the consent records that wait."""
+        self.run(self.office.store.seal_consents(self.project, now=self.office.clock.now()))
+        self.spy.look(None)
+
+    def erase(self, contact: str, *, by: Node | None = None) -> None:
+        """Erase a contact, in the office or in a process, which may die over it: then it is done at the next start.
+
+        Raises:
+            Died: the process died.
+            Unavailable: the database cannot be used.
+        """
+        for (id,) in self.spy.rows("SELECT id FROM contacts WHERE external_id = ?", contact):
+            self.laws.erasing.add(id)
+        services = by.services if by else self.office
+        work = erase_contact(services, self.project, contact)
+        if by is None:
+            self.run(work)
+        else:
+            self.run_in(by, work)
+        self.spy.look(None)
+
+    def replay(self) -> None:
+        """What a start does with the list of who was erased."""
+        self.run(replay_erasures(self.office, self.project))
+        self.spy.look(None)
+
+    # --- keys that things are sealed with -------------------------------------------------------------------------
+
+    def rotate_secret(self, kind: SecretKind) -> None:
+        """Bring another data or lookup key into use.
+
+        Raises:
+            Conflict: one of that kind is still on its way out.
+        """
+        self.run(self.office.store.rotate_secret(kind, now=self.office.clock.now()))
+        self.spy.look(None)
+
+    def remake(self, pages: int, *, by: Node | None = None) -> None:
+        """Make some pages of rows anew, which the key on its way out has made, in the office or in a process.
+
+        Raises:
+            Died: the process died.
+            Unavailable: the database cannot be used.
+        """
+        for _ in range(pages):
+            if by is None:
+                self.run(self.office.store.remake_page(limit=REMADE_ROWS))
+            else:
+                self.run_in(by, by.services.store.remake_page(limit=REMADE_ROWS))
+        self.spy.look(None)
+
+    def forget_tombstones(self) -> None:
+        """Let nobody find those who have ended by a hash of the key on its way out."""
+        self.run(self.office.store.forget_tombstones(after=0, limit=1000))
         self.spy.look(None)
 
     # --- notifications --------------------------------------------------------------------------------------------
@@ -476,6 +563,7 @@ def simulated(seed: int, directory: Path, template: Path | None = None, *, lawfu
             VirtualSleeper(),
             TokenCache(),
             EndpointPolicy(allowed_origins=frozenset(STRANGERS)),
+            erasures=(erasures := Erasures(directory / "erasures.jsonl")),
         )
         project = loop.run(
             ensure_default_project(
@@ -490,7 +578,7 @@ def simulated(seed: int, directory: Path, template: Path | None = None, *, lawfu
             push.watchers.append(laws.posted)
         else:
             spy.watchers.clear()
-        world = World(loop, path, chance, push, database, office, project, key, spy, laws, rows, owners)
+        world = World(loop, path, chance, push, database, office, project, key, spy, laws, rows, owners, erasures)
         spy.look(None)
         try:
             yield world

@@ -194,6 +194,7 @@ async def test_a_visitor_reads_the_story_of_the_own_subscription(site: Site) -> 
         "last_displayed_at",
         "renew",
         "health",
+        "consents",
         "story",
     }
     assert (own["id"], own["state"], own["reason"], own["renew"]) == (

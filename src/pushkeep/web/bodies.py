@@ -13,8 +13,9 @@ from pushkeep.errors import InvalidInput
 from pushkeep.web.exchange import HttpRequest, application_of
 from pushkeep.web.problems import MalformedRequest, RequestTimeout, UnsupportedMediaType
 
-BROWSER_BODY_BYTES_MAX = 16_384
-"""A registration is about 1 KB: an endpoint of at most 2,048 characters, keys and tokens."""
+BROWSER_BODY_BYTES_MAX = 32_768
+"""A registration is about 1 KB: an endpoint of at most 2,048 characters, keys and tokens. What a visitor agrees to with
+it may be twenty times 700 octets more."""
 
 API_BODY_BYTES_MAX = 524_288
 """The ten thousand ids that a target may list, of up to 40 characters each, beside a message of 64 KB."""

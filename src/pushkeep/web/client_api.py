@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
 import msgspec
 from litestar import Response, delete, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from pushkeep.app.consents import what_to_ask
 from pushkeep.app.projects import current_signing_key, project_by_publishable_key
 from pushkeep.app.subscribe import RegistrationRequest, register
-from pushkeep.app.visitor import confirm, describe, unregister
+from pushkeep.app.visitor import confirm, describe, holds, say, unregister
+from pushkeep.domain.consent import ConsentWord
+from pushkeep.domain.consent_words import check_words, make_word
 from pushkeep.domain.subscription import Event
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.subscription import Subscription
@@ -21,9 +27,17 @@ from pushkeep.web.exchange import (
     exchange_of,
     services_of,
 )
-from pushkeep.web.queries import read_query, read_whole
-from pushkeep.web.reports import own_report, registration_receipt, standing_report
-from pushkeep.web.schemas import SEQUENCE_MAX, ClientConfig, Heartbeat, Registration
+from pushkeep.web.queries import read_flag, read_query, read_whole
+from pushkeep.web.reports import browser_receipt, own_report, shown_purposes, standing_report
+from pushkeep.web.schemas import (
+    SEQUENCE_MAX,
+    ClientConfig,
+    Heartbeat,
+    Registration,
+    SpokenWord,
+    Words,
+    WordsHeard,
+)
 
 _WHAT = "the sync token (st_…) of the registration"
 _END_EVENTS = {"left": Event.LEFT, "lost": Event.LOST}
@@ -53,22 +67,49 @@ async def register_subscription(request: HttpRequest, project_key: FromPath[str]
     read_query(request)
     body = await read_body(request, Registration, json_only=True)
     project = await project_by_publishable_key(services, project_key)
-    registered = await register(
-        services,
-        project,
-        RegistrationRequest(
-            subscription=Subscription.from_dict(body.subscription),
-            application_server_key=body.application_server_key,
-            replaces=token_list(body.replaces),
-            identity=body.identity,
-            detach=body.detach,
-            abilities=body.abilities,
-            sequence=body.sequence,
-        ),
-        admit=lambda contact: application.contact_requests.take(f"{project.id} {contact}"),
+    asked = RegistrationRequest(
+        subscription=Subscription.from_dict(body.subscription),
+        application_server_key=body.application_server_key,
+        replaces=token_list(body.replaces),
+        identity=body.identity,
+        detach=body.detach,
+        abilities=body.abilities,
+        sequence=body.sequence,
+        consents=spoken_words(body.consents or (), now=services.clock.now()),
     )
-    receipt = registration_receipt(registered, application.options.renewal_grace_seconds)
+    with within_consents():
+        registered = await register(
+            services,
+            project,
+            asked,
+            admit=lambda contact: application.contact_requests.take(f"{project.id} {contact}"),
+        )
+    known = None if body.consents is None else await holds(services, project, registered.public_id)
+    receipt = browser_receipt(registered, application.options.renewal_grace_seconds, known)
     return json_response(receipt, status=201 if registered.created else 200)
+
+
+@get("/v1/client/{project_key:str}/purposes")
+async def shown_to_visitors(request: HttpRequest, project_key: FromPath[str]) -> Response[bytes]:
+    """What a page may ask its visitors, and in which words."""
+    services = services_of(request)
+    given = read_query(request, "locale")
+    project = await project_by_publishable_key(services, project_key)
+    return json_response(shown_purposes(await what_to_ask(services, project, given.get("locale"))))
+
+
+@post("/v1/client/{project_key:str}/consents", status_code=200, request_max_body_size=BROWSER_BODY_BYTES_MAX)
+async def hear_words(request: HttpRequest, project_key: FromPath[str]) -> Response[bytes]:
+    """Record what a visitor agrees to, or takes back."""
+    services = services_of(request)
+    read_query(request)
+    token = bearer_token(request, what=_WHAT)
+    body = await read_body(request, Words, json_only=True)
+    project = await project_by_publishable_key(services, project_key)
+    words = spoken_words(body.consents, now=services.clock.now())
+    with within_consents():
+        after = await say(services, project, token, words, sequence=body.sequence)
+    return json_response(WordsHeard(dict(after)))
 
 
 @post("/v1/client/{project_key:str}/heartbeat", request_max_body_size=BROWSER_BODY_BYTES_MAX)
@@ -95,10 +136,10 @@ async def describe_subscription(request: HttpRequest, project_key: FromPath[str]
 
 @delete("/v1/client/{project_key:str}/subscriptions", request_max_body_size=BROWSER_BODY_BYTES_MAX)
 async def unregister_subscription(request: HttpRequest, project_key: FromPath[str]) -> None:
-    """End the subscription of the sync token."""
+    """End the subscription of the sync token; erase it where that is asked for."""
     services = services_of(request)
     token = bearer_token(request, what=_WHAT)
-    given = read_query(request, "reason", "sequence")
+    given = read_query(request, "reason", "sequence", "erase")
     event = _END_EVENTS.get(given.get("reason", "left"))
     if event is None:
         raise InvalidInput(f"reason must be one of {', '.join(_END_EVENTS)}.", field="reason")
@@ -106,7 +147,39 @@ async def unregister_subscription(request: HttpRequest, project_key: FromPath[st
     if "sequence" in given:
         sequence = read_whole(given, "sequence", default=0, low=0, high=SEQUENCE_MAX)
     project = await project_by_publishable_key(services, project_key)
-    await unregister(services, project, token, event=event, sequence=sequence)
+    await unregister(services, project, token, event=event, sequence=sequence, erase=read_flag(given, "erase"))
+
+
+def spoken_words(given: Sequence[SpokenWord], *, now: float) -> tuple[ConsentWord, ...]:
+    """What a visitor says, checked.
+
+    Raises:
+        InvalidInput: ``field`` says which of it is malformed.
+    """
+    words = [
+        make_word(
+            purpose=word.purpose,
+            given=word.given,
+            method=word.method,
+            wording=word.wording,
+            page=word.page,
+            now=now,
+            place=f"consents[{at}].",
+        )
+        for at, word in enumerate(given)
+    ]
+    return check_words(words)
+
+
+@contextlib.contextmanager
+def within_consents() -> Iterator[None]:
+    """What is found out about a purpose or wording only where the words are stored names its place in the body."""
+    try:
+        yield
+    except InvalidInput as error:
+        if error.field not in ("purpose", "wording"):
+            raise
+        raise InvalidInput(error.message, field=f"consents.{error.field}") from None
 
 
 def token_list(given: str | list[str] | None) -> tuple[str, ...]:
@@ -131,7 +204,9 @@ def insecure_explanation(public_url: str) -> str:
 
 CLIENT_HANDLERS: list[ControllerRouterHandler] = [
     client_config,
+    shown_to_visitors,
     register_subscription,
+    hear_words,
     confirm_subscription,
     describe_subscription,
     unregister_subscription,

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pushkeep.web.openapi_types import BODY_PROBLEMS, PROJECT_KEY, Answer, Operation, Parameter
 from pushkeep.web.schemas import (
     SEQUENCE_MAX,
+    BrowserReceipt,
     ClientConfig,
     Heartbeat,
     OwnReport,
     Registration,
-    RegistrationReceipt,
+    ShownPurposes,
     Standing,
+    Words,
+    WordsHeard,
 )
 
 EXAMPLE_UUID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
@@ -35,6 +38,22 @@ _STANDING = {
     "sequence": 1795341600000,
 }
 RECEIPT = {**_STANDING, "sync_token": _TOKEN}
+_BROWSER_RECEIPT = {**RECEIPT, "consents": {"offers": True}}
+_DIGEST = "3b1f6a0c9d5e47b2a8c4e0f17d6b923c5a4e8f0b1d7c6a29384756e0f1a2b3c4"
+_WORDING = {
+    "digest": _DIGEST,
+    "locale": "en",
+    "version": "2026-11",
+    "policy_version": "7",
+    "text": "Once a week, on Friday, we tell you what is cheaper. You can stop that at any time.",
+}
+_SAID = {
+    "purpose": "offers",
+    "given": True,
+    "method": "prompt",
+    "wording": _DIGEST,
+    "page": "https://example.com/basket",
+}
 _OWN = {
     "id": EXAMPLE_UUID,
     "short_id": "HMV192av",
@@ -46,6 +65,15 @@ _OWN = {
     "last_displayed_at": "2026-11-20T18:05:03Z",
     "renew": False,
     "health": {"score": 100, "likely_dead": False, "reasons": []},
+    "consents": [
+        {
+            "purpose": "offers",
+            "given": True,
+            "at": "2026-11-02T09:30:00Z",
+            "method": "prompt",
+            "wording": _WORDING,
+        }
+    ],
     "story": [{"at": "2026-11-02T09:30:00Z", "words": "Its browser registered it."}],
 }
 _PROBLEMS = ("forbidden", "not_found", "rate_limited", "internal", "unavailable")
@@ -88,8 +116,8 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
         "new subscription with `application_server_key` beside this one and register it with this one's token as "
         "`replaces`.",
         {
-            201: Answer("Stored.", RegistrationReceipt, RECEIPT),
-            200: Answer("Known already, and confirmed.", RegistrationReceipt, RECEIPT),
+            201: Answer("Stored.", BrowserReceipt, _BROWSER_RECEIPT),
+            200: Answer("Known already, and confirmed.", BrowserReceipt, _BROWSER_RECEIPT),
         },
         (*BODY_PROBLEMS, "conflict", "unsupported_media_type", *_PROBLEMS),
         parameters=(PROJECT_KEY,),
@@ -102,11 +130,69 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
                 "replaces": [_TOKEN],
                 "sequence": 1795341600000,
             },
+            "with what the visitor agreed to": {
+                "subscription": SUBSCRIPTION_JSON,
+                "application_server_key": SERVER_KEY,
+                "consents": [_SAID],
+                "sequence": 1795341600000,
+            },
             "somebody logged out": {
                 "subscription": SUBSCRIPTION_JSON,
                 "application_server_key": SERVER_KEY,
                 "detach": True,
             },
+        },
+    ),
+    Operation(
+        "GET",
+        "/v1/client/{project_key}/purposes",
+        "shownPurposes",
+        "browser",
+        "What the site sends for, and what to ask visitors",
+        "Each purpose with the newest wording in the wanted language, or else in the language that was declared first. "
+        "A page that asks somebody shows exactly that text, and names its digest with what they answer.",
+        {
+            200: Answer(
+                "The purposes.",
+                ShownPurposes,
+                {
+                    "purposes": [
+                        {
+                            "name": "offers",
+                            "description": "Offers of the week, on Fridays",
+                            "basis": "consent",
+                            "wording": _WORDING,
+                        }
+                    ]
+                },
+            )
+        },
+        ("invalid_input", *_PROBLEMS),
+        parameters=(
+            PROJECT_KEY,
+            Parameter(
+                "locale", "query", "Language tag of the visitor, such as `de-AT`.", {"type": "string", "maxLength": 35}
+            ),
+        ),
+    ),
+    Operation(
+        "POST",
+        "/v1/client/{project_key}/consents",
+        "sayConsents",
+        "browser",
+        "Say what the visitor agrees to, or takes back",
+        "All of it is recorded, or nothing. The same again while it holds writes nothing. A subscription that has "
+        "`ended` is refused: say it of the one that the browser has now.",
+        {200: Answer("What holds by now.", WordsHeard, {"consents": {"offers": False}})},
+        (*BODY_PROBLEMS, "conflict", "unsupported_media_type", *_TOKEN_PROBLEMS),
+        security="sync_token",
+        parameters=(PROJECT_KEY,),
+        body=Words,
+        examples={
+            "taken back": {
+                "consents": [{"purpose": "offers", "given": False, "method": "settings"}],
+                "sequence": 1795341600000,
+            }
         },
     ),
     Operation(
@@ -130,7 +216,8 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
         "describeSubscription",
         "browser",
         "Tell a visitor about the subscription of their own browser",
-        "Its state, its health and its story in plain words; no names of people or keys.",
+        "Its state, its health, what the visitor has agreed to, and its story in plain words; no names of people or "
+        "keys.",
         {200: Answer("The subscription.", OwnReport, _OWN)},
         ("invalid_input", *_TOKEN_PROBLEMS),
         security="sync_token",
@@ -160,6 +247,13 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
                 "query",
                 "Rises with each intent of the browser; an older one is `stale`.",
                 {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX},
+            ),
+            Parameter(
+                "erase",
+                "query",
+                "Also erase what is kept of this subscription and of those which it replaced. Nothing is known of it "
+                "then, and its token leads nowhere.",
+                {"type": "boolean", "default": False},
             ),
         ),
     ),

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from msgspec import UNSET
+
+from pushkeep.app.consents import Asked
 from pushkeep.app.subscribe import Page, Registered, Standing
 from pushkeep.app.visitor import Own
+from pushkeep.domain.consent import Wording
 from pushkeep.domain.moment import write_moment
 from pushkeep.domain.subscription import State, StateReason, SubscriptionRecord
 from pushkeep.ports.audiences import ContactRecord
+from pushkeep.ports.consents import HeldWord
 from pushkeep.web.schemas import (
+    BrowserReceipt,
     ContactReport,
     EndReport,
+    OwnConsent,
     OwnHealth,
     OwnReport,
     RegistrationReceipt,
+    ShownPurpose,
+    ShownPurposes,
+    ShownWording,
     StoryLine,
     SubscriptionPage,
     SubscriptionReport,
@@ -31,8 +41,32 @@ def standing_report(standing: Standing, grace_seconds: int) -> StandingReport:
 
 
 def registration_receipt(registered: Registered, grace_seconds: int) -> RegistrationReceipt:
-    """The answer to a registration."""
+    """The answer to a registration by the site's own server."""
     return RegistrationReceipt(**_standing(registered.standing, grace_seconds), sync_token=registered.sync_token)
+
+
+def browser_receipt(registered: Registered, grace_seconds: int, holds: Mapping[str, bool] | None) -> BrowserReceipt:
+    """The answer to a registration by its browser; with what the visitor agrees to, where that was asked."""
+    return BrowserReceipt(
+        **_standing(registered.standing, grace_seconds),
+        sync_token=registered.sync_token,
+        consents=UNSET if holds is None else dict(holds),
+    )
+
+
+def shown_purposes(asked: Sequence[Asked]) -> ShownPurposes:
+    """What a page may ask its visitors."""
+    return ShownPurposes(
+        [
+            ShownPurpose(
+                name=one.purpose.name,
+                description=one.purpose.description,
+                basis=one.purpose.basis.value,
+                wording=None if one.wording is None else _wording(one.wording),
+            )
+            for one in asked
+        ]
+    )
 
 
 def own_report(own: Own) -> OwnReport:
@@ -49,6 +83,7 @@ def own_report(own: Own) -> OwnReport:
         last_displayed_at=_moment(record.last_displayed_at),
         renew=own.standing.renew,
         health=OwnHealth(health.score, health.likely_dead, list(health.reasons)),
+        consents=[_own_consent(word, wording) for word, wording in own.consents],
         story=[StoryLine(write_moment(told.at), told.words) for told in own.story],
     )
 
@@ -89,6 +124,27 @@ def contact_report(contact: ContactRecord) -> ContactReport:
 def tag_list(counts: Mapping[str, int]) -> TagList:
     """Every tag."""
     return TagList([TagCount(tag, contacts) for tag, contacts in sorted(counts.items())])
+
+
+def _own_consent(word: HeldWord, wording: Wording | None) -> OwnConsent:
+    content = word.content
+    return OwnConsent(
+        purpose=word.purpose,
+        given=word.given,
+        at=None if content is None else write_moment(content.at),
+        method=None if content is None else content.method,
+        wording=None if wording is None else _wording(wording),
+    )
+
+
+def _wording(wording: Wording) -> ShownWording:
+    return ShownWording(
+        digest=wording.digest.hex(),
+        locale=wording.locale,
+        version=wording.version,
+        policy_version=wording.policy_version,
+        text=wording.text,
+    )
 
 
 class _StandingFields(TypedDict):

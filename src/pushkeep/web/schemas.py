@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pushkeep.domain.ability import ABILITIES_MAX, ABILITY_CHARACTERS_MAX
+from pushkeep.domain.consent_words import WORDS_MAX
 from pushkeep.domain.registration import PREDECESSORS_MAX
 from pushkeep.domain.subscription import State
 
@@ -29,6 +30,29 @@ class ClientConfig(Struct, frozen=True):
     site_url: Annotated[str, Meta(description="Where a click leads by default.")]
     secure: Annotated[bool, Meta(description="Whether the request came over https or from this machine.")]
     explanation: Annotated[str | None, Meta(description="What is wrong and what to do, where `secure` is false.")]
+
+
+class SpokenWord(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a visitor says about a purpose."""
+
+    purpose: Annotated[str, Meta(description="Its name.")]
+    given: Annotated[bool, Meta(description="Whether they agree; false takes it back.")]
+    method: Annotated[
+        Literal["prompt", "settings"], Meta(description="In the page's own question, or among its preferences.")
+    ]
+    wording: Annotated[
+        str | None, Meta(description="Digest of the wording that was shown, 64 hexadecimal digits; needed to agree.")
+    ] = None
+    page: Annotated[
+        str | None, Meta(description="Where it was said; query and fragment are not kept. Up to 500 characters.")
+    ] = None
+
+
+SpokenWords: TypeAlias = Annotated[list[SpokenWord], Meta(max_length=WORDS_MAX)]
+Holds: TypeAlias = Annotated[
+    dict[str, bool],
+    Meta(description="Whether they agree, by purpose, whoever said so last; without those nothing is known about."),
+]
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +87,14 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     sequence: Annotated[
         Sequence | None, Meta(description="Rises with each intent of the browser; an older one is `stale`.")
+    ] = None
+    consents: Annotated[
+        SpokenWords | None,
+        Meta(
+            description="What the visitor agrees to with it, or takes back: stored together with it, or neither is. "
+            "With a `sequence` that was heard before, only what nothing is known about. Where it is there, be it "
+            "empty, the answer says what holds."
+        ),
     ] = None
 
 
@@ -101,12 +133,70 @@ class RegistrationReceipt(Standing, frozen=True):
     sync_token: Annotated[str, Meta(description="Authorises replacing and deleting this subscription. A secret.")]
 
 
+class BrowserReceipt(RegistrationReceipt, frozen=True):
+    """What a browser's registration is answered with."""
+
+    consents: Holds | UnsetType = UNSET
+
+
 class OwnHealth(Struct, frozen=True):
     """How a subscription is doing, judged from what is known."""
 
     score: Annotated[int, Meta(description="0 to 100.")]
     likely_dead: bool
     reasons: Annotated[list[str], Meta(description="Why it is likely dead, one sentence each.")]
+
+
+class ShownWording(Struct, frozen=True):
+    """What a visitor is asked, word for word."""
+
+    digest: Annotated[str, Meta(description="64 hexadecimal digits; by this a page says what it has shown.")]
+    locale: Annotated[str, Meta(description="Language tag of the text.")]
+    version: Annotated[str, Meta(description="The site's own name for this version of the text.")]
+    policy_version: Annotated[str, Meta(description="Of the privacy policy that it refers to; may be empty.")]
+    text: str
+
+
+class ShownPurpose(Struct, frozen=True):
+    """What the site sends for."""
+
+    name: str
+    description: Annotated[str, Meta(description="In words for visitors.")]
+    basis: Annotated[str, Meta(description="Only for `consent` somebody has to agree.")]
+    wording: Annotated[ShownWording | None, Meta(description="What to ask; null where none is declared.")]
+
+
+class ShownPurposes(Struct, frozen=True):
+    """Every purpose, in the order in which they were declared."""
+
+    purposes: list[ShownPurpose]
+
+
+class Words(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a visitor says."""
+
+    consents: SpokenWords
+    sequence: Annotated[
+        Sequence | None, Meta(description="Rises with each intent of the browser; an older one is `stale`.")
+    ] = None
+
+
+class WordsHeard(Struct, frozen=True):
+    """What holds by now."""
+
+    consents: Holds
+
+
+class OwnConsent(Struct, frozen=True):
+    """What holds of what a visitor has said about a purpose."""
+
+    purpose: str
+    given: bool
+    at: Annotated[str | None, Meta(description="When it was said; RFC 3339.")]
+    method: Annotated[str | None, Meta(description="How: `prompt`, `settings`, `unsubscribed`, `api` or `import`.")]
+    wording: Annotated[
+        ShownWording | None, Meta(description="What they were shown; null where nothing was, as to take it back.")
+    ]
 
 
 class StoryLine(Struct, frozen=True):
@@ -129,6 +219,9 @@ class OwnReport(Struct, frozen=True):
     last_displayed_at: Annotated[str | None, Meta(description="When a message was last shown, to the day; RFC 3339.")]
     renew: Annotated[bool, Meta(description="As in the answer to a registration.")]
     health: OwnHealth
+    consents: Annotated[
+        list[OwnConsent], Meta(description="What holds of what the visitor has said, in the order of names.")
+    ]
     story: Annotated[list[StoryLine], Meta(description="What happened to it, oldest first.")]
 
 

@@ -15,7 +15,7 @@ from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import check_external_id
 from pushkeep.errors import Conflict
-from pushkeep.ports.privacy import ErasedCounts, ErasedKind, Subject
+from pushkeep.ports.privacy import ErasedCounts, ErasedKind, ErasureListStanding, Subject
 
 MESSAGES_PAGE = 500
 """Notifications looked at in one transaction: two look-ups each for every subscription of one person."""
@@ -131,6 +131,17 @@ async def _erase_subscriptions(services: Services, project: Project, subject: Su
         if page.after is None:
             return total
         await services.sleeper.sleep(PAUSE_SECONDS)
+
+
+async def erasure_standing(services: Services) -> tuple[ErasureListStanding, int]:
+    """How the erasure list is, and up to which number this database has applied it.
+
+    Raises:
+        Unavailable: the list is there and cannot be read, or the store does not answer.
+    """
+    erasures = services.erasures
+    standing = ErasureListStanding("", 0, None) if erasures is None else await erasures.standing()
+    return standing, await services.store.erasures_applied()
 
 
 async def replay_erasures(services: Services, project: Project, *, everything: bool = False) -> Replayed:

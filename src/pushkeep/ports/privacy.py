@@ -9,6 +9,9 @@ from typing import Protocol
 
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
+from pushkeep.domain.shard import Kind
+from pushkeep.domain.subscription import SubscriptionRecord
+from pushkeep.ports.consents import ConsentRecord
 
 
 class ErasedKind(StrEnum):
@@ -179,6 +182,53 @@ class MatchPage:
     after: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ToldOutcome:
+    """What became of a notification at one of a subject's subscriptions, and what its browser reported.
+
+    Attributes:
+        subscription: public id.
+        kind: what became of it; None where that is not kept, as for those whom a large send reached.
+        at: epoch seconds of that.
+        receipts: what the browser reported, with the time of each.
+    """
+
+    subscription: str
+    kind: Kind | None
+    at: float | None
+    receipts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldMessage:
+    """A notification that a subject was told, as far as it is kept.
+
+    Attributes:
+        public_id: of the notification.
+        accepted_at: epoch seconds.
+        content: JSON of what it said; None once that is erased.
+        outcomes: at each of their subscriptions of which something is kept.
+    """
+
+    public_id: str
+    accepted_at: float
+    content: bytes | None = field(repr=False)
+    outcomes: tuple[ToldOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldPage:
+    """What a subject was told, of a page of notifications.
+
+    Attributes:
+        messages: in the order in which they were accepted.
+        after: where the next page begins; None where this was the last one.
+    """
+
+    messages: tuple[ToldMessage, ...]
+    after: int | None
+
+
 class Kept(StrEnum):
     """What has a time after which it is erased."""
 
@@ -214,6 +264,18 @@ class PrivacyStore(Protocol):
         A contact's subscriptions are those that are theirs now, or were when they ended, and what these replaced while
         it was nobody's. A visitor's are that one and what it replaced, as far as it had the same owner.
         """
+        ...
+
+    async def subject_records(self, project: Project, subject: Subject) -> tuple[SubscriptionRecord, ...]:
+        """A subject's subscriptions, oldest first."""
+        ...
+
+    async def subject_consents(self, project: Project, subject: Subject) -> tuple[ConsentRecord, ...]:
+        """Every record of what a subject said that is not erased, oldest first."""
+        ...
+
+    async def subject_messages(self, project: Project, subject: Subject, *, after: int, limit: int) -> ToldPage:
+        """What is kept of what a subject was told, of the next ``limit`` notifications."""
         ...
 
     async def stop_subject(self, project: Project, subject: Subject) -> None:

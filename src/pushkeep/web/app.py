@@ -35,6 +35,7 @@ from pushkeep.web.key_api import KEY_HANDLERS
 from pushkeep.web.message_fetch import MessageFetch
 from pushkeep.web.notification_api import NOTIFICATION_HANDLERS
 from pushkeep.web.operation_api import OPERATION_HANDLERS
+from pushkeep.web.privacy_api import PRIVACY_HANDLERS
 from pushkeep.web.options import WebOptions
 from pushkeep.web.rate_limit import RateLimiter
 from pushkeep.web.receipt_beacon import ReceiptBeacon
@@ -101,6 +102,7 @@ class PushkeepApp:
                 *CLIENT_HANDLERS,
                 *NOTIFICATION_HANDLERS,
                 *CONTACT_HANDLERS,
+                *PRIVACY_HANDLERS,
                 *SERVER_HANDLERS,
                 *KEY_HANDLERS,
                 *HEALTH_HANDLERS,

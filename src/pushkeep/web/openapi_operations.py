@@ -9,6 +9,7 @@ from pushkeep.web.openapi_direct import DIRECT_OPERATIONS
 from pushkeep.web.openapi_health import HEALTH_OPERATIONS
 from pushkeep.web.openapi_keys import KEY_OPERATIONS
 from pushkeep.web.openapi_notifications import NOTIFICATION_OPERATIONS
+from pushkeep.web.openapi_privacy import ERASED, PRIVACY_OPERATIONS
 from pushkeep.web.openapi_types import (
     AFTER,
     BODY_PROBLEMS,
@@ -19,6 +20,7 @@ from pushkeep.web.openapi_types import (
     Operation,
     Parameter,
 )
+from pushkeep.web.privacy_schemas import ErasureReport
 from pushkeep.web.schemas import (
     Health,
     ProblemDescription,
@@ -55,6 +57,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *BROWSER_OPERATIONS,
     *NOTIFICATION_OPERATIONS,
     *CONTACT_OPERATIONS,
+    *PRIVACY_OPERATIONS,
     *KEY_OPERATIONS,
     *HEALTH_OPERATIONS,
     *DIRECT_OPERATIONS,
@@ -122,10 +125,21 @@ OPERATIONS: tuple[Operation, ...] = (
         "End a subscription",
         "By the operator's word; endpoint and keys are erased, the record with its reason stays. Its browser is not "
         "asked and comes back at its next visit unless the visitor unsubscribes.",
-        {204: Answer("Ended.")},
+        {
+            204: Answer("Ended."),
+            200: Answer("Erased.", ErasureReport, ERASED),
+        },
         (*KEY_PROBLEMS, "invalid_input", "not_found"),
         security="api_key",
-        parameters=(SUBSCRIPTION_ID,),
+        parameters=(
+            SUBSCRIPTION_ID,
+            Parameter(
+                "erase",
+                "query",
+                "Also erase what is kept of it and of those which it replaced; again is no error.",
+                {"type": "boolean", "default": False},
+            ),
+        ),
     ),
     Operation(
         "GET",

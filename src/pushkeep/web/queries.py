@@ -41,6 +41,18 @@ def read_whole(given: dict[str, str], name: str, *, default: int, low: int, high
     raise InvalidInput(f"{name} must be a whole number from {low} to {high}.", field=name)
 
 
+def read_flag(given: dict[str, str], name: str) -> bool:
+    """A parameter that is ``true`` or ``false``; false where it is not given.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    text = given.get(name, "false")
+    if text not in ("true", "false"):
+        raise InvalidInput(f"{name} must be true or false.", field=name)
+    return text == "true"
+
+
 def _allowed(names: Collection[str]) -> str:
     if not names:
         return "This route takes no query; an API key belongs in the Authorization header."

@@ -6,6 +6,7 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from pushkeep.app.erase import erase_subscription
 from pushkeep.app.subscribe import (
     PAGE_RECORDS_MAX,
     RegistrationRequest,
@@ -14,6 +15,7 @@ from pushkeep.app.subscribe import (
     register,
     remove_subscription,
 )
+from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import By
 from pushkeep.domain.subscription import State
 from pushkeep.errors import InvalidInput
@@ -21,7 +23,8 @@ from pushkeep.protocol.subscription import Subscription
 from pushkeep.web.bodies import BROWSER_BODY_BYTES_MAX, read_body
 from pushkeep.web.client_api import json_response, token_list
 from pushkeep.web.exchange import HttpRequest, api_project, application_of, services_of
-from pushkeep.web.queries import read_query, read_whole
+from pushkeep.web.privacy_schemas import erasure_report
+from pushkeep.web.queries import read_flag, read_query, read_whole
 from pushkeep.web.reports import registration_receipt, subscription_page, subscription_report
 from pushkeep.web.schemas import ServerRegistration
 
@@ -78,11 +81,15 @@ async def show_subscription(request: HttpRequest, subscription_id: FromPath[str]
     return json_response(subscription_report(await find_subscription(services_of(request), project, subscription_id)))
 
 
-@delete("/v1/subscriptions/{subscription_id:str}")
-async def delete_subscription(request: HttpRequest, subscription_id: FromPath[str]) -> None:
-    """End a subscription by the operator's word."""
+@delete("/v1/subscriptions/{subscription_id:str}", status_code=200)
+async def delete_subscription(request: HttpRequest, subscription_id: FromPath[str]) -> Response[bytes]:
+    """End a subscription by the operator's word, or erase it."""
     project = await api_project(request)
+    if read_flag(read_query(request, "erase"), "erase"):
+        counts = await erase_subscription(services_of(request), project, AnyId.parse(subscription_id))
+        return json_response(erasure_report(counts))
     await remove_subscription(services_of(request), project, subscription_id, "removed through the API")
+    return Response(b"", status_code=204)
 
 
 SERVER_HANDLERS: list[ControllerRouterHandler] = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, text, update
+from sqlalchemy import Connection, bindparam, delete, exists, or_, select, text, update
 
 from pushkeep.adapters.store import subscription_units
 from pushkeep.adapters.store.move_units import move_all
@@ -112,9 +112,17 @@ EMPTY_CONSENT = {
     "over_at": None,
     "content": None,
 }
-CONSENTS_OF_SUBSCRIPTIONS = (
+# What somebody else said in a browser that was theirs once is theirs still.
+_CONSENTS_OF_SUBSCRIPTIONS = (
     update(consents)
-    .where(consents.c.subscription_id.in_(json_values("ids")))
+    .where(
+        consents.c.subscription_id.in_(json_values("ids")),
+        or_(
+            bindparam("of_contact").is_(None),
+            consents.c.contact_id.is_(None),
+            consents.c.contact_id == bindparam("of_contact"),
+        ),
+    )
     .values(**EMPTY_CONSENT, erased_at=bindparam("now"))
 )
 _STATES_OF_SUBSCRIPTIONS = delete(consent_states).where(
@@ -208,7 +216,8 @@ def erase_rows(connection: Connection, subject: Subject, *, limit: int, now: flo
     found = {"ids": json.dumps(ids)}
     _forget_neighbours(connection, found)
     connection.execute(_LOG, found)
-    records = connection.execute(CONSENTS_OF_SUBSCRIPTIONS, {**found, "now": now}).rowcount
+    said = {**found, "of_contact": subject.contact_id, "now": now}
+    records = connection.execute(_CONSENTS_OF_SUBSCRIPTIONS, said).rowcount
     connection.execute(_STATES_OF_SUBSCRIPTIONS, found)
     for _ in ids:  # one round for each erased row in a line
         if connection.execute(_CHAINED, found).first() is None:

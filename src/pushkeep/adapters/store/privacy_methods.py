@@ -7,11 +7,13 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from pushkeep.adapters.store import erase_message_units, erase_units, retention_units
+from pushkeep.adapters.store import erase_message_units, erase_units, retention_units, subject_units
 from pushkeep.adapters.store.base import StoreBase
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
-from pushkeep.ports.privacy import ErasedKind, ErasedPage, Kept, MatchPage, RetentionPage, Subject
+from pushkeep.domain.subscription import SubscriptionRecord
+from pushkeep.ports.consents import ConsentRecord
+from pushkeep.ports.privacy import ErasedKind, ErasedPage, Kept, MatchPage, RetentionPage, Subject, ToldPage
 
 
 class PrivacyMethods(StoreBase):
@@ -28,6 +30,22 @@ class PrivacyMethods(StoreBase):
                 project=project,
                 contact=contact,
                 subscription=subscription,
+            )
+        )
+
+    async def subject_records(self, project: Project, subject: Subject) -> tuple[SubscriptionRecord, ...]:
+        """See the port."""
+        return await self._read(partial(subject_units.records, project=project, subject=subject))
+
+    async def subject_consents(self, project: Project, subject: Subject) -> tuple[ConsentRecord, ...]:
+        """See the port."""
+        return await self._read(partial(subject_units.consents_of, vault=self._vault, project=project, subject=subject))
+
+    async def subject_messages(self, project: Project, subject: Subject, *, after: int, limit: int) -> ToldPage:
+        """See the port."""
+        return await self._read(
+            partial(
+                subject_units.messages, vault=self._vault, project=project, subject=subject, after=after, limit=limit
             )
         )
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.context import Services
+from pushkeep.app.desk import Shown
 from pushkeep.app.pages import check_limit
-from pushkeep.domain.consent import ConsentWord, Purpose, Wording
+from pushkeep.domain.consent import SEAL_RECORDS_MAX, ConsentWord, Purpose, Seal, Wording
 from pushkeep.domain.consent_words import (
     best_wordings,
     check_basis,
@@ -22,7 +23,13 @@ from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import check_external_id
 from pushkeep.errors import InvalidInput
-from pushkeep.ports.consents import ChainStanding, ConsentRecord, HeldWord, Seal, Speaker
+from pushkeep.ports.consents import ChainStanding, ConsentRecord, HeldWord, Speaker
+
+CONSENT_SEALS = "consent_seals"
+"""The chore's name."""
+
+SEAL_SECONDS = 3600.0
+"""How long a record waits for its seal at most: until then nobody outside could tell that it was changed."""
 
 PAGE_CONSENTS_MAX = 1000
 """Half a megabyte of JSON."""
@@ -200,12 +207,63 @@ async def list_consents(
     return ConsentPage(items, items[-1].number if len(found) > limit else None)
 
 
-async def seal_waiting(services: Services, project: Project) -> Sealed:
-    """Seal every record that waits, batch by batch."""
+async def seal_waiting(services: Services, project: Project, desk: Shown | None = None) -> Sealed:
+    """Seal every record that waits, batch by batch.
+
+    Args:
+        services: the ports.
+        project: whose.
+        desk: is told how far it is, and asked between two batches whether to go on.
+
+    Raises:
+        Conflict: another process has taken it over.
+        Unavailable: the store does not answer.
+    """
     made: list[Seal] = []
     while len(made) < SEALS_AT_ONCE_MAX:
         seal = await services.store.seal_consents(project, now=services.clock.now())
         if seal is None:
             break
         made.append(seal)
+        if desk is not None:
+            desk.show("sealed", seal.last, None)
+            await desk.keep()
     return Sealed(tuple(made), await services.store.chain_standing(project))
+
+
+class SealConsents:
+    """Seals records every hour, and as soon as a whole batch waits; a :class:`pushkeep.app.duties.Duty`."""
+
+    @property
+    def name(self) -> str:
+        """See :class:`pushkeep.app.duties.Duty`."""
+        return CONSENT_SEALS
+
+    def due_after(self, now: float) -> float:
+        """See :class:`pushkeep.app.duties.Duty`."""
+        return now + SEAL_SECONDS
+
+    async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
+        """See :class:`pushkeep.app.duties.Duty`."""
+        waiting = (await services.store.chain_standing(project)).waiting
+        return waiting >= SEAL_RECORDS_MAX or (waiting > 0 and due_at <= services.clock.now())
+
+    async def do(self, services: Services, project: Project, desk: Shown) -> Mapping[str, object]:
+        """Seal what waits.
+
+        Raises:
+            Conflict: another process has taken it over.
+            Unavailable: the store does not answer.
+        """
+        sealed = await seal_waiting(services, project, desk)
+        latest = sealed.standing.latest
+        return {
+            "seals": len(sealed.seals),
+            "records": sealed.standing.sealed,
+            "head": None if latest is None else anchor(latest),
+        }
+
+
+def anchor(seal: Seal) -> str:
+    """A head as it is printed, and given to a verification: the seal's number and 64 hexadecimal digits."""
+    return f"{seal.number}:{seal.head.hex()}"

@@ -72,6 +72,10 @@ Replaces = Annotated[
     str | None, typer.Option("--replaces", metavar="TAG", help="A shown notification of the same tag is replaced.")
 ]
 
+Purpose = Annotated[
+    str | None, typer.Option("--purpose", metavar="NAME", help="What it is for: only for who has agreed to that.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -102,6 +106,7 @@ def notify(
     send_at: SendAt = None,
     deadline: Deadline = None,
     priority: PriorityWord = "normal",
+    purpose: Purpose = None,
     idempotency_key: IdempotencyKey = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say whom it would reach.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and show how far it is.")] = False,
@@ -140,6 +145,7 @@ def notify(
         send_at=send_at,
         deadline=deadline,
         idempotency_key=idempotency_key,
+        purpose=purpose,
     )
     settings = load(data_dir)
     stop(run(_preview(settings, asked, json) if dry_run else _accept(settings, asked, wait=wait, json=json)))

@@ -58,4 +58,6 @@ def accept_rules(settings: Settings) -> AcceptRules:
     """What the operator allows, for a command that accepts a notification."""
     from pushkeep.app.accept import AcceptRules
 
-    return AcceptRules(backlog_max=settings.backlog_recipients_max, receipts=settings.receipts)
+    return AcceptRules(
+        backlog_max=settings.backlog_recipients_max, receipts=settings.receipts, purpose=settings.require_purpose
+    )

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pushkeep.app.chores import Chores, SweepPlan
+from pushkeep.app.consents import SealConsents
 from pushkeep.app.context import Services
 from pushkeep.app.duties import Duty
 from pushkeep.app.erase import replay_erasures
 from pushkeep.app.retention import Retention
 from pushkeep.app.schedule import Schedule
+from pushkeep.app.secrets import Reseal
 from pushkeep.config import Settings
 from pushkeep.config.readers import OFF
 from pushkeep.domain.project import Project
@@ -35,7 +37,7 @@ def retention(settings: Settings) -> Retention:
 
 def duties(settings: Settings) -> tuple[Duty, ...]:
     """What is done regularly beside sweeps."""
-    return (retention(settings),)
+    return (SealConsents(), Reseal(), retention(settings))
 
 
 async def apply_erasures(services: Services, project: Project) -> None:

@@ -89,6 +89,7 @@ def _app(
             contact_requests_per_minute=settings.contact_requests_per_minute,
             renewal_grace_seconds=settings.renewal_grace_seconds,
             failed_keys_per_minute=settings.failed_keys_per_minute,
+            require_purpose=settings.require_purpose,
             backlog_recipients_max=settings.backlog_recipients_max,
             receipts=settings.receipts,
             sweeps=sweep_plan(settings),

@@ -12,6 +12,7 @@ from pushkeep.config.readers import (
     Network,
     choice_reader,
     off_or,
+    read_command,
     read_contact,
     read_flag,
     read_host,
@@ -71,6 +72,16 @@ class Settings(PrivacySettings):
             "path",
             "A file with the master key in base64, readable by this user only.",
             default="`master.key` in the data directory",
+        ),
+    ] = None
+    master_key_command: Annotated[
+        str | None,
+        Setting(
+            read_command,
+            "command",
+            "A program that prints the master key in base64, with its arguments; run at the start, without a shell, "
+            "for at most 30 s.",
+            default="none",
         ),
     ] = None
     host: Annotated[str, Setting(read_host, "address or host name", "Where the server listens.")] = "127.0.0.1"
@@ -219,6 +230,15 @@ class Settings(PrivacySettings):
             "reads notifications and never visits would be lost where receipts are off.",
         ),
     ] = 0
+    require_purpose: Annotated[
+        bool,
+        Setting(
+            read_flag,
+            "`true` or `false`",
+            "Refuse notifications that name no purpose, so that nothing is sent without asking for consent by "
+            "oversight.",
+        ),
+    ] = False
     receipts: Annotated[
         bool,
         Setting(

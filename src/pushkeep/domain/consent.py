@@ -158,6 +158,26 @@ class ConsentContent:
         return _json(asdict(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A link of the chain, over the commitments of a batch of records.
+
+    Attributes:
+        number: from 1, without a gap.
+        first, last: numbers of its records.
+        previous: the head before it, 32 octets.
+        head: 32 octets.
+        sealed_at: epoch seconds.
+    """
+
+    number: int
+    first: int
+    last: int
+    previous: bytes
+    head: bytes
+    sealed_at: float
+
+
 def commitment(salt: bytes, canonical: bytes) -> bytes:
     """What a record is held to; 32 octets that say nothing without the salt."""
     return hashlib.sha256(_COMMITMENT + salt + canonical).digest()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pushkeep.domain.consent import Basis, ConsentContent, ConsentWord, Purpose, Wording
+from pushkeep.domain.consent import Basis, ConsentContent, ConsentWord, Purpose, Seal, Wording
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 
@@ -45,26 +45,6 @@ class ConsentRecord:
     salt: bytes | None
     content: ConsentContent | None
     erased_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """A link of the chain, over the commitments of a batch of records.
-
-    Attributes:
-        number: from 1, without a gap.
-        first, last: numbers of its records.
-        previous: the head before it, 32 octets.
-        head: 32 octets.
-        sealed_at: epoch seconds.
-    """
-
-    number: int
-    first: int
-    last: int
-    previous: bytes
-    head: bytes
-    sealed_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from pushkeep.ports import Clock, Entropy
 from pushkeep.ports.metrics import MetricsPage
 from pushkeep.web.asgi import ASGIApp, Receive, Scope, Send
 from pushkeep.web.client_api import CLIENT_HANDLERS
+from pushkeep.web.consent_api import CONSENT_HANDLERS
 from pushkeep.web.contact_api import CONTACT_HANDLERS
 from pushkeep.web.demo_page import DemoPage, demo_handlers
 from pushkeep.web.direct import Direct
@@ -35,8 +36,8 @@ from pushkeep.web.key_api import KEY_HANDLERS
 from pushkeep.web.message_fetch import MessageFetch
 from pushkeep.web.notification_api import NOTIFICATION_HANDLERS
 from pushkeep.web.operation_api import OPERATION_HANDLERS
-from pushkeep.web.privacy_api import PRIVACY_HANDLERS
 from pushkeep.web.options import WebOptions
+from pushkeep.web.privacy_api import PRIVACY_HANDLERS
 from pushkeep.web.rate_limit import RateLimiter
 from pushkeep.web.receipt_beacon import ReceiptBeacon
 from pushkeep.web.sdk_files import SDK_HANDLERS
@@ -103,6 +104,7 @@ class PushkeepApp:
                 *NOTIFICATION_HANDLERS,
                 *CONTACT_HANDLERS,
                 *PRIVACY_HANDLERS,
+                *CONSENT_HANDLERS,
                 *SERVER_HANDLERS,
                 *KEY_HANDLERS,
                 *HEALTH_HANDLERS,

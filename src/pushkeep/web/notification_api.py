@@ -160,7 +160,9 @@ async def retry_notification(request: HttpRequest, notification_id: FromPath[str
 
 def _rules(request: HttpRequest) -> AcceptRules:
     options = application_of(request).options
-    return AcceptRules(backlog_max=options.backlog_recipients_max, receipts=options.receipts)
+    return AcceptRules(
+        backlog_max=options.backlog_recipients_max, receipts=options.receipts, purpose=options.require_purpose
+    )
 
 
 def _accepted(request: HttpRequest, services: Services, accepted: Accepted) -> Response[bytes]:

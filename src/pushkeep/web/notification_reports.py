@@ -111,6 +111,7 @@ def _summary(found: Progress) -> NotificationSummary:
         status=found.status,
         priority=record.priority.name.lower(),
         to=record.target_kind,
+        purpose=record.purpose,
         retry_of=record.retry_of,
         options=AcceptedOptions(options.ttl, options.urgency, options.topic),
         accepted_at=write_moment(record.accepted_at),

@@ -28,6 +28,7 @@ def asked_by(body: NotificationRequest, idempotency_key: str | None) -> Asked:
         send_at=body.send_at,
         deadline=body.deadline,
         idempotency_key=idempotency_key,
+        purpose=body.purpose,
     )
 
 

@@ -142,6 +142,13 @@ class NotificationRequest(Struct, frozen=True, forbid_unknown_fields=True):
             "at least a minute after `send_at`."
         ),
     ] = None
+    purpose: Annotated[
+        str | None,
+        Meta(
+            description="What it is for, by the name of a declared purpose: who has not agreed to that is left out. "
+            "Default: nobody's consent is asked."
+        ),
+    ] = None
     dry_run: Annotated[
         bool, Meta(description="Send nothing and store nothing; answer whom it would reach, after every check.")
     ] = False
@@ -209,6 +216,7 @@ class NotificationSummary(Struct, frozen=True):
     status: StatusWord
     priority: str
     to: Annotated[str, Meta(description="`all`, `tag`, `contacts`, `subscriptions`, or `retry` of another one.")]
+    purpose: Annotated[str | None, Meta(description="What it is for.")]
     retry_of: Annotated[str | None, Meta(description="The notification whose failed recipients this one is for.")]
     options: AcceptedOptions
     accepted_at: Moment

@@ -42,6 +42,7 @@ _SUMMARY: Mapping[str, object] = {
     "status": "done",
     "priority": "normal",
     "to": "all",
+    "purpose": None,
     "retry_of": None,
     "options": {"ttl": 2419200, "urgency": None, "topic": None},
     "accepted_at": "2026-11-21T08:00:00Z",
@@ -149,6 +150,7 @@ _EXAMPLES: Mapping[str, object] = {
             "app_badge": 3,
         },
     },
+    "for a purpose": {"to": {"all": True}, "content": {"title": "Cheaper on Friday"}, "purpose": "offers"},
     "own payload": {"to": {"subscriptions": ["HMV192av"]}, "payload": '{"for": "my own worker"}'},
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pushkeep.domain.subscription import State
 from pushkeep.web.openapi_browser import BROWSER_OPERATIONS, EXAMPLE_UUID, RECEIPT, SERVER_KEY, SUBSCRIPTION_JSON
+from pushkeep.web.openapi_consents import CONSENT_OPERATIONS
 from pushkeep.web.openapi_contacts import CONTACT_OPERATIONS
 from pushkeep.web.openapi_direct import DIRECT_OPERATIONS
 from pushkeep.web.openapi_health import HEALTH_OPERATIONS
@@ -58,6 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *NOTIFICATION_OPERATIONS,
     *CONTACT_OPERATIONS,
     *PRIVACY_OPERATIONS,
+    *CONSENT_OPERATIONS,
     *KEY_OPERATIONS,
     *HEALTH_OPERATIONS,
     *DIRECT_OPERATIONS,

@@ -25,6 +25,7 @@ class WebOptions:
         contact_requests_per_minute: registrations that name one contact, in the long run.
         renewal_grace_seconds: how long browsers keep a subscription that they have replaced.
         failed_keys_per_minute: wrong API keys of one address, in the long run.
+        require_purpose: whether every notification has to name its purpose.
         backlog_recipients_max: while more than so many wait for their message, no notification is accepted.
         receipts: whether browsers report what they did with a notification.
         sweeps: when and how everything stored is looked over.
@@ -41,6 +42,7 @@ class WebOptions:
     contact_requests_per_minute: int = 60
     renewal_grace_seconds: int = GRACE_SECONDS_DEFAULT
     failed_keys_per_minute: int = 10
+    require_purpose: bool = False
     backlog_recipients_max: int = BACKLOG_RECIPIENTS_MAX
     receipts: bool = True
     sweeps: SweepPlan = SweepPlan()  # noqa: RUF009 - frozen

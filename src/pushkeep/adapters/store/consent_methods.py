@@ -7,9 +7,9 @@ from functools import partial
 
 from pushkeep.adapters.store import consent_audit_units, consent_list_units, purpose_units, seal_units
 from pushkeep.adapters.store.base import StoreBase
-from pushkeep.domain.consent import Basis, ConsentWord, Purpose, Wording
+from pushkeep.domain.consent import Basis, ConsentWord, Purpose, Seal, Wording
 from pushkeep.domain.project import Project
-from pushkeep.ports.consents import ChainStanding, ConsentRecord, HeldWord, Seal, Speaker, StateFaults
+from pushkeep.ports.consents import ChainStanding, ConsentRecord, HeldWord, Speaker, StateFaults
 
 
 class ConsentMethods(StoreBase):

@@ -6,9 +6,9 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 
 from pushkeep.adapters.store.rows import AnyRow
 from pushkeep.adapters.store.tables import consent_seals, consents
-from pushkeep.domain.consent import GENESIS, SEAL_RECORDS_MAX, link
+from pushkeep.domain.consent import GENESIS, SEAL_RECORDS_MAX, Seal, link
 from pushkeep.domain.project import Project
-from pushkeep.ports.consents import ChainStanding, Seal
+from pushkeep.ports.consents import ChainStanding
 
 _LATEST = (
     select(consent_seals)

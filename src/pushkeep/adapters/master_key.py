@@ -6,6 +6,7 @@ yet, and completely or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
@@ -60,6 +61,46 @@ def open_master_key(path: Path, *, database: Path, random_bytes: Callable[[int],
             )
         _create(path, b64url_encode(random_bytes(MASTER_KEY_BYTES)), random_bytes(8).hex())
     return read_master_key(path)
+
+
+def next_path(path: Path) -> Path:
+    """Where the key lies that is to take the place of the one in ``path``."""
+    return path.with_name(path.name + ".next")
+
+
+def create_master_key(path: Path, *, random_bytes: Callable[[int], bytes]) -> bytes:
+    """Read a key that is there already, or make one.
+
+    Raises:
+        ConfigurationError: as for :func:`read_master_key`, or the directory cannot be written.
+    """
+    if not path.exists():
+        _create(path, b64url_encode(random_bytes(MASTER_KEY_BYTES)), random_bytes(8).hex())
+    return read_master_key(path)
+
+
+def exchange_master_key(path: Path, *, old_id: str) -> Path:
+    """Put the next key into the place of the present one, and keep that under a name with its id.
+
+    At every moment ``path`` names one of the two. Done by somebody else, or before, it does nothing.
+
+    Returns:
+        where the old key is.
+
+    Raises:
+        ConfigurationError: the directory cannot be written.
+    """
+    following, kept = next_path(path), path.with_name(f"{path.name}.old-{old_id}")
+    try:
+        if following.exists():
+            with contextlib.suppress(FileExistsError):
+                os.link(path, kept)
+            with contextlib.suppress(FileNotFoundError):
+                following.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise _problem(f"{path} cannot be exchanged: {error.strerror}. Check who may write its directory.") from None
+    return kept
 
 
 def _create(path: Path, text: str, unique: str) -> None:

@@ -21,7 +21,7 @@ from pushkeep.adapters.store.exchange import exchange, nobody_has_it_open
 from pushkeep.adapters.store.files import opening_lock
 from pushkeep.adapters.store.sealing import Sealer
 from pushkeep.adapters.store.sqlite import open_store
-from pushkeep.compose.services import present_master_key
+from pushkeep.compose.master_key import present_master_key
 from pushkeep.config import Settings
 
 T = TypeVar("T")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from pushkeep.adapters.clock import SystemClock, SystemEntropy, SystemSleeper
 from pushkeep.adapters.erasure_file import ErasureFile
 from pushkeep.adapters.http2 import CurlTransport, TransportLimits
-from pushkeep.adapters.master_key import open_master_key, read_master_key
 from pushkeep.adapters.store.sqlite import open_store, open_store_to_read
 from pushkeep.app.context import Services
 from pushkeep.app.projects import ensure_default_project
+from pushkeep.compose.master_key import master_key_of, present_master_key
 from pushkeep.config import Settings
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.identity_keys import IdentityRules, VerifyingKey, read_verifying_keys
@@ -21,8 +22,6 @@ from pushkeep.domain.project import Project
 from pushkeep.errors import ConfigurationError, InvalidInput
 from pushkeep.ports import Store, Transport
 from pushkeep.protocol.token_cache import TokenCache
-
-MASTER_KEY_FILE_NAME = "master.key"
 
 IDENTITY_KEYS_BYTES_MAX = 65_536
 """Sixteen RSA keys with certificates around them are less."""
@@ -41,10 +40,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """
     clock, entropy = SystemClock(), SystemEntropy()
     async with AsyncExitStack() as stack:
-        master_key = await asyncio.to_thread(_master_key, settings, entropy.token_bytes)
+        master_key = await asyncio.to_thread(master_key_of, settings, entropy.token_bytes)
         identity_keys = await asyncio.to_thread(_identity_keys, settings.identity_keys_file)
         store = await open_store(
-            settings.database, master_key, clock=clock, entropy=entropy, lease_seconds=settings.lease_seconds
+            settings.database,
+            master_key,
+            clock=clock,
+            entropy=entropy,
+            lease_seconds=settings.lease_seconds,
+            read_again=partial(present_master_key, settings),
         )
         stack.push_async_callback(store.aclose)
         transport = CurlTransport(
@@ -136,17 +140,6 @@ async def open_project_to_read(settings: Settings) -> AsyncIterator[tuple[Store,
         await store.aclose()
 
 
-def present_master_key(settings: Settings) -> bytes:
-    """The master key that is there; none is made.
-
-    Raises:
-        ConfigurationError: there is none, or it cannot be read.
-    """
-    if settings.master_key is not None:
-        return settings.master_key
-    return read_master_key(settings.master_key_file or settings.data_dir / MASTER_KEY_FILE_NAME)
-
-
 def _identity_keys(path: Path | None) -> tuple[VerifyingKey, ...]:
     if path is None:
         return ()
@@ -163,13 +156,3 @@ def _identity_keys(path: Path | None) -> tuple[VerifyingKey, ...]:
     except InvalidInput as error:
         reason = error.message
     raise ConfigurationError(reason, field="identity_keys_file")
-
-
-def _master_key(settings: Settings, random_bytes: Callable[[int], bytes]) -> bytes:
-    if settings.master_key is not None:
-        return settings.master_key
-    if settings.master_key_file is not None:
-        return read_master_key(settings.master_key_file)
-    return open_master_key(
-        settings.data_dir / MASTER_KEY_FILE_NAME, database=settings.database, random_bytes=random_bytes
-    )

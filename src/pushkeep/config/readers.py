@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -23,6 +24,9 @@ MASTER_KEY_BYTES = 32
 
 LIST_ENTRIES_MAX = 1000
 """Lists are written by hand; more is a mistake."""
+
+COMMAND_CHARACTERS_MAX = 4096
+"""A program and what it is told; longer belongs into a script."""
 
 OFF = "off"
 """What switches something off that otherwise has a value."""
@@ -184,6 +188,23 @@ def read_schedule(value: object, name: str) -> str:
     if value is False or value == OFF:
         return OFF
     return Schedule.parse(value, field=name).expression
+
+
+def read_command(value: object, name: str) -> str:
+    """Program and arguments, as a line quoted as for a shell or as a list; no shell is used."""
+    if isinstance(value, (list, tuple)):
+        if not all(isinstance(one, str) for one in value):
+            raise InvalidInput(f"{name} must be a list of texts: the program, then its arguments.", field=name)
+        value = shlex.join(value)
+    if not isinstance(value, str) or len(value) > COMMAND_CHARACTERS_MAX:
+        raise InvalidInput(f"{name} must be a line of up to {COMMAND_CHARACTERS_MAX} characters.", field=name)
+    try:
+        arguments = shlex.split(value)
+    except ValueError as error:
+        raise InvalidInput(f"{name} cannot be read as a command: {error}. Check its quotes.", field=name) from None
+    if not arguments or "\0" in value:
+        raise InvalidInput(f"{name} names no program.", field=name)
+    return shlex.join(arguments)
 
 
 def read_master_key(value: object, name: str) -> bytes:

@@ -138,9 +138,12 @@ def _complete(values: dict[str, object]) -> Settings:
     values.setdefault("erasure_list", database.with_name(ERASURE_LIST_NAME))
     values.setdefault("public_url", default_public_url(port))
     values.setdefault("site_url", values["public_url"])
-    if values.get("master_key") is not None and values.get("master_key_file") is not None:
+    masters = [name for name in ("master_key", "master_key_file", "master_key_command") if values.get(name) is not None]
+    if len(masters) > 1:
         raise ConfigurationError(
-            "The master key is given twice, as PUSHKEEP_MASTER_KEY and as a file; remove one.", field="master_key"
+            f"The master key is given {'twice' if len(masters) == 2 else 'three times'}, as "
+            f"{' and '.join(ENVIRONMENT_PREFIX + name.upper() for name in masters)}; remove all but one.",
+            field="master_key",
         )
     typed: dict[str, object] = {name: values.get(name, default_of(name)) for name in SETTINGS}
     return Settings(**typed)  # type: ignore[arg-type]  # each reader returns its field's type; a test compares them

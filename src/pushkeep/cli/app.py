@@ -20,6 +20,7 @@ from pushkeep.cli import (
     notify,
     pushservice,
     restore,
+    secrets,
     send,
     serve,
     status,
@@ -63,6 +64,7 @@ app.add_typer(contacts.app, name="contacts")
 send.register(app)
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(key_rotation.app, name="keys")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(identity.app, name="identity")
 app.add_typer(subscriptions.app, name="subscriptions")

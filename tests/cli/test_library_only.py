@@ -67,7 +67,7 @@ def test_keys_and_sending_to_a_file_need_nothing_more(tmp_path: Path) -> None:
 def test_the_doctor_looks_at_what_the_library_has(tmp_path: Path) -> None:
     data_dir = tmp_path / ".local/share/pushkeep"
     data_dir.mkdir(parents=True)
-    (data_dir / "pushkeep.db").touch()
+    (data_dir / "pushkeep.db").touch(mode=0o600)
     assert without_extras("keys", "generate", "--out", "k.pem", home=tmp_path).returncode == 0
     ran = without_extras(
         "doctor", "--offline", "--key", "k.pem", "--contact", "mailto:a@b.dev", "--json", home=tmp_path

@@ -87,6 +87,7 @@ class Judge:
             answer,
             now=self._services.clock.now(),
             duration_ms=(now - flight.begun_at) * 1000,
+            endpoint=flight.subscription.endpoint,
         )
         situation = self._situation(flight, outcome, now)
         decision = decide(situation)

@@ -162,6 +162,7 @@ class Delivery:
             answer,
             now=clock.now(),
             duration_ms=(ended - self._started) * 1000,
+            endpoint=self.subscription.endpoint,
             reference=self._reference,
             warnings=self._warnings,
         )

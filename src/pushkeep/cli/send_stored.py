@@ -217,5 +217,6 @@ class _Ear:
             answer,
             now=self._clock.now(),
             duration_ms=(self._clock.monotonic() - begun) * 1000,
+            endpoint=request.endpoint,
             warnings=request.warnings,
         )

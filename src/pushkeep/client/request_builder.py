@@ -142,6 +142,7 @@ def parse_response(
         answer,
         now=(clock or SystemClock()).now(),
         duration_ms=duration_ms,
+        endpoint=request.endpoint,
         reference=reference,
         warnings=request.warnings,
     )

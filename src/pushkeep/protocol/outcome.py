@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pushkeep.protocol.answer import Answer, PushResponse, TransportFailure, parse_retry_after
+from pushkeep.protocol.endpoint import Endpoint
+from pushkeep.protocol.quotation import CUT, without_endpoint
 from pushkeep.protocol.remedy import Remedy, remedy_for
 from pushkeep.protocol.vendors import Vendor
 from pushkeep.protocol.verdict import Verdict, classify
@@ -125,6 +127,7 @@ def read_answer(
     *,
     now: float,
     duration_ms: float,
+    endpoint: Endpoint | None = None,
     reference: object = None,
     warnings: tuple[str, ...] = (),
 ) -> Outcome:
@@ -135,6 +138,7 @@ def read_answer(
         answer: what the transport returned.
         now: seconds since the epoch, for a Retry-After that is a date.
         duration_ms: how long it took.
+        endpoint: whose answer it is: what it quotes of it is cut out. None where the answer is nobody's.
         reference: the caller's own.
         warnings: those of the request.
     """
@@ -142,14 +146,11 @@ def read_answer(
     if isinstance(answer, TransportFailure):
         failed = Explanation(_clean(answer.detail))
         return Outcome(verdict, None, {}, failed, None, None, duration_ms, reference, None, warnings)
-    headers = {
-        name: value[:_HEADER_CHARACTERS_MAX] for name, value in answer.headers.items() if name in _USEFUL_HEADERS
-    }
     return Outcome(
         verdict,
         answer.status,
-        headers,
-        None if verdict is Verdict.ACCEPTED else explain(answer),
+        _useful_headers(answer.headers, endpoint),
+        None if verdict is Verdict.ACCEPTED else explain(answer, endpoint),
         _retry_after(answer.headers, now),
         answer.headers.get("location"),
         duration_ms,
@@ -168,31 +169,40 @@ def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return None
 
 
-def explain(answer: PushResponse) -> Explanation:
+def _useful_headers(headers: Mapping[str, str], endpoint: Endpoint | None) -> dict[str, str]:
+    found = {name: value[:_HEADER_CHARACTERS_MAX] for name, value in headers.items() if name in _USEFUL_HEADERS}
+    if endpoint is None:
+        return found
+    return {name: _SECRET.sub(CUT, without_endpoint(value, endpoint)) for name, value in found.items()}
+
+
+def explain(answer: PushResponse, endpoint: Endpoint | None = None) -> Explanation:
     """What the service says about a message it did not take: Mozilla's and Apple's JSON, WNS's headers, or text."""
     described = answer.headers.get("x-wns-error-description") or answer.headers.get("x-wns-status")
     if described:
-        return Explanation(_clean(described))
+        return Explanation(_clean(described, endpoint))
     text = answer.body.decode("utf-8", "replace")
     found = _json_object(text)
     if found is None:
-        return Explanation(_clean(text) or f"HTTP status {answer.status} without an explanation")
+        return Explanation(_clean(text, endpoint) or f"HTTP status {answer.status} without an explanation")
     words = next(
         (value for name in ("message", "reason", "error") if isinstance(value := found.get(name), str) and value),
         "",
     )
     link = found.get("more_info")
     return Explanation(
-        _clean(words) or f"HTTP status {answer.status}",
+        _clean(words, endpoint) or f"HTTP status {answer.status}",
         _number(found.get("code")),
         _number(found.get("errno")),
-        link if isinstance(link, str) and _is_public_link(link) else None,
+        link if isinstance(link, str) and _is_public_link(link, endpoint) else None,
     )
 
 
-def _is_public_link(link: str) -> bool:
+def _is_public_link(link: str, endpoint: Endpoint | None) -> bool:
     """Whether it is a link for people, and not the endpoint given back as one."""
-    return len(link) <= EXPLANATION_CHARACTERS_MAX and bool(_URL.fullmatch(link)) and not _SECRET.search(link)
+    if len(link) > EXPLANATION_CHARACTERS_MAX or not _URL.fullmatch(link) or _SECRET.search(link):
+        return False
+    return endpoint is None or without_endpoint(link, endpoint) == link
 
 
 def _json_object(text: str) -> dict[str, object] | None:
@@ -207,7 +217,9 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**6 else None
 
 
-def _clean(text: str) -> str:
+def _clean(text: str, endpoint: Endpoint | None = None) -> str:
+    if endpoint is not None:
+        text = without_endpoint(text[:8192], endpoint)
     plain = _TAG.sub(" ", _HIDDEN.sub(" ", text[:8192]))
-    plain = _SECRET.sub("[…]", _PATH.sub(r"\1/[…]", _UNPRINTABLE.sub(" ", plain))).strip()
+    plain = _SECRET.sub(CUT, _PATH.sub(r"\1/[…]", _UNPRINTABLE.sub(" ", plain))).strip()
     return plain if len(plain) <= EXPLANATION_CHARACTERS_MAX else plain[: EXPLANATION_CHARACTERS_MAX - 1] + "…"

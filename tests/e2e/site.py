@@ -23,7 +23,7 @@ from pushkeep.domain.subscription import ENDED
 from pushkeep.pushservice import PushService, SubscriptionInfo
 from pushkeep.testing.browser import Page, poll
 from pushkeep.testing.notifications import Notification
-from pushkeep.web.demo_page import DemoPage
+from pushkeep.web.demo_page import DemoPage, declare_demo_purpose
 
 from .desk import Desk
 from .insides import SHOWN, Held, held
@@ -99,6 +99,7 @@ class Site:
             server.cancel()
             await server
         self._running = (ready.result(), server)
+        await declare_demo_purpose(self.serving.services, self.serving.project)
 
     async def leave(self) -> None:
         """Stop the server and wait until it has; whoever asks it then finds nobody. May be called twice."""

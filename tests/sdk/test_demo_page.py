@@ -49,7 +49,7 @@ async def test_explains_before_it_asks(site: Site, open_page: OpenPage) -> None:
     assert await page.is_hidden("#unsubscribe")
     assert await page.is_hidden("#error")
     assert await page.evaluate("() => Notification.permission") != "granted"
-    assert site.requests == []
+    assert [path for _, path, _, _ in site.requests] == ["purposes"]
     assert await page.evaluate("async () => (await navigator.serviceWorker.getRegistrations()).length") == 0
 
 

@@ -107,6 +107,7 @@ class _Demo:
 
     async def _serve(self, settings: Settings, service: PushService | None) -> None:
         from pushkeep.compose import serve
+        from pushkeep.web.demo_page import declare_demo_purpose
         from pushkeep.web.logs import configure_logging
 
         configure_logging(settings.log_format, "warning")
@@ -121,6 +122,7 @@ class _Demo:
             return
         serving = ready.result()
         try:
+            await declare_demo_purpose(serving.services, serving.project)
             await _ensure_api_key(serving, self._directory / API_KEY_FILE_NAME)
             self._announce(serving, service)
             if service is not None and self._browser is not None:

@@ -1,5 +1,6 @@
 // The demo page: renders what the SDK says, and explains every way it can go wrong.
 import { Pushkeep, PushError } from '/pushkeep/sdk.js';
+import { consent, ticked } from './consent.js';
 import { identity, life, person, signIn } from './life.js';
 
 const MESSAGES_MAX = 20;
@@ -40,6 +41,7 @@ const ERROR_TITLE = {
   key_changed: 'The server changed its key',
   network: 'The Pushkeep server does not answer',
   server: 'The Pushkeep server refused',
+  consent: 'What you agreed to was not accepted',
 };
 
 /** How to undo a "block" in this browser. */
@@ -91,6 +93,7 @@ function helpFor(code) {
       return [`Is \`${command} demo\` still running in its terminal?`, 'Start it again and reload this page. The subscription is kept.'];
     case 'dismissed':
       return ['Nothing was stored. Press Subscribe whenever you like; the browser asks again.'];
+    case 'consent':
     case 'key_changed':
       return ['Reload this page and press Subscribe again.'];
     default:
@@ -218,7 +221,7 @@ async function doing(text, work) {
 subscribeButton.addEventListener('click', async () => {
   const asking = Notification.permission === 'default';
   // Straight from the click: the question is only allowed while the click counts as one.
-  if (await doing(asking ? 'Answer your browser’s question…' : 'Subscribing…', () => push.subscribe())) at('after-title').focus();
+  if (await doing(asking ? 'Answer your browser’s question…' : 'Subscribing…', () => push.subscribe({ consents: ticked() }))) at('after-title').focus();
 });
 
 unsubscribeButton.addEventListener('click', async () => {
@@ -306,7 +309,8 @@ tabs.forEach((tab, index) => {
 // ---- start
 
 push = await Pushkeep.init({ projectKey, identity: await identity().catch(() => undefined) });
-const { refresh } = life(push);
+const agreed = Pushkeep.isSupported() ? await consent(push, doing, () => void refresh()) : undefined;
+const { refresh } = life(push, agreed);
 chosen();
 
 /** What stands in the way now, apart from what went wrong in the last click. */

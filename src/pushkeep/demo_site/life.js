@@ -119,8 +119,9 @@ function showHealth(health) {
 /**
  * Keeps the section about the subscription's life up to date while anybody looks at it.
  * @param {import('/pushkeep/sdk.js').Pushkeep} push
+ * @param {(held: Record<string, any>[]) => void} [agreed]  shows what the visitor has agreed to
  */
-export function life(push) {
+export function life(push, agreed) {
   let asking = false;
   let again = false;
   let asked = '';
@@ -145,6 +146,7 @@ export function life(push) {
     showMoment('life-displayed', described.last_displayed_at);
     at('life-owner').textContent = person() || 'nobody';
     showHealth(described.health);
+    agreed?.(described.consents ?? []);
     chapters.set(described.id, described.story ?? []);
     showStory([...chapters.values()].flat());
     asked = new Date().toLocaleTimeString();

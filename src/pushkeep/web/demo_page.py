@@ -11,6 +11,8 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from pushkeep.app.consents import declare_purpose, declare_wording
+from pushkeep.app.context import Services
 from pushkeep.app.projects import identity_secret
 from pushkeep.domain.identity import sign_identity
 from pushkeep.domain.project import Project
@@ -26,6 +28,17 @@ reaches the page could otherwise sign in as a contact of the site."""
 
 IDENTITY_SECONDS = 3600
 """How long such a sign-in is valid: a page open for a while."""
+
+PURPOSE = "trying-it-out"
+"""What the demo may send for; its visitors are asked."""
+
+PURPOSE_DESCRIPTION = "Messages for trying Pushkeep out"
+WORDING_VERSION = "1"
+WORDING_TEXT = (
+    "I agree to notifications that somebody with the key of this server sends to try it out. "
+    "I can take this back on this page at any time."
+)
+"""Shown word for word. Another text is another version."""
 
 _PACKAGE = "pushkeep.demo_site"
 
@@ -59,6 +72,12 @@ class DemoInfo(msgspec.Struct, frozen=True):
     offline: bool
     insecure: bool
     explanation: str | None
+
+
+async def declare_demo_purpose(services: Services, project: Project) -> None:
+    """Declare what the page asks its visitors. Doing it again changes nothing."""
+    await declare_purpose(services, project, PURPOSE, description=PURPOSE_DESCRIPTION)
+    await declare_wording(services, project, PURPOSE, locale="en", version=WORDING_VERSION, text=WORDING_TEXT)
 
 
 def demo_handlers(demo: DemoPage) -> list[ControllerRouterHandler]:

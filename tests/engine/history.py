@@ -25,6 +25,7 @@ from pushkeep.domain.pacing import LaneLimits
 from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports.secrets import SecretKind
 from tests.engine.push_services import FOREIGN, KNOWN, STRANGERS, Manner
+from tests.engine.restoring import Copy
 from tests.engine.virtual_time import EPOCH
 from tests.engine.world import Died, Node, World, simulated
 
@@ -55,6 +56,7 @@ class History(RuleBasedStateMachine):
         self._numbers = itertools.count()
         self._asked = 0
         self._sound = True
+        self._copy: Copy | None = None
 
     @initialize(
         seed=st.integers(0, 2**32 - 1),
@@ -149,6 +151,17 @@ class History(RuleBasedStateMachine):
     @rule()
     def replay(self) -> None:
         self.world.replay()
+
+    @rule()
+    def back_up(self) -> None:
+        self._copy = self.world.back_up()
+
+    @rule()
+    def restore(self) -> None:
+        """A copy of before, if there is one, is put back."""
+        if self._copy is not None:
+            self.world.restore(self._copy)
+            self._asked = len(self.world.told)
 
     # --- keys that things are sealed with -------------------------------------------------------------------------
 
@@ -323,6 +336,8 @@ class History(RuleBasedStateMachine):
             if self._sound and hasattr(self, "world"):
                 self.world.replay()
                 self.world.finish()
+                self.world.remake_all()
+                self.world.check()
                 assert len(self.world.told) >= self._asked
         finally:
             self._stack.close()

@@ -7,7 +7,7 @@ simulation looks at the notes: raised inside the engine it could be caught there
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pushkeep.domain.shard import Kind
 from tests.engine.consent_laws import ConsentLaws
@@ -30,6 +30,7 @@ class Laws:
         broken: a sentence for everything that should not have happened.
         erasing: rows of contacts that somebody has asked to erase.
         consent: the laws about that.
+        life: the laws about each subscription.
     """
 
     def __init__(
@@ -45,10 +46,22 @@ class Laws:
         self._posted: dict[tuple[int, str], list[Posted]] = defaultdict(list)
         self.erasing: set[int | None] = set()
         self._gone: set[int] = set()
-        self._life = LifeLaws(loop, spy, self._break)
+        self.life = LifeLaws(loop, spy, self._break)
         self.consent = ConsentLaws(loop, spy, self._break)
         self.broken: list[str] = []
         spy.watchers.append(self.commit)
+
+    def adopt(
+        self,
+        posted: Mapping[tuple[int, str], list[Posted]],
+        posted_to: Mapping[int, list[Posted]],
+        gone: Iterable[int],
+        erased: Mapping[int, float],
+    ) -> None:
+        """Remember what was known when the database was as it is again now."""
+        self._posted.update({key: list(known) for key, known in posted.items()})
+        self._gone |= set(gone)
+        self.life.adopt(posted_to, erased)
 
     def _break(self, text: str) -> None:
         self.broken.append(f"at {self._loop.time():.3f}: {text}")
@@ -74,7 +87,7 @@ class Laws:
                 self._forbidden.setdefault(id, now)
             else:
                 self._forbidden.pop(id, None)
-        self._life.commit(before, after)
+        self.life.commit(before, after)
         self.consent.commit(before, after)
         for origin, until in after.rests.items():
             if before.rests.get(origin) != until:
@@ -172,7 +185,7 @@ class Laws:
             return
         self._time(who, posted, notification, EPOCH + now)
         self._permission(who, notification, now)
-        self._life.posted(who, posted, row)
+        self.life.posted(who, posted, row)
         self.consent.posted(who, posted, notification, row)
         rest_known_at, rest_known_by = self._rest_known.get(posted.origin, (now, None))
         if sight.rests.get(posted.origin, 0.0) > EPOCH + now + DUST and (
@@ -222,7 +235,7 @@ class Laws:
         wanted = shard.owners[position] if shard.owners else 0
         standing = self._spy.sight.subscriptions.get(row)
         found = standing.contact_id if standing else None
-        if wanted and standing and found != wanted and now > self._life.owner_changed(row) + KNOWLEDGE_SECONDS + DUST:
+        if wanted and standing and found != wanted and now > self.life.owner_changed(row) + KNOWLEDGE_SECONDS + DUST:
             self._break(f"{who}, which is another contact's by now")
 
     def _chain(self, member: int) -> Iterable[int]:
@@ -270,7 +283,7 @@ class Laws:
             if left or any(row.live for row in shards):
                 self._break(f"notification {id} has {left} recipients without a final state")
             self._outcomes(notification, [row for row in shards if row.kind == "send"], took)
-        self._life.at_end()
+        self.life.at_end()
         self.consent.sealed_with_known_keys()
 
     def _outcomes(self, notification: NotificationRow, shards: list[ShardRow], took: set[tuple[int, int]]) -> None:

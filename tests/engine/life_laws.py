@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pushkeep.domain.shard import CHECKPOINT_SECONDS
 from pushkeep.domain.subscription import TRANSITIONS
@@ -54,6 +54,11 @@ class LifeLaws:
         self._erased: dict[int, float] = {}  # subscriptions whose rows are gone, since when
         self._disused: dict[bytes, float] = {}  # signing keys that do not sign, since when
         self._posted: dict[int, list[Posted]] = defaultdict(list)  # by the row of the endpoint
+
+    def adopt(self, posted: Mapping[int, list[Posted]], erased: Mapping[int, float]) -> None:
+        """Remember what was known at an earlier moment."""
+        self._posted.update({row: list(known) for row, known in posted.items()})
+        self._erased.update(erased)
 
     def owner_changed(self, row: int) -> float:
         """When a subscription last changed hands; 0 if never."""

@@ -49,6 +49,8 @@ WEIGHTS = {
     "seal": 1,
     "erase": 1,
     "replay": 1,
+    "back_up": 2,
+    "restore": 1,
     "rotate_secret": 3,
     "remake": 6,
     "forget_tombstones": 1,
@@ -114,7 +116,9 @@ def _drawn(chance: random.Random, name: str) -> dict[str, object]:
             return {"kind": chance.choice([SecretKind.DATA, SecretKind.LOOKUP])}
         case "remake":
             return {"pages": chance.randint(1, 12), "by": which}
-        case "forget_tombstones" | "seal" | "replay" | "calm" | "power_off" | "rotate" | "retire":
+        case (
+            "back_up" | "restore" | "forget_tombstones" | "seal" | "replay" | "calm" | "power_off" | "rotate" | "retire"
+        ):
             return {}
     return {"which": which}
 

@@ -49,17 +49,19 @@ from pushkeep.protocol.encoding import b64_decode, b64url_encode
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.token_cache import TokenCache
+from tests.redaction.child.watched_secrets import PAYLOAD_MARK
 from tests.engine.laws import Laws
 from tests.engine.life_laws import DAY_SECONDS
 from tests.engine.ports import Database, Erasures, MortalStore, PooledEntropy, VirtualWakeups
 from tests.engine.push_services import STRANGERS, PlayedTransport, PushServices, subscription_at
+from tests.engine.restoring import Copy, back_up, restore
 from tests.engine.spy import Spy
 from tests.engine.virtual_time import Process, VirtualClock, VirtualLoop, VirtualSleeper
 from tests.store.doubles import MASTER_KEY
 
 T = TypeVar("T")
 
-CONTENT = Content.of(title="News", body="Something happened.")
+CONTENT = Content.of(title="News", body=f"Something happened: {PAYLOAD_MARK}.")
 SMALL_NUMBERS = {
     "SMALL_RECIPIENTS_MAX": 10,
     "SUB_BATCH_MEMBERS_MAX": 6,
@@ -148,6 +150,7 @@ class World:
     nodes: list[Node] = field(default_factory=list)
     registered: dict[str, Registered] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
+    erased: dict[str, float] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
     # --- processes ------------------------------------------------------------------------------------------------
@@ -159,7 +162,7 @@ class World:
         clock = VirtualClock(self.loop)
         entropy = PooledEntropy(random.Random(self.chance.random()))
         store = open_store_inline(self.path, MASTER_KEY, clock=clock, entropy=entropy)
-        _watch(store, self.spy, self.database, process)
+        watch(store, self.spy, self.database, process)
         mortal = MortalStore(store, process, self.database)
         wakeups = VirtualWakeups(self.database, process)
         store.writer.listeners.add(wakeups.own)
@@ -313,6 +316,7 @@ class World:
         """
         for (id,) in self.spy.rows("SELECT id FROM contacts WHERE external_id = ?", contact):
             self.laws.erasing.add(id)
+        self.erased[contact] = self.office.clock.now()
         services = by.services if by else self.office
         work = erase_contact(services, self.project, contact)
         if by is None:
@@ -320,6 +324,14 @@ class World:
         else:
             self.run_in(by, work)
         self.spy.look(None)
+
+    def back_up(self) -> Copy:
+        """Copy the database."""
+        return back_up(self)
+
+    def restore(self, copy: Copy) -> None:
+        """Put a copy back; everybody who worked is killed."""
+        restore(self, copy)
 
     def replay(self) -> None:
         """What a start does with the list of who was erased."""
@@ -350,6 +362,17 @@ class World:
             else:
                 self.run_in(by, by.services.store.remake_page(limit=REMADE_ROWS))
         self.spy.look(None)
+
+    def remake_all(self) -> None:
+        """Make everything anew, until no key is on its way out."""
+        for _ in range(1000):
+            page = self.run(self.office.store.remake_page(limit=REMADE_ROWS))
+            if page.kind is None:
+                break
+            if page.left:
+                self.forget_tombstones()
+        self.spy.look(None)
+        assert not self.run(self.office.store.secrets_status()).retiring
 
     def forget_tombstones(self) -> None:
         """Let nobody find those who have ended by a hash of the key on its way out."""
@@ -498,7 +521,7 @@ async def _awaited(work: Awaitable[T]) -> T:
     return await work
 
 
-def _watch(store: SqliteStore, spy: Spy, database: Database, process: Process | None) -> None:
+def watch(store: SqliteStore, spy: Spy, database: Database, process: Process | None) -> None:
     """Let the spy look after each commit of a store, before anybody hears of it. The disk is not waited for."""
     with store._writing.connect() as connection:
         raw = connection.connection.dbapi_connection
@@ -572,7 +595,7 @@ def simulated(seed: int, directory: Path, template: Path | None = None, *, lawfu
         )
         key = loop.run(current_signing_key(office, project)).public_b64
         spy, owners, rows = Spy(path), {}, {}
-        _watch(store, spy, database, None)
+        watch(store, spy, database, None)
         laws = Laws(loop, spy, database, owners, rows)
         if lawful:
             push.watchers.append(laws.posted)

@@ -19,6 +19,7 @@ from pushkeep.protocol.request import PushOptions
 from pushkeep.pushservice import LocalSubscriber, PushService
 from tests.cli.conftest import CONTACT, PUSHKEEP, cli, environment, service
 from tests.processes.helpers import WAIT_SECONDS_MAX, new_visitor, stopped
+from tests.redaction.child.watched_secrets import PAYLOAD_MARK
 
 __all__ = ["cli", "environment", "service"]
 
@@ -50,7 +51,7 @@ class Installed:
         """A notification for everybody, as `pushkeep notify --all` would leave it, but sooner."""
         settings = load_settings(overrides={"data_dir": self.data_dir}, environ={})
         async with open_project(settings) as (services, project):
-            asked = Asked.of(Target.everyone(), Content.of(title="Hello"), PushOptions.of())
+            asked = Asked.of(Target.everyone(), Content.of(title="Hello", body=PAYLOAD_MARK), PushOptions.of())
             await accept(services, project, asked, worker=None)
 
     def look(self, query: str) -> list[tuple[object, ...]]:

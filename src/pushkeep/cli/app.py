@@ -10,14 +10,17 @@ from pushkeep import __version__
 from pushkeep.cli import (
     api_keys,
     backup,
+    consents,
     contacts,
     demo,
     doctor,
+    export,
     identity,
     import_,
     key_rotation,
     notifications,
     notify,
+    purposes,
     pushservice,
     restore,
     secrets,
@@ -61,6 +64,8 @@ status.register(app)
 notify.register(app)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(contacts.app, name="contacts")
+app.add_typer(purposes.app, name="purposes")
+app.add_typer(consents.app, name="consents")
 send.register(app)
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(key_rotation.app, name="keys")
@@ -71,5 +76,6 @@ app.add_typer(subscriptions.app, name="subscriptions")
 sweep.register(app)
 app.add_typer(backup.app, name="backup")
 restore.register(app)
+export.register(app)
 import_.register(app)
 pushservice.register(app)

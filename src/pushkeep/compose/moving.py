@@ -10,6 +10,7 @@ from pushkeep.adapters.clock import SystemEntropy
 from pushkeep.adapters.formats.fields import Wishes
 from pushkeep.adapters.formats.files import open_foreign
 from pushkeep.adapters.formats.octets import Octets
+from pushkeep.adapters.formats.portable_file import PortableFile, is_portable
 from pushkeep.adapters.formats.scratch import Scratch
 from pushkeep.adapters.formats.vapid_file import read_vapid
 from pushkeep.app.context import Services
@@ -37,7 +38,8 @@ def opened_source(path: Path, format: Format | None, wishes: Wishes) -> Iterator
     """
     octets = Octets(path)
     try:
-        yield open_foreign(octets, format, wishes)
+        own = is_portable(octets) if format is None else format is Format.PUSHKEEP
+        yield PortableFile(octets) if own else open_foreign(octets, format, wishes)
     finally:
         octets.close()
 

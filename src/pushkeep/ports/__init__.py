@@ -9,7 +9,7 @@ from pushkeep.ports.consents import ConsentStore
 from pushkeep.ports.keys import KeyStore
 from pushkeep.ports.lanes import LaneStore, Wakeups
 from pushkeep.ports.lifecycle import DayCount, LifecycleStore, NumberedEntry
-from pushkeep.ports.moving import ImportStore
+from pushkeep.ports.moving import ExportStore, ImportStore
 from pushkeep.ports.notifications import NotificationStore
 from pushkeep.ports.outside import (
     BlockingSleeper,
@@ -37,6 +37,7 @@ __all__ = [
     "DayCount",
     "Entropy",
     "ErasureList",
+    "ExportStore",
     "ImportStore",
     "KeyStore",
     "LaneStore",
@@ -76,6 +77,7 @@ class Store(
     SweepStore,
     ChoreStore,
     ImportStore,
+    ExportStore,
     SecretStore,
     Protocol,
 ):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pushkeep.domain.moving import Fault, Format, ImportAsked, NewNames, Numbered, Read
+from pushkeep.domain.moving import Fault, Format, ImportAsked, MovedRecord, NewNames, Numbered, Read
 from pushkeep.domain.project import Project
 from pushkeep.protocol.signing_key import SigningKey
 
@@ -190,4 +190,21 @@ class ImportStore(Protocol):
 
     async def finish_import(self, project: Project, journal: ImportJournal, *, now: float) -> ImportJournal:
         """Note that everything is done."""
+        ...
+
+
+class ExportStore(Protocol):
+    """Hands out everything a project has."""
+
+    async def export_records(self, project: Project, take: Callable[[MovedRecord], None], *, secrets: bool) -> None:
+        """Call ``take`` with each record of :mod:`pushkeep.domain.portable`, in their order, all of one moment.
+
+        It is called in another thread, while others go on writing.
+
+        Args:
+            project: whose.
+            take: must not wait long: as long as this lasts, the database's journal grows.
+            secrets: without them private keys, the project's secrets, API keys, endpoints and keys of browsers are left
+                out.
+        """
         ...

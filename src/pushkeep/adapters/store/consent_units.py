@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pushkeep.adapters.store.consent_rows import open_content
 from pushkeep.adapters.store.purpose_units import all_purposes
-from pushkeep.adapters.store.rows import AnyRow
+from pushkeep.adapters.store.rows import AnyRow, PublicId
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import consent_states, consents, contacts, wordings
 from pushkeep.domain.consent import SALT_BYTES, ConsentContent, ConsentWord, Method, Purpose, commitment
@@ -37,6 +37,19 @@ _RECORD = select(consents.c.number, consents.c.content, consents.c.commitment, c
 _WORDING = select(wordings.c.purpose_id, wordings.c.version, wordings.c.locale, wordings.c.policy_version).where(
     wordings.c.project_id == bindparam("project_id"), wordings.c.digest == bindparam("of_digest")
 )
+_SPEAKS = text(
+    """
+    WITH RECURSIVE chain (id, next) AS (
+        SELECT id, CASE WHEN ended_at IS NOT NULL THEN superseded_by END FROM subscriptions WHERE id = :first
+        UNION ALL
+        SELECT s.id, CASE WHEN s.ended_at IS NOT NULL THEN s.superseded_by END
+        FROM chain CROSS JOIN subscriptions AS s WHERE s.id = chain.next
+    )
+    SELECT s.id, s.public_id, s.contact_id, c.external_id
+    FROM chain CROSS JOIN subscriptions AS s LEFT JOIN contacts AS c ON c.id = s.contact_id
+    WHERE chain.next IS NULL AND s.id = chain.id
+    """
+).columns(id=BigInteger, public_id=PublicId(), contact_id=BigInteger, external_id=Text)
 _CONTACT_ID = select(contacts.c.id).where(
     contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
 )
@@ -52,7 +65,7 @@ _OVER = (
     .values(over_at=bindparam("over"))
 )
 _STATE = sqlite_insert(consent_states)
-_SET_STATE = _STATE.on_conflict_do_update(
+SET_STATE = _STATE.on_conflict_do_update(
     index_elements=[consent_states.c.subject, consent_states.c.subject_id, consent_states.c.purpose_id],
     set_={name: getattr(_STATE.excluded, name) for name in ("given", "number", "contact_id")},
 )
@@ -122,11 +135,13 @@ class _News:
     wording: AnyRow | None
 
 
-def voice_of(connection: Connection, project: Project, record: SubscriptionRecord) -> Voice:
-    """The browser of a subscription, speaking as whoever owns it now."""
-    contact = record.contact_external_id
-    contact_id = None if contact is None else find_contact_id(connection, project, contact)
-    return Voice(record.id, record.public_id, contact_id, contact)
+def voice_of(connection: Connection, record: SubscriptionRecord) -> Voice:
+    """The browser of a subscription, speaking as whoever owns it now.
+
+    For one that was replaced it is the one that has replaced it: its browser may not have heard of that yet.
+    """
+    row = connection.execute(_SPEAKS, {"first": record.id}).one()
+    return Voice(row.id, row.public_id, row.contact_id, row.external_id)
 
 
 def find_contact_id(connection: Connection, project: Project, external_id: str) -> int | None:
@@ -209,7 +224,7 @@ def withdraw_all(
     connection: Connection, vault: Vault, project: Project, record: SubscriptionRecord, *, at: float
 ) -> None:
     """A browser leaves: what it agreed to, and what counts for it by its owner's word, is withdrawn for it."""
-    voice = voice_of(connection, project, record)
+    voice = voice_of(connection, record)
     known = known_of(connection, voice)
     given = {id for id, standing in known.own.items() if standing.given}
     for purpose_id in known.of_contact:
@@ -321,7 +336,7 @@ def _write(
         "number": number,
         "contact_id": voice.contact_id,
     }
-    connection.execute(_SET_STATE, state)
+    connection.execute(SET_STATE, state)
 
 
 def _standings(connection: Connection, subject: str, subject_id: int) -> Mapping[int, Standing]:

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
-from pushkeep.adapters.store import foreign_units
+from pushkeep.adapters.store import foreign_units, portable_units
 from pushkeep.adapters.store.foreign_units import Page
 from pushkeep.adapters.store.key_units import bring_in, find_key
 from pushkeep.adapters.store.project_units import project_by_id
@@ -55,6 +55,7 @@ class RecordUnits:
 
 
 _FOREIGN = RecordUnits(foreign_units.check_records, foreign_units.write_records)
+_OWN = RecordUnits(portable_units.check_records, portable_units.write_records)
 
 
 def units_of(record: MovedRecord | None) -> RecordUnits:
@@ -65,6 +66,8 @@ def units_of(record: MovedRecord | None) -> RecordUnits:
     """
     if isinstance(record, ForeignSubscription):
         return _FOREIGN
+    if type(record) in portable_units.KINDS:
+        return _OWN
     raise TypeError(f"nobody imports {type(record).__name__}")
 
 

@@ -22,7 +22,7 @@ from pushkeep.domain.subscription import LIVING, Event, State, StateReason
 from pushkeep.errors import Conflict, NotFound
 from pushkeep.protocol.signing_key import SigningKey
 
-_NO_KEY = b""
+NO_PRIVATE_KEY = b""
 """What is left of a private half that was erased."""
 
 _RECORDS = select(
@@ -247,7 +247,7 @@ def _read(connection: Connection, project: Project, key: int) -> KeyRecord:
 
 def _throw_away(connection: Connection, record: KeyRecord, event: KeyEvent, now: float, **times: float) -> None:
     _change(connection, record, event, retired_at=now, **times)
-    connection.execute(update(signing_keys).where(signing_keys.c.id == record.id).values(private_key=_NO_KEY))
+    connection.execute(update(signing_keys).where(signing_keys.c.id == record.id).values(private_key=NO_PRIVATE_KEY))
     # What nobody asks for any more would be refused for ever.
     connection.execute(delete(circuits).where(circuits.c.signing_key_id == record.id))
     connection.info[ERASED] = True

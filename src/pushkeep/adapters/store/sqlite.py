@@ -17,6 +17,7 @@ from pushkeep.adapters.store import files
 from pushkeep.adapters.store.base import READERS, Ground
 from pushkeep.adapters.store.consent_methods import ConsentMethods
 from pushkeep.adapters.store.contact_methods import ContactMethods
+from pushkeep.adapters.store.export_methods import ExportMethods
 from pushkeep.adapters.store.fence import Fence
 from pushkeep.adapters.store.import_methods import ImportMethods
 from pushkeep.adapters.store.inline_writer import InlineWriter
@@ -79,6 +80,7 @@ class SqliteStore(
     PrivacyMethods,
     SweepMethods,
     ImportMethods,
+    ExportMethods,
     SecretMethods,
 ):
     """:class:`pushkeep.ports.Store` on a SQLite database; made by :func:`open_store`."""

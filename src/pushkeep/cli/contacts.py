@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pushkeep.cli.common import AsJson, DataDir, example, load, print_report, run, say
+from pushkeep.cli.erased import show_erased
 from pushkeep.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
+    from pushkeep.app.export_contact import ContactExport
     from pushkeep.ports.audiences import ContactRecord
+    from pushkeep.ports.privacy import ErasedCounts
 
-app = typer.Typer(help="Look at contacts and tag them.", no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(help="Look at contacts, tag, export and erase them.", no_args_is_help=True, rich_markup_mode="rich")
 
 ExternalId = Annotated[str, typer.Argument(metavar="ID", help="The contact, by your own id.", show_default=False)]
 Tags = Annotated[
@@ -50,6 +53,36 @@ def tag(
             field="tags",
         )
     _tell(run(_tag(data_dir, external_id, tags or [], add or [], remove or [], keep=bool(add or remove))), json)
+
+
+@app.command(epilog=example("pushkeep contacts export user-17 > user-17.json"))
+def export(external_id: ExternalId, data_dir: DataDir = None) -> None:
+    """Print everything that is kept of a contact, as JSON, for them to be given."""
+    from pushkeep.web.privacy_schemas import contact_export_report
+
+    print_report(contact_export_report(run(_export(data_dir, external_id))))
+
+
+@app.command(epilog=example("pushkeep contacts erase user-17"))
+def erase(external_id: ExternalId, data_dir: DataDir = None, json: AsJson = False) -> None:
+    """Erase a contact with everything that is known of them, for good; a backup does not bring them back."""
+    show_erased(run(_erase(data_dir, external_id)), json=json)
+
+
+async def _export(data_dir: Path | None, external_id: str) -> ContactExport:
+    from pushkeep.app.export_contact import export_contact
+    from pushkeep.cli.opened import opened_project
+
+    async with opened_project(load(data_dir)) as (services, project):
+        return await export_contact(services, project, external_id)
+
+
+async def _erase(data_dir: Path | None, external_id: str) -> ErasedCounts:
+    from pushkeep.app.erase import erase_contact
+    from pushkeep.cli.opened import opened_project
+
+    async with opened_project(load(data_dir)) as (services, project):
+        return await erase_contact(services, project, external_id)
 
 
 async def _find(data_dir: Path | None, external_id: str) -> ContactRecord:

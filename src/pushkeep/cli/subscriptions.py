@@ -12,14 +12,16 @@ from rich.table import Table
 
 from pushkeep.cli import subscription_health
 from pushkeep.cli.common import AsJson, DataDir, example, load, more, out, print_report, run, say
+from pushkeep.cli.erased import show_erased
 from pushkeep.errors import InvalidInput
 
 if TYPE_CHECKING:
     from pushkeep.app.subscribe import Page
     from pushkeep.domain.subscription import SubscriptionRecord
+    from pushkeep.ports.privacy import ErasedCounts
 
 app = typer.Typer(
-    help="List, look at, release and remove stored subscriptions.", no_args_is_help=True, rich_markup_mode="rich"
+    help="List, look at, release, remove and erase stored subscriptions.", no_args_is_help=True, rich_markup_mode="rich"
 )
 subscription_health.register(app)
 
@@ -79,6 +81,26 @@ def remove(
         print_report(subscription_report(removed))
         return
     say(f"Removed {removed.short_id}.")
+
+
+@app.command(epilog=example("pushkeep subscriptions erase HMV192av"))
+def erase(
+    subscription: Annotated[str, typer.Argument(metavar="ID", help="Short or long id.")],
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Erase a subscription with its story and those which it replaced, for good; a backup does not bring them back."""
+    show_erased(run(_erase(data_dir, subscription)), json=json)
+
+
+async def _erase(data_dir: Path | None, any_id: str) -> ErasedCounts:
+    from pushkeep.app.erase import erase_subscription
+    from pushkeep.cli.opened import opened_project
+    from pushkeep.domain.ids import AnyId
+
+    wanted = AnyId.parse(any_id)
+    async with opened_project(load(data_dir)) as (services, project):
+        return await erase_subscription(services, project, wanted)
 
 
 async def _list(data_dir: Path | None, state: str | None, limit: int, after: str | None) -> Page:

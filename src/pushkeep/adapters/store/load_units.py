@@ -158,7 +158,8 @@ def _member(
     shard: Shard, position: int, rows: _Rows, unwilling: frozenset[int], opening: _Opening, now: float
 ) -> Member:
     row = _standing_for(shard.members[position], rows)
-    if row is None:
+    if row is None:  # erased
+        opening.forget(shard.members[position])
         return Member(position, None, Kind.SKIPPED_ENDED)
     if row.ended_at is not None:
         opening.forget(row.id)

@@ -25,6 +25,7 @@ from pushkeep.ports.consents import Speaker
 from pushkeep.ports.privacy import ErasedCounts
 from pushkeep.protocol.request import PushRequest
 from tests.app.conftest import World, opened_world
+from tests.processes.helpers import until
 from tests.store.nowhere import assert_nowhere, assert_unsealed_nowhere, places_of
 
 ANNA, BERT = "anna-4711@example.org", "bert-0815@example.org"
@@ -98,12 +99,7 @@ async def test_the_wal_forgets_while_the_server_runs_on(filed_world: World, tmp_
     world = filed_world
     await world.register("anna-on-her-phone", owner=ANNA)
     await erase_contact(world.services, world.project, ANNA)
-
-    async def forgotten() -> None:
-        while list(places_of(tmp_path, [ANNA])):
-            await asyncio.sleep(0.05)  # the writer empties the WAL once it has been idle for a second
-
-    await asyncio.wait_for(forgotten(), 20)
+    await until(lambda: not list(places_of(tmp_path, [ANNA])))  # the writer empties it once it was idle for a second
 
 
 async def test_others_keep_what_they_had(world: World) -> None:

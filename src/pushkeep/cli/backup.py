@@ -60,8 +60,8 @@ def make(
 def verify(file: File, data_dir: DataDir = None, json: AsJson = False) -> None:
     """Look at all of a backup; nothing is changed.
 
-    The master key is the one of these settings. A backup by an older version of Pushkeep is looked at by `pushkeep
-    restore`, before anything is exchanged.
+    The master key is the one of these settings. Of a backup by an older version of Pushkeep only the pages are looked
+    at.
     """
     from pushkeep.compose.backup import verify_backup
 
@@ -71,11 +71,19 @@ def verify(file: File, data_dir: DataDir = None, json: AsJson = False) -> None:
 
 
 def _tell(backup: Backup, word: str, json: bool) -> None:
+    facts = backup.facts
     if json:
-        print_json({"file": str(backup.path), **facts_report(backup.facts)})
+        print_json({"file": str(backup.path), **({} if facts is None else facts_report(facts))})
         return
-    say(f"{word}: {backup.path} ({backup.facts.size_bytes:,} octets, {backup.seconds:.1f} s).", "green")
-    for line in facts_lines(backup.facts):
+    size = "" if facts is None else f"{facts.size_bytes:,} octets, "
+    say(f"{word}: {backup.path} ({size}{backup.seconds:.1f} s).", "green")
+    if facts is None:
+        say(
+            "It has the schema of an older version: only its pages were looked at. `pushkeep restore` brings it up to "
+            "date and looks at the rest before anything is exchanged."
+        )
+        return
+    for line in facts_lines(facts):
         say(line)
 
 

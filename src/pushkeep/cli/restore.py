@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +10,30 @@ import typer
 
 from pushkeep.cli.backup import facts_lines, facts_report
 from pushkeep.cli.bar import bar
-from pushkeep.cli.common import AsJson, DataDir, example, load, print_json, run, say
+from pushkeep.cli.common import AsJson, DataDir, complain, example, load, print_json, run, say
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=example("pushkeep restore /backups/pushkeep-2026-11-22.db"))(restore)
+    app.command(
+        epilog=example(
+            "pushkeep restore /backups/pushkeep-2026-11-22.db",
+            "pushkeep restore /backups/pushkeep-2026-01-01.db --master-key-file /backups/master.key.2026",
+        )
+    )(restore)
 
 
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.", show_default=False)],
+    master_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--master-key-file",
+            metavar="FILE",
+            help="The master key that the backup was made with, if it is another one than now.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
@@ -31,13 +46,22 @@ def restore(
     from pushkeep.compose.backup import restore_backup
 
     with bar() as show:
-        done = run(restore_backup(load(data_dir), file, show))
+        done = run(restore_backup(load(data_dir), file, show, old_key_file=master_key_file))
     if json:
         aside = None if done.aside is None else str(done.aside)
-        print_json({"database": str(done.database), "kept": aside, **facts_report(done.facts)})
+        erased = dataclasses.asdict(done.erased)
+        print_json({"database": str(done.database), "kept": aside, "erased": erased, **facts_report(done.facts)})
         return
     say(f"Restored: {done.database} ({done.facts.size_bytes:,} octets, {done.seconds:.1f} s).", "green")
     for line in facts_lines(done.facts):
         say(line)
+    if any(dataclasses.astuple(done.erased)):
+        say(f"Erased again: {done.erased.contacts:,} contacts, {done.erased.subscriptions:,} subscriptions.")
+    if done.list_is_short:
+        complain(
+            "The list of who was erased is missing, or an old copy: people may be back who were erased. Put the right "
+            "one there (setting erasure_list), and start the server.",
+            "yellow",
+        )
     if done.aside is not None:
         say(f"What was there before is kept in {done.aside}; remove it when you do not need it any more.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,14 +16,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from pushkeep.adapters.clock import SystemClock, SystemEntropy
+from pushkeep.adapters.master_key import read_master_key
 from pushkeep.adapters.store.backup_check import DatabaseFacts, check_database
 from pushkeep.adapters.store.backup_copy import Show, copied, exists, missing, name_it
 from pushkeep.adapters.store.exchange import exchange, nobody_has_it_open
 from pushkeep.adapters.store.files import opening_lock
-from pushkeep.adapters.store.sealing import Sealer
+from pushkeep.adapters.store.master_units import master_keys_of
+from pushkeep.adapters.store.migrate import MigrationPending
+from pushkeep.adapters.store.sealing import Sealer, master_key_id
 from pushkeep.adapters.store.sqlite import open_store
+from pushkeep.app.erase import replay_erasures
 from pushkeep.compose.master_key import present_master_key
+from pushkeep.compose.services import open_services
 from pushkeep.config import Settings
+from pushkeep.errors import ConfigurationError
+from pushkeep.ports.privacy import ErasedCounts
 
 T = TypeVar("T")
 
@@ -36,12 +44,12 @@ class Backup:
 
     Attributes:
         path: where it is.
-        facts: what is in it.
+        facts: what is in it; None of one by an older Pushkeep, of which only the pages were looked at.
         seconds: how long it took.
     """
 
     path: Path
-    facts: DatabaseFacts
+    facts: DatabaseFacts | None
     seconds: float
 
 
@@ -53,12 +61,16 @@ class Restored:
         database: the file.
         facts: what is in it now.
         aside: where the database is that was there before; None where there was none.
+        erased: what was erased again: it was erased after the backup was made.
+        list_is_short: whether the list of who was erased has fewer entries than the backup knows of.
         seconds: how long it took.
     """
 
     database: Path
     facts: DatabaseFacts
     aside: Path | None
+    erased: ErasedCounts
+    list_is_short: bool
     seconds: float
 
 
@@ -72,14 +84,14 @@ async def make_backup(settings: Settings, target: Path, show: Show) -> Backup:
     """
     began = SystemClock().monotonic()
 
-    def make() -> DatabaseFacts:
+    def make() -> DatabaseFacts | None:
         if not settings.database.exists():
             raise missing(settings.database)
         if target.exists():
             raise exists(target)
-        master = _master(settings)
+        master = present_master_key(settings)
         with copied(settings.database, target, _unique(), show, field="database_path") as copy:
-            facts = check_database(copy, master, SystemEntropy(), show)
+            facts = _look(copy, master, show)
             name_it(copy, target)
         return facts
 
@@ -93,15 +105,20 @@ async def verify_backup(settings: Settings, path: Path, show: Show) -> Backup:
     Raises:
         InvalidInput: it is no backup, or damaged.
         ConfigurationError: the master key is not there or not the backup's, or a newer Pushkeep made it.
-        MigrationPending: an older Pushkeep made it.
     """
     began = SystemClock().monotonic()
-    facts = await asyncio.to_thread(lambda: check_database(path, _master(settings), SystemEntropy(), show))
+    facts = await asyncio.to_thread(lambda: _look(path, present_master_key(settings), show))
     return Backup(path, facts, SystemClock().monotonic() - began)
 
 
-async def restore_backup(settings: Settings, source: Path, show: Show) -> Restored:
+async def restore_backup(settings: Settings, source: Path, show: Show, *, old_key_file: Path | None = None) -> Restored:
     """Put a backup into the database's place; the present one is kept beside it under another name.
+
+    Args:
+        settings: say where, and with which master key it is opened from now on.
+        source: the backup.
+        show: is told how far it is.
+        old_key_file: has the master key that the backup was made with, if that is another one.
 
     Raises:
         Conflict: a process has the database open.
@@ -111,14 +128,60 @@ async def restore_backup(settings: Settings, source: Path, show: Show) -> Restor
     clock = SystemClock()
     began = clock.monotonic()
     database = settings.database.absolute()
-    master = await asyncio.to_thread(_master, settings)
+    master = await asyncio.to_thread(present_master_key, settings)
+    old = master if old_key_file is None else await asyncio.to_thread(read_master_key, old_key_file)
     async with _in_thread(_alone(database)) as aside, _in_thread(copied(source, database, _unique(), show)) as copy:
-        # Once as a store, which brings an older schema up to date, and carries out what was erased since.
-        store = await open_store(copy, master.key, clock=clock, entropy=SystemEntropy())
-        await store.aclose()
-        facts = await asyncio.to_thread(check_database, copy, master, SystemEntropy(), show)
+        if old != master:
+            await _hand_over(copy, old, master)
+        else:
+            await asyncio.to_thread(_check_key, copy, master)
+        erased, list_is_short = await _bring_up(dataclasses.replace(settings, database=copy))
+        facts = await asyncio.to_thread(check_database, copy, _sealer(master), SystemEntropy(), show)
         await asyncio.to_thread(exchange, copy, database, aside)
-    return Restored(database, facts, aside, clock.monotonic() - began)
+    return Restored(database, facts, aside, erased, list_is_short, clock.monotonic() - began)
+
+
+async def _hand_over(copy: Path, old: bytes, new: bytes) -> None:
+    """Have another master key open a database, and no other."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    for key in (old, new):
+        store = await open_store(copy, key, clock=clock, entropy=entropy)
+        try:
+            if key == old:
+                await store.add_master_key(new, now=clock.now())
+            else:
+                await store.finish_master_key()
+        finally:
+            await store.aclose()
+
+
+async def _bring_up(settings: Settings) -> tuple[ErasedCounts, bool]:
+    """Bring a database to this version's schema, and erase in it who was erased since it was copied."""
+    async with open_services(settings) as services:
+        project = await services.store.default_project()
+        if project is None or services.erasures is None:
+            return ErasedCounts(), False
+        replayed = await replay_erasures(services, project)
+        standing = await services.erasures.standing()
+        return replayed.erased, standing.last < await services.store.erasures_applied()
+
+
+def _check_key(copy: Path, master: bytes) -> None:
+    known = master_keys_of(copy)
+    if known and master_key_id(master) not in known:
+        raise ConfigurationError(
+            f"The master key (id {master_key_id(master)}) does not open this backup, which was made with another one "
+            f"(id {', '.join(sorted(known))}): name the file that has it with --master-key-file.",
+            field="master_key",
+        )
+
+
+def _look(path: Path, master: bytes, show: Show) -> DatabaseFacts | None:
+    """Everything in a database; only its pages, where an older Pushkeep wrote it."""
+    try:
+        return check_database(path, _sealer(master), SystemEntropy(), show)
+    except MigrationPending:
+        return None
 
 
 @contextlib.contextmanager
@@ -144,8 +207,8 @@ async def _in_thread(context: contextlib.AbstractContextManager[T]) -> AsyncIter
         await asyncio.to_thread(context.__exit__, None, None, None)
 
 
-def _master(settings: Settings) -> Sealer:
-    return Sealer(present_master_key(settings), SystemEntropy().token_bytes)
+def _sealer(master: bytes) -> Sealer:
+    return Sealer(master, SystemEntropy().token_bytes)
 
 
 def _unique() -> str:

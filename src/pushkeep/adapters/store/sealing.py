@@ -46,6 +46,11 @@ class SealBroken(PushkeepError):
     code = "seal_broken"
 
 
+def master_key_id(key: bytes) -> str:
+    """By which a key is named; eight hexadecimal digits that say nothing of it."""
+    return hmac.new(key, b"pushkeep master key id", hashlib.sha256).hexdigest()[: 2 * KEY_ID_BYTES]
+
+
 class Sealer:
     """Seals and opens with one key.
 
@@ -65,7 +70,7 @@ class Sealer:
         self.key = key
         self._aead = AESGCMSIV(key)
         self._random = random
-        self.key_id = hmac.new(key, b"pushkeep master key id", hashlib.sha256).digest()[:KEY_ID_BYTES]
+        self.key_id = bytes.fromhex(master_key_id(key))
 
     def draw(self, count: int) -> bytes:
         """Random octets from where nonces come from."""
@@ -209,10 +214,10 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        opened = self.open_subscription(project_public_id, endpoint_hash, sealed)
-        now = self.endpoint_hash(opened.endpoint)
         plaintext = self._open(sealed, subscription_context(project_public_id, endpoint_hash))
-        return now, self.keys_hash(opened), self._seal(plaintext, subscription_context(project_public_id, now))
+        opened = _read_subscription(plaintext)
+        anew = self.endpoint_hash(opened.endpoint)
+        return anew, self.keys_hash(opened), self._seal(plaintext, subscription_context(project_public_id, anew))
 
     def seal_subscription(self, project: Project, endpoint_hash: bytes, subscription: Subscription) -> bytes:
         """Seal endpoint and keys for a row."""
@@ -229,16 +234,7 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        plaintext = self._open(sealed, subscription_context(project_public_id, endpoint_hash))
-        keys_end = POINT_BYTES + AUTH_BYTES
-        (url, expiration_time, encodings), _ = _read_json(plaintext[keys_end:].decode())
-        return Subscription(
-            Endpoint.known(url),
-            plaintext[:POINT_BYTES],
-            plaintext[POINT_BYTES:keys_end],
-            expiration_time,
-            tuple(encodings),
-        )
+        return _read_subscription(self._open(sealed, subscription_context(project_public_id, endpoint_hash)))
 
     def seal_secret(self, project_public_id: str, name: str, secret: bytes) -> bytes:
         """Seal a project's own secret; ``name`` says which."""
@@ -275,6 +271,18 @@ class Vault:
             SealBroken: it does not open.
         """
         return self._open(sealed, consent_context(project_public_id, number))
+
+
+def _read_subscription(plaintext: bytes) -> Subscription:
+    keys_end = POINT_BYTES + AUTH_BYTES
+    (url, expiration_time, encodings), _ = _read_json(plaintext[keys_end:].decode())
+    return Subscription(
+        Endpoint.known(url),
+        plaintext[:POINT_BYTES],
+        plaintext[POINT_BYTES:keys_end],
+        expiration_time,
+        tuple(encodings),
+    )
 
 
 def wrap_context(kind: str) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from tests.store.consent_contract import ConsentContract, SendingContract
 
 
-@pytest.mark.parametrize("store", ["file", "memory", "inline"], indirect=True)
+@pytest.mark.parametrize("store", ["file", "inline"], indirect=True)
 class TestConsents(ConsentContract):
     pass
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, String, bindparam, or_, select, text, type_coerce
 
 from pushkeep.adapters.store.consent_list_units import rows_after
 from pushkeep.adapters.store.consent_rows import record_from
@@ -20,10 +21,18 @@ from pushkeep.domain.consent import ConsentContent
 from pushkeep.domain.project import Project
 from pushkeep.ports.consents import ConsentRecord, StateFaults
 
-_SUBSCRIPTIONS = select(subscriptions.c.id, subscriptions.c.public_id.cast(PublicId()).label("public_id")).where(
-    subscriptions.c.id.in_(json_values("ids"))
+_SUBSCRIPTIONS = select(
+    subscriptions.c.id, type_coerce(subscriptions.c.public_id, PublicId()).label("public_id")
+).where(
+    or_(
+        subscriptions.c.id.in_(json_values("ids")),
+        type_coerce(subscriptions.c.public_id, String).in_(json_values("names")),
+    )
 )
-_CONTACTS = select(contacts.c.id, contacts.c.external_id).where(contacts.c.id.in_(json_values("ids")))
+_CONTACTS = select(contacts.c.id, contacts.c.external_id).where(
+    contacts.c.project_id == bindparam("project_id"),
+    or_(contacts.c.id.in_(json_values("ids")), contacts.c.external_id.in_(json_values("names"))),
+)
 _PURPOSES = select(purposes.c.id, purposes.c.name).where(purposes.c.project_id == bindparam("project_id"))
 _COLUMNS = ("subscription_id", "contact_id", "purpose_id", "given", "at", "content")
 _STATES = text(
@@ -32,8 +41,13 @@ _STATES = text(
         r.number AS of_record, r.erased_at, r.subscription_id AS r_subscription, r.contact_id AS r_contact,
         r.purpose_id AS r_purpose, r.given AS r_given,
         (
-            SELECT max(l.number) FROM consents AS l
-            WHERE l.subscription_id = t.subject_id AND l.purpose_id = t.purpose_id AND t.subject = 's'
+            WITH RECURSIVE before (id) AS (
+                SELECT t.subject_id
+                UNION
+                SELECT s.id FROM before CROSS JOIN subscriptions AS s WHERE s.superseded_by = before.id
+            )
+            SELECT max(l.number) FROM before CROSS JOIN consents AS l
+            WHERE l.subscription_id = before.id AND l.purpose_id = t.purpose_id AND t.subject = 's'
         ) AS latest_of_browser,
         (
             SELECT max(l.number) FROM consents AS l
@@ -64,19 +78,28 @@ _LEADS_TO = text(
     """
 )
 _IS_THERE = select(subscriptions.c.id).where(subscriptions.c.id == bindparam("row_id"))
+# Whoever replaced the browser's subscription has what it said as well.
 _UNKEPT = text(
     """
-    SELECT r.number FROM consents AS r
-    WHERE r.project_id = :project_id AND r.number > :after AND r.number <= :until AND r.purpose_id IS NOT NULL
-        AND NOT EXISTS (
+    WITH RECURSIVE holds (number, purpose_id, subject, subject_id) AS (
+        SELECT r.number, r.purpose_id, CASE WHEN r.subscription_id IS NULL THEN 'c' ELSE 's' END,
+            coalesce(r.subscription_id, r.contact_id)
+        FROM consents AS r
+        WHERE r.project_id = :project_id AND r.number > :after AND r.number <= :until AND r.purpose_id IS NOT NULL
+        UNION
+        SELECT h.number, h.purpose_id, 's', s.superseded_by
+        FROM holds AS h CROSS JOIN subscriptions AS s
+        WHERE h.subject = 's' AND s.id = h.subject_id AND s.superseded_by IS NOT NULL
+    )
+    SELECT DISTINCT h.number FROM holds AS h
+    WHERE NOT EXISTS (
             SELECT 1 FROM consent_states AS t
-            WHERE t.subject = CASE WHEN r.subscription_id IS NULL THEN 'c' ELSE 's' END
-                AND t.subject_id = coalesce(r.subscription_id, r.contact_id) AND t.purpose_id = r.purpose_id
+            WHERE t.subject = h.subject AND t.subject_id = h.subject_id AND t.purpose_id = h.purpose_id
+                AND t.project_id = :project_id
         )
-        AND CASE WHEN r.subscription_id IS NULL
-            THEN EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = r.contact_id)
-            ELSE EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.id = r.subscription_id) END
-    ORDER BY r.number
+        AND CASE h.subject
+            WHEN 'c' THEN EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = h.subject_id)
+            ELSE EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.id = h.subject_id) END
     """
 )
 
@@ -86,68 +109,91 @@ def rows(
 ) -> tuple[tuple[ConsentRecord, tuple[str, ...]], ...]:
     """See :meth:`pushkeep.ports.ConsentStore.consent_rows`."""
     found = rows_after(connection, project, limit=limit, after=after)
-    names = _names(connection, project, found)
-    unkept: set[int] = set()
-    if found:
-        bounds = {"project_id": project.id, "after": after, "until": found[-1].number}
-        unkept = set(connection.execute(_UNKEPT, bounds).scalars())
+    if not found:
+        return ()
+    opened = [_opened(vault, project, row) for row in found]
+    names = _Names.of(connection, project, found, [one.content for one, _ in opened if one.content is not None])
+    bounds = {"project_id": project.id, "after": after, "until": found[-1].number}
+    unkept = set(connection.execute(_UNKEPT, bounds).scalars())
     result = []
-    for row in found:
-        record, faults = _opened(vault, project, row, names)
+    for row, (record, faults) in zip(found, opened, strict=True):
+        what = f"Record {row.number}"
+        if record.content is not None:
+            differing = names.differing(record.content, row)
+            faults = tuple(f"{what} says another {name} than the column beside it." for name in differing)
         if row.number in unkept:
-            faults = (*faults, f"Record {row.number} has no state: a send does not ask what it says.")
+            faults = (*faults, f"{what} has no state: a send does not ask what it says.")
         result.append((record, faults))
     return tuple(result)
 
 
-def _names(connection: Connection, project: Project, found: Sequence[AnyRow]) -> tuple[Mapping[int, str], ...]:
-    browsers = json.dumps([row.subscription_id for row in found if row.subscription_id is not None])
-    people = json.dumps([row.contact_id for row in found if row.contact_id is not None])
-    return (
-        {row.id: row.public_id for row in connection.execute(_SUBSCRIPTIONS, {"ids": browsers})},
-        {row.id: row.external_id for row in connection.execute(_CONTACTS, {"ids": people})},
-        {row.id: row.name for row in connection.execute(_PURPOSES, {"project_id": project.id})},
-    )
-
-
-def _opened(
-    vault: Vault, project: Project, row: AnyRow, names: tuple[Mapping[int, str], ...]
-) -> tuple[ConsentRecord, tuple[str, ...]]:
+def _opened(vault: Vault, project: Project, row: AnyRow) -> tuple[ConsentRecord, tuple[str, ...]]:
+    """The record, and why it does not open."""
     what = f"Record {row.number}"
+    bare = ConsentRecord(row.number, row.commitment, None, None, row.erased_at)
     if row.erased_at is not None:
         left = [name for name in _COLUMNS if getattr(row, name) is not None]
-        bare = ConsentRecord(row.number, row.commitment, None, None, row.erased_at)
         return bare, (f"{what} is marked as erased and still has {', '.join(left)}.",) if left else ()
-    bare = ConsentRecord(row.number, row.commitment, None, None, None)
     if row.content is None:
         return bare, (f"{what} has lost its content without being marked as erased.",)
     try:
-        record = record_from(vault, project.public_id, row)
+        return record_from(vault, project.public_id, row), ()
     except SealBroken as error:
         return bare, (f"{what} does not open: {error.message}",)
-    assert record.content is not None  # it was opened
-    faults = tuple(
-        f"{what} says another {name} than the column beside it." for name in _differing(record.content, row, names)
-    )
-    return record, faults
 
 
-def _differing(content: ConsentContent, row: AnyRow, names: tuple[Mapping[int, str], ...]) -> list[str]:
-    browsers, people, declared = names
-    different = []
-    # A tombstone that was purged has taken the name with it; that there was a browser must still agree.
-    browser_named = browsers.get(row.subscription_id, content.subscription or "")
-    if content.subscription != (None if row.subscription_id is None else browser_named):
-        different.append("subscription")
-    if content.contact != (None if row.contact_id is None else people.get(row.contact_id, content.contact or "")):
-        different.append("contact")
-    if content.purpose != declared.get(row.purpose_id):
-        different.append("purpose")
-    if content.given != row.given:
-        different.append("given")
-    if content.at != row.at:
-        different.append("at")
-    return different
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Who and what there is, both ways: by the number that columns have, and by the name that contents have."""
+
+    browsers: Mapping[int, str]
+    browser_ids: Mapping[str, int]
+    people: Mapping[int, str]
+    people_ids: Mapping[str, int]
+    purposes: Mapping[int, str]
+
+    @classmethod
+    def of(
+        cls, connection: Connection, project: Project, found: Sequence[AnyRow], contents: Sequence[ConsentContent]
+    ) -> _Names:
+        named = {
+            "project_id": project.id,
+            "ids": json.dumps([row.subscription_id for row in found]),
+            "names": json.dumps([one.subscription.replace("-", "") for one in contents if one.subscription]),
+        }
+        browsers = {row.id: row.public_id for row in connection.execute(_SUBSCRIPTIONS, named)}
+        named["ids"] = json.dumps([row.contact_id for row in found])
+        named["names"] = json.dumps([one.contact for one in contents if one.contact is not None])
+        people = {row.id: row.external_id for row in connection.execute(_CONTACTS, named)}
+        return cls(
+            browsers,
+            {name: number for number, name in browsers.items()},
+            people,
+            {name: number for number, name in people.items()},
+            {row.id: row.name for row in connection.execute(_PURPOSES, named)},
+        )
+
+    def differing(self, content: ConsentContent, row: AnyRow) -> list[str]:
+        """The columns that say something else than the content."""
+        different = []
+        if not _agree(content.subscription, row.subscription_id, self.browsers, self.browser_ids):
+            different.append("subscription")
+        if not _agree(content.contact, row.contact_id, self.people, self.people_ids):
+            different.append("contact")
+        if content.purpose != self.purposes.get(row.purpose_id):
+            different.append("purpose")
+        if content.given != row.given:
+            different.append("given")
+        if content.at != row.at:
+            different.append("at")
+        return different
+
+
+def _agree(name: str | None, number: int | None, names: Mapping[int, str], numbers: Mapping[str, int]) -> bool:
+    """Whether name and number are of the same; of what is gone from the database neither leads to another."""
+    if name is None or number is None:
+        return name is None and number is None
+    return name == names.get(number, name) and number == numbers.get(name, number)
 
 
 def state_faults(connection: Connection, project: Project, *, limit: int, after: tuple[str, int, int]) -> StateFaults:
@@ -177,8 +223,8 @@ def _state_faults(connection: Connection, row: AnyRow) -> list[str]:
     faults = []
     if latest is not None and latest > row.number:
         faults.append(f"{what} follows from record {row.number}, and record {latest} is later.")
-    if row.erased_at is not None:
-        return faults  # nothing says any more what it said
+    if row.erased_at is not None:  # nothing says any more what it said; only a withdrawal may outlive its record
+        return [*faults, f"{what} rests on record {row.number}, which is erased."] if row.given else faults
     same = row.r_purpose == row.purpose_id and bool(row.r_given) == bool(row.given) and row.r_contact == row.contact_id
     if not same:
         faults.append(f"{what} is not what record {row.number} says.")

@@ -76,7 +76,7 @@ def say(
         heard = sequence is not None and sequence == record.sync_sequence
         if known != record.sync_sequence:
             connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
-        voice = voice_of(connection, project, record)
+        voice = voice_of(connection, record)
     return record_words(connection, vault, project, voice, words, now=now, heard=heard)
 
 
@@ -101,7 +101,7 @@ def _find_voice(connection: Connection, project: Project, speaker: Speaker) -> V
         number = find_contact_id(connection, project, speaker.contact)
         return None if number is None else Voice(None, None, number, speaker.contact)
     record = None if speaker.subscription is None else find(connection, project, speaker.subscription)
-    return None if record is None else voice_of(connection, project, record)
+    return None if record is None else voice_of(connection, record)
 
 
 def page(

@@ -70,10 +70,11 @@ class Needles:
 def grams_of_text(text: str) -> Iterator[str]:
     """Of a secret that is text: its end, its middle where it is long, and both as they stand in a URL."""
     for form in {text, quote(text, safe="")}:
-        if len(form) >= GRAM_CHARACTERS:
-            yield form[-GRAM_CHARACTERS:]
+        pieces = [form[-GRAM_CHARACTERS:]] if len(form) >= GRAM_CHARACTERS else []
         if len(form) >= 3 * GRAM_CHARACTERS:
-            yield form[len(form) // 2 :][:GRAM_CHARACTERS]
+            pieces.append(form[len(form) // 2 :][:GRAM_CHARACTERS])
+        # Words in small letters, such as the host of an endpoint within an endpoint, are nobody's secret.
+        yield from [piece for piece in pieces if re.search("[A-Z0-9]", piece)]
 
 
 def grams_of_octets(octets: bytes) -> Iterator[str]:

@@ -77,7 +77,7 @@ def ring():
     print(key)
 
 def test_payload_printed():
-    print("Body: canary-of-a-payload")
+    print("Body: Canary-Of-A-Payload")
 
 def nothing_secret():
     key = SigningKey.generate()

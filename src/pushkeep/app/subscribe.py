@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pushkeep.app.context import Services
 from pushkeep.app.identify import identify
@@ -74,7 +74,7 @@ class Registered:
         standing: how it stands.
     """
 
-    sync_token: str
+    sync_token: str = field(repr=False)
     created: bool
     standing: Standing
 
@@ -108,8 +108,8 @@ class RegistrationRequest:
 
     subscription: Subscription
     application_server_key: str
-    replaces: Sequence[str] = ()
-    identity: str | None = None
+    replaces: Sequence[str] = field(default=(), repr=False)
+    identity: str | None = field(default=None, repr=False)
     detach: bool = False
     abilities: Sequence[str] | None = None
     sequence: int | None = None

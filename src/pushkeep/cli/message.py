@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,8 +47,8 @@ class Message:
         options: how it is delivered.
     """
 
-    payload: bytes | None
-    fields: Mapping[str, object]
+    payload: bytes | None = field(repr=False)
+    fields: Mapping[str, object] = field(repr=False)
     options: PushOptions
 
     def check(self) -> None:

@@ -77,14 +77,14 @@ class Content:
         fetch: the message has only title, the body's beginning and the URL; the browser fetches the rest.
     """
 
-    title: str
-    body: str = ""
-    url: str | None = None
+    title: str = field(repr=False)
+    body: str = field(default="", repr=False)
+    url: str | None = field(default=None, repr=False)
     icon: str | None = None
     image: str | None = None
     badge: str | None = None
     tag: str | None = None
-    data: JsonValue = None
+    data: JsonValue = field(default=None, repr=False)
     lang: str | None = None
     dir: Literal["ltr", "rtl", "auto"] | None = None
     silent: bool = False

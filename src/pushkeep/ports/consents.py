@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pushkeep.domain.consent import Basis, ConsentContent, ConsentWord, Purpose, Seal, Wording
@@ -42,7 +42,7 @@ class ConsentRecord:
 
     number: int
     commitment: bytes
-    salt: bytes | None
+    salt: bytes | None = field(repr=False)
     content: ConsentContent | None
     erased_at: float | None
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NoReturn, cast
 from urllib.parse import urljoin, urlsplit
 
@@ -70,9 +70,9 @@ class DeclarativeMessage:
         mutable: whether the worker gets a push event with the notification proposed, and may show another one.
     """
 
-    title: str
-    navigate: str
-    body: str = ""
+    title: str = field(repr=False)
+    navigate: str = field(repr=False)
+    body: str = field(default="", repr=False)
     tag: str = ""
     icon: str = ""
     image: str = ""
@@ -82,7 +82,7 @@ class DeclarativeMessage:
     silent: bool = False
     require_interaction: bool = False
     renotify: bool = False
-    data: JsonValue = None
+    data: JsonValue = field(default=None, repr=False)
     actions: tuple[DeclarativeAction, ...] = ()
     app_badge: int | None = None
     mutable: bool = True

@@ -22,7 +22,7 @@ but something that was written."""
 NOTED_MAX = 1_000
 """Of each kind, in a test or in a child process. A history draws endpoints by the ten thousand, all in one way."""
 
-PAYLOAD_MARK = "canary-of-a-payload"
+PAYLOAD_MARK = "Canary-Of-A-Payload"
 """Tests put it into messages; it may be shown to nobody but the browser."""
 
 Secrets = Iterable["tuple[str, str | bytes]"]

@@ -7,7 +7,7 @@ it. Sources: RFC 8292 sections 2.1 and 4.2; Apple, Sending web push notification
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pushkeep.domain.doctor.findings import Finding, ok, problem, warning
 from pushkeep.errors import InvalidInput
@@ -64,7 +64,7 @@ class KeyFile:
     """
 
     path: str
-    content: bytes | None
+    content: bytes | None = field(repr=False)
     error: str | None = None
     mode: int | None = None
     work_tree: str | None = None

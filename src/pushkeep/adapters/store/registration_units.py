@@ -80,7 +80,7 @@ def existing_registration(
     if existing is None or not decided.changes_nothing:
         return None
     if registration.consents:
-        voice, heard = voice_of(connection, project, existing), _is_heard(registration, existing)
+        voice, heard = voice_of(connection, existing), _is_heard(registration, existing)
         if says_news(connection, vault, project, voice, registration.consents, heard=heard):
             return None
     return StoredRegistration(existing, created=False)
@@ -124,7 +124,7 @@ def _say(
 ) -> None:
     """Record what the visitor says with it: after it is known who owns the row, and what it takes over."""
     if registration.consents:
-        voice, heard = voice_of(connection, project, record), _is_heard(registration, existing)
+        voice, heard = voice_of(connection, record), _is_heard(registration, existing)
         record_words(connection, vault, project, voice, registration.consents, now=registration.now, heard=heard)
 
 

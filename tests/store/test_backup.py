@@ -75,6 +75,7 @@ async def _fill(path: Path) -> None:
     ended = (await store.register(project, registration(subscription("gone")))).record
     left = StateReason(Event.LEFT, NOW)
     await store.end_subscription(project, AnyId(ended.public_id, None), left)
+    await store.put_contact(project, "anna", ["vip"])  # whose table some versions of SQLite call damaged
     await store.accept(project, new_notification(Target.to_contacts(["anna"])), backlog_max=1000, lease_owner=None)
     key = (await store.signing_keys(project))[0]
     await store.rotate_keys(project, expected=key.id, fresh=SigningKey.generate(), leaked=False, now=NOW)

@@ -135,10 +135,11 @@ async def _import(
     settings: Settings, file: Path, format: Format | None, wishes: Wishes, import_wishes: ImportWishes
 ) -> ImportReport:
     from pushkeep.cli.opened import opened_project
-    from pushkeep.compose.moving import bring_in, opened_source
+    from pushkeep.compose.moving import bring_in, open_empty, opened_source
 
     with opened_source(file, format, wishes) as source:
-        async with opened_project(settings) as (services, project):
+        fills = source.format is Format.PUSHKEEP and not import_wishes.only_check and not settings.database.exists()
+        async with open_empty(settings, source) if fills else opened_project(settings) as (services, project):
             with bar() as show:
                 return await bring_in(
                     services,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 from pushkeep.adapters.clock import SystemEntropy
@@ -15,11 +16,14 @@ from pushkeep.adapters.formats.scratch import Scratch
 from pushkeep.adapters.formats.vapid_file import read_vapid
 from pushkeep.app.context import Services
 from pushkeep.app.moving.bring import ImportReport, ImportWishes, import_file
-from pushkeep.domain.moving import Format
+from pushkeep.compose.services import open_project
+from pushkeep.config import Settings
+from pushkeep.domain.moving import BrokenFile, Fault, Format
+from pushkeep.domain.portable import PortableProject
 from pushkeep.domain.project import Project
 from pushkeep.ports.moving import Source
 
-__all__ = ["ImportReport", "ImportWishes", "Wishes", "bring_in", "opened_source", "read_vapid"]
+__all__ = ["ImportReport", "ImportWishes", "Wishes", "bring_in", "open_empty", "opened_source", "read_vapid"]
 
 _SCRATCH_KEY_BYTES = 32
 
@@ -42,6 +46,23 @@ def opened_source(path: Path, format: Format | None, wishes: Wishes) -> Iterator
         yield PortableFile(octets) if own else open_foreign(octets, format, wishes)
     finally:
         octets.close()
+
+
+def open_empty(settings: Settings, source: Source) -> AbstractAsyncContextManager[tuple[Services, Project]]:
+    """An installation that an export of Pushkeep is going to fill: there is nothing yet where it will be.
+
+    The file is read once more for it, so that a wrong one does not leave an empty installation behind.
+
+    Raises:
+        BrokenFile: the file is wrong somewhere.
+    """
+    contact = settings.contact
+    for found in source.read():
+        if isinstance(found, Fault):
+            raise BrokenFile(str(found), field=found.field)
+        if contact is None and isinstance(found.record, PortableProject):
+            contact = found.record.contact
+    return open_project(dataclasses.replace(settings, contact=contact))
 
 
 async def bring_in(

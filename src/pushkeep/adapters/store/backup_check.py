@@ -29,6 +29,11 @@ from pushkeep.protocol.signing_key import SigningKey
 PAGE = 1000
 """Rows looked at together."""
 
+_FAULTS_MAX = 2_000_000_000
+
+# SQLite up to 3.40 says it of each sound row of a table WITHOUT ROWID that has a column before those of its key.
+_NO_FAULT = "NULL value in "
+
 _of = subscriptions.c
 _LIVING = (
     select(
@@ -92,11 +97,32 @@ class DatabaseFacts:
     erasures: int
 
 
-def check_database(path: Path, master: Sealer, entropy: Entropy, show: Show) -> DatabaseFacts:
+def check_is_ours(path: Path, *, called: Path) -> None:
+    """Look whether a database is Pushkeep's, of whatever version; ``called`` is what messages call it.
+
+    Raises:
+        InvalidInput: it is another program's, or cannot be read.
+    """
+    try:
+        with _opened(path) as connection:
+            if current_revision(connection) is None:
+                raise _not_ours(called)
+    except DBAPIError as error:
+        raise InvalidInput(f"{called}: {unavailable(error).message}", field="file") from None
+
+
+def _not_ours(called: Path) -> InvalidInput:
+    return InvalidInput(f"{called} is a SQLite database, but not Pushkeep's; check the path.", field="file")
+
+
+def check_database(
+    path: Path, master: Sealer, entropy: Entropy, show: Show, *, called: Path | None = None
+) -> DatabaseFacts:
     """Read all of a database that nobody uses; nothing in it is changed.
 
     Args:
         path: one file, without a journal beside it.
+        called: what messages call it, where that is another file, which it was copied from.
         master: the master key.
         entropy: for the keys that are unwrapped, which seal nothing here.
         show: is told how far it is.
@@ -108,22 +134,23 @@ def check_database(path: Path, master: Sealer, entropy: Entropy, show: Show) -> 
         Unavailable: it cannot be read at the moment.
     """
     check_is_database(path, field="file")
+    called = path if called is None else called
     try:
         with _opened(path) as connection:
             show("reading every page", 0, None)
-            _check_sound(connection, path)
+            _check_sound(connection, called)
             if current_revision(connection) is None:
-                raise InvalidInput(f"{path} is a SQLite database, but not Pushkeep's; check the path.", field="file")
+                raise _not_ours(called)
             check_migrated(connection)
             vault = Vault(load_ring(connection, master, entropy.token_bytes))
-            return _Check(connection, vault, path, show).facts()
+            return _Check(connection, vault, path, called, show).facts()
     except PushkeepError:
         raise
     except DBAPIError as error:
         trouble = unavailable(error)
-        raise InvalidInput(f"{path}: {trouble.message}", field="file") from None
+        raise InvalidInput(f"{called}: {trouble.message}", field="file") from None
     except (LookupError, TypeError, ValueError, SQLAlchemyError) as error:  # what was never written so
-        raise InvalidInput(f"{path} is damaged ({type(error).__name__}); use another backup.", field="file") from None
+        raise InvalidInput(f"{called} is damaged ({type(error).__name__}); use another backup.", field="file") from None
 
 
 @contextlib.contextmanager
@@ -142,19 +169,20 @@ def _opened(path: Path) -> Iterator[Connection]:
 
 
 def _check_sound(connection: Connection, path: Path) -> None:
-    for pragma in ("integrity_check(1)", "foreign_key_check"):
-        found = connection.execute(text(f"PRAGMA {pragma}")).first()
-        if found is not None and found[0] != "ok":
-            raise InvalidInput(f"{path} is damaged; use another backup.", field="file")
+    for pragma in (f"integrity_check({_FAULTS_MAX})", "foreign_key_check"):
+        for row in connection.execute(text(f"PRAGMA {pragma}")):
+            if row[0] != "ok" and not str(row[0]).startswith(_NO_FAULT):
+                raise InvalidInput(f"{path} is damaged; use another backup.", field="file")
 
 
 class _Check:
     """One look over everything that is sealed."""
 
-    def __init__(self, connection: Connection, vault: Vault, path: Path, show: Show) -> None:
+    def __init__(self, connection: Connection, vault: Vault, path: Path, called: Path, show: Show) -> None:
         self._connection = connection
         self._vault = vault
         self._path = path
+        self._called = called
         self._show = show
         self._projects = {
             row.id: str(row.public_id) for row in connection.execute(select(projects.c.id, projects.c.public_id))
@@ -249,7 +277,7 @@ class _Check:
             raise self._broken(what, "it does not open with this master key") from None
 
     def _broken(self, what: str, why: str) -> InvalidInput:
-        return InvalidInput(f"{self._path} is damaged: {what}: {why}; use another backup.", field="file")
+        return InvalidInput(f"{self._called} is damaged: {what}: {why}; use another backup.", field="file")
 
 
 _ONE = {"subscriptions": "subscription", "notifications": "notification", "consent records": "consent record"}

@@ -212,10 +212,8 @@ def _tell_result(result: Mapping[str, object], *, json: bool) -> None:
     for key_id in removed:
         say(f"Key {key_id} is gone: nothing is made with it any more.")
     if result["left"]:
-        complain(
-            f"{result['left']:,} rows still keep the old key; why, and what to do, says: pushkeep secrets status",
-            "yellow",
-        )
+        many = "1 row still keeps" if result["left"] == 1 else f"{result['left']:,} rows still keep"
+        complain(f"{many} the old key; why, and what to do, says: pushkeep secrets status", "yellow")
 
 
 def _tell(json: bool, report: Mapping[str, object], text: str) -> None:

@@ -227,6 +227,24 @@ class ConsentContract:
         assert await holds(store, project, by(third.record)) == {"news": True, "offers": True}
         assert len(await said(store, project)) == 3
 
+    async def test_a_word_by_an_old_token_is_of_the_browser_that_has_a_newer_one(
+        self, store: Store, project: Project
+    ) -> None:
+        await declare(store, project, "news", "offers")
+        first = await store.register(project, registration(subscription(), consents=(yes(),)))
+        renewed = registration(subscription("two"), owner="ann", replaces=first.record.public_id)
+        second = await store.register(project, renewed)
+        assert await store.say(project, by(first.record), [no(), yes("offers")], sequence=None, now=NOW) == {
+            "news": False,
+            "offers": True,
+        }
+        assert await holds(store, project, by(second.record)) == {"news": False, "offers": True}
+        assert [record.content and record.content.subscription for record in await said(store, project)] == [
+            first.record.public_id,
+            second.record.public_id,
+            second.record.public_id,
+        ]
+
     async def test_leaving_withdraws_everything_that_was_given(self, store: Store, project: Project) -> None:
         await declare(store, project, "news", "offers", "alerts")
         asked = registration(subscription(), owner="ann", consents=(yes(), no("offers")))

@@ -158,7 +158,7 @@ def export(
     if json:
         print_json({"file": str(file), "records": records})
     else:
-        say(f"Exported: {file} ({records:,} {'record' if records == 1 else 'records'}).", "green")
+        say(f"Exported: {file} ({_counted(records, 'record')}).", "green")
 
 
 async def _list(
@@ -259,7 +259,7 @@ def _tell_standing(standing: ChainStanding, json: bool) -> None:
 
     say("none" if standing.latest is None else anchor(standing.latest))
     if standing.waiting:
-        complain(f"{standing.waiting:,} of {standing.records:,} records wait for their seal.", "yellow")
+        complain(f"{standing.waiting:,} of {_counted(standing.records, 'record')} waiting for a seal.", "yellow")
 
 
 def _tell_findings(findings: Findings, json: bool) -> None:
@@ -281,11 +281,18 @@ def _tell_findings(findings: Findings, json: bool) -> None:
         complain(fault)
     if findings.fault_count > len(findings.faults):
         complain(f"And {findings.fault_count - len(findings.faults):,} more.")
-    counts = f"{findings.records:,} records, {findings.erased:,} of them erased; {findings.sealed:,} sealed"
+    counts = (
+        f"{_counted(findings.records, 'record')}, {findings.erased:,} of them erased; {findings.sealed:,} sealed, with "
+        f"{_counted(findings.seals, 'seal')}."
+    )
     if findings.good:
-        say(f"Nothing is wrong: {counts} with {findings.seals:,} seals.", "green")
+        say(f"Nothing is wrong: {counts}", "green")
     else:
-        complain(f"Something is wrong: {counts} with {findings.seals:,} seals.")
+        complain(f"Something is wrong: {counts}")
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _record_line(record: ConsentRecord) -> str:

@@ -191,6 +191,21 @@ async def test_an_older_word_that_comes_late_changes_nothing(site: Site) -> None
     assert [one.given for one in await records(site)] == [True, False]
 
 
+async def test_a_word_by_an_old_token_counts_for_what_has_replaced_it_unless_it_is_late(site: Site) -> None:
+    digest = await offers(site)
+    old = (await site.register(subscription_json(), consents=[agreed(digest)], sequence=1)).json()["sync_token"]
+    new = (await site.register(subscription_json(), replaces=old, sequence=3)).json()["sync_token"]
+    answer = await say(site, old, agreed(digest), sequence=2)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "stale")
+    assert (await say(site, new, taken_back(), sequence=5)).status_code == 200
+    answer = await say(site, old, agreed(digest), sequence=4)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "stale"), "it was on its way for long"
+    assert (await say(site, old, agreed(digest), sequence=6)).json() == {"consents": {"offers": True}}
+    assert (await say(site, old, taken_back(), sequence=7)).json() == {"consents": {"offers": False}}
+    own = (await site.ask("GET", "subscriptions", new)).json()["consents"]
+    assert [one["given"] for one in own] == [False]
+
+
 async def test_a_subscription_that_has_ended_hears_nothing(site: Site) -> None:
     digest = await offers(site)
     token = (await site.register(subscription_json(), consents=[agreed(digest)])).json()["sync_token"]

@@ -181,8 +181,8 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
         "sayConsents",
         "browser",
         "Say what the visitor agrees to, or takes back",
-        "All of it is recorded, or nothing. The same again while it holds writes nothing. A subscription that has "
-        "`ended` is refused: say it of the one that the browser has now.",
+        "All of it is recorded, or nothing. The same again while it holds writes nothing. A word by the token of "
+        "one that was replaced is about the one that has replaced it; one that has `ended` otherwise is refused.",
         {200: Answer("What holds by now.", WordsHeard, {"consents": {"offers": False}})},
         (*BODY_PROBLEMS, "conflict", "unsupported_media_type", *_TOKEN_PROBLEMS),
         security="sync_token",

@@ -48,6 +48,7 @@ _OF = _PAGE.where(consents.c.project_id + literal_column("0") == bindparam("proj
 _OF_SUBSCRIPTION = _OF.where(consents.c.subscription_id == bindparam("of_subscription"))
 _OF_CONTACT = _OF.where(consents.c.contact_id == bindparam("of_contact"))
 _ONE = RECORDS.where(consents.c.project_id == bindparam("project_id"), consents.c.number == bindparam("of_number"))
+_LAST_SEQUENCE = select(subscriptions.c.sync_sequence).where(subscriptions.c.id == bindparam("row_id"))
 _SEQUENCE = (
     update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sync_sequence=bindparam("sequence"))
 )
@@ -72,11 +73,14 @@ def say(
         record = None if speaker.subscription is None else find(connection, project, speaker.subscription)
         if record is None:
             raise NotFound("The project has no such subscription.")
-        known = check_sequence(sequence, record.sync_sequence)
-        heard = sequence is not None and sequence == record.sync_sequence
-        if known != record.sync_sequence:
-            connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
         voice = voice_of(connection, record)
+        # By an old token it is held against what has been said by the newer one since: it may have been on its way for
+        # long.
+        last = connection.execute(_LAST_SEQUENCE, {"row_id": voice.subscription_id}).scalar_one()
+        known = check_sequence(sequence, last)
+        heard = sequence is not None and sequence == last
+        if known != last:
+            connection.execute(_SEQUENCE, {"row_id": voice.subscription_id, "sequence": known})
     return record_words(connection, vault, project, voice, words, now=now, heard=heard)
 
 

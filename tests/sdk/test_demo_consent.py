@@ -48,6 +48,9 @@ async def test_a_tick_is_told_with_the_subscription(site: Site, open_page: OpenP
     await page.wait_for_selector("#after:not([hidden])")
     said = {**AGREED, "given": True, "method": "prompt", "page": f"{site.base}/"}
     assert site.bodies()[0]["consents"] == [said]
+    await page.click("#unsubscribe")
+    await page.wait_for_selector("#before:not([hidden])")
+    assert not await page.is_checked("#consents-list input"), "who comes back is asked anew"
 
 
 async def test_what_holds_is_shown_and_can_be_taken_back(site: Site, open_page: OpenPage) -> None:

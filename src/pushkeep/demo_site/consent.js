@@ -48,6 +48,11 @@ export const ticked = () =>
     return { purpose: name, wording };
   });
 
+/** Whoever comes back is asked anew. */
+export function untick() {
+  for (const input of at('consents').querySelectorAll('input')) input.checked = false;
+}
+
 /**
  * Draws what there is to agree to, and keeps what holds up to date.
  * @param {import('/pushkeep/sdk.js').Pushkeep} push

@@ -1,6 +1,6 @@
 // The demo page: renders what the SDK says, and explains every way it can go wrong.
 import { Pushkeep, PushError } from '/pushkeep/sdk.js';
-import { consent, ticked } from './consent.js';
+import { consent, ticked, untick } from './consent.js';
 import { identity, life, person, signIn } from './life.js';
 
 const MESSAGES_MAX = 20;
@@ -221,7 +221,10 @@ async function doing(text, work) {
 subscribeButton.addEventListener('click', async () => {
   const asking = Notification.permission === 'default';
   // Straight from the click: the question is only allowed while the click counts as one.
-  if (await doing(asking ? 'Answer your browser’s question…' : 'Subscribing…', () => push.subscribe({ consents: ticked() }))) at('after-title').focus();
+  const done = await doing(asking ? 'Answer your browser’s question…' : 'Subscribing…', () => push.subscribe({ consents: ticked() }));
+  if (!done) return;
+  untick();
+  at('after-title').focus();
 });
 
 unsubscribeButton.addEventListener('click', async () => {

@@ -21,6 +21,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Add what is new. The lookup key becomes the first of the sealing keys; data keys are made when it is opened."""
     _create_keys()
+    _create_wordings()
     _create_consents()
     op.create_table(
         "imports",
@@ -82,7 +83,7 @@ def _create_keys() -> None:
     op.add_column("installation", sa.Column("next_master_key_id", sa.LargeBinary(length=4), nullable=True))
 
 
-def _create_consents() -> None:
+def _create_wordings() -> None:
     op.create_table(
         "purposes",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
@@ -114,6 +115,9 @@ def _create_consents() -> None:
         sa.UniqueConstraint("purpose_id", "locale", "version", name="uq_wordings_purpose_id_locale_version"),
         sqlite_autoincrement=True,
     )
+
+
+def _create_consents() -> None:
     op.create_table(
         "consents",
         sa.Column("id", _ID, autoincrement=True, nullable=False),

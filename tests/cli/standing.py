@@ -24,6 +24,9 @@ def standing(directory: Path) -> dict[str, tuple[int, object]]:
     return found
 
 
-def _rows(path: Path) -> list[str]:
+def _rows(path: Path) -> object:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        return list(connection.iterdump())
+        try:
+            return list(connection.iterdump())
+        except sqlite3.DatabaseError:  # damaged
+            return path.read_bytes()

@@ -144,7 +144,7 @@ async def test_nothing_is_overwritten(stored: Path, tmp_path: Path) -> None:
     [
         (
             "UPDATE subscriptions SET sealed = substr(sealed, 1, 30) || x'00' || substr(sealed, 32) WHERE id = 2",
-            "does not",
+            "is damaged",
         ),
         (
             "UPDATE subscriptions SET sealed = (SELECT sealed FROM subscriptions WHERE id = 1) WHERE id = 2",
@@ -196,7 +196,7 @@ async def test_every_damaged_page_is_found_or_harmless(stored: Path) -> None:
     [
         (b"", "is no SQLite database"),
         (b"not a database at all", "is no SQLite database"),
-        (b"SQLite format 3\0" + bytes(200), "backup.db: The database is"),
+        (b"SQLite format 3\0" + bytes(200), "backup.db is damaged"),
     ],
 )
 def test_what_is_no_database_is_said_so(tmp_path: Path, content: bytes, says: str) -> None:

@@ -169,8 +169,8 @@ def missing_package(error: ModuleNotFoundError) -> str | None:
     return f"This command needs the package {error.name}, which is not installed. Run: pip install 'pushkeep[{extra}]'"
 
 
-def read_payload(given: str | None) -> bytes | None:
-    """The payload of an option: text, ``@FILE`` or ``-`` for standard input.
+def read_payload(given: str | None, *, field: str = "payload") -> bytes | None:
+    """The payload of an option, or another text: itself, ``@FILE`` or ``-`` for standard input.
 
     Raises:
         InvalidInput: the file cannot be read.
@@ -180,7 +180,7 @@ def read_payload(given: str | None) -> bytes | None:
     if given == "-":
         return sys.stdin.buffer.read(PAYLOAD_BYTES_READ_MAX)
     if given.startswith("@"):
-        return read_file(Path(given[1:]), field="payload")
+        return read_file(Path(given[1:]), field=field)
     return os.fsencode(given)  # an argument is octets, and a payload need not be text
 
 

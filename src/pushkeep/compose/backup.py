@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pushkeep.adapters.clock import SystemClock, SystemEntropy
 from pushkeep.adapters.master_key import read_master_key
-from pushkeep.adapters.store.backup_check import DatabaseFacts, check_database
+from pushkeep.adapters.store.backup_check import DatabaseFacts, check_database, check_is_ours
 from pushkeep.adapters.store.backup_copy import Show, copied, exists, missing, name_it
 from pushkeep.adapters.store.exchange import exchange, nobody_has_it_open
 from pushkeep.adapters.store.files import opening_lock
@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 UNIQUE_BYTES = 8
 """Of a temporary name."""
+
+_RESTORING = "restoring-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,14 @@ async def restore_backup(settings: Settings, source: Path, show: Show, *, old_ke
     database = settings.database.absolute()
     master = await asyncio.to_thread(present_master_key, settings)
     old = master if old_key_file is None else await asyncio.to_thread(read_master_key, old_key_file)
-    async with _in_thread(_alone(database)) as aside, _in_thread(copied(source, database, _unique(), show)) as copy:
+    async with _in_thread(_alone(database)) as aside, _in_thread(_prepared(source, database, show)) as copy:
+        await asyncio.to_thread(check_is_ours, copy, called=source)
         if old != master:
             await _hand_over(copy, old, master)
         else:
             await asyncio.to_thread(_check_key, copy, master)
         erased, list_is_short = await _bring_up(dataclasses.replace(settings, database=copy))
-        facts = await asyncio.to_thread(check_database, copy, _sealer(master), SystemEntropy(), show)
+        facts = await asyncio.to_thread(_check_copy, copy, source, master, show)
         await asyncio.to_thread(exchange, copy, database, aside)
     return Restored(database, facts, aside, erased, list_is_short, clock.monotonic() - began)
 
@@ -176,6 +179,10 @@ def _check_key(copy: Path, master: bytes) -> None:
         )
 
 
+def _check_copy(copy: Path, source: Path, master: bytes, show: Show) -> DatabaseFacts:
+    return check_database(copy, _sealer(master), SystemEntropy(), show, called=source)
+
+
 def _look(path: Path, master: bytes, show: Show) -> DatabaseFacts | None:
     """Everything in a database; only its pages, where an older Pushkeep wrote it."""
     try:
@@ -189,12 +196,18 @@ def _alone(database: Path) -> Iterator[Path | None]:
     """Keep everybody else from the database; where it is to be kept, None if there is none."""
     database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with opening_lock(database), contextlib.ExitStack() as stack:
+        for stale in database.parent.glob(f".{database.name}.{_RESTORING}*"):  # a restore that was killed left it
+            stale.unlink(missing_ok=True)
         aside = None
         if database.exists():
             stack.enter_context(nobody_has_it_open(database))
             now = datetime.fromtimestamp(SystemClock().now(), UTC)
             aside = database.with_name(f"{database.name}.before-restore-{now:%Y%m%dT%H%M%SZ}-{_unique()[:4]}")
         yield aside
+
+
+def _prepared(source: Path, database: Path, show: Show) -> contextlib.AbstractContextManager[Path]:
+    return copied(source, database, _RESTORING + _unique(), show)
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,6 @@ from pushkeep.adapters.store.project_units import key_seal_name
 from pushkeep.adapters.store.rows import AnyRow, PublicId
 from pushkeep.adapters.store.sealing import SealBroken, Sealer, Vault
 from pushkeep.adapters.store.tables import consents, installation, notifications, projects, signing_keys, subscriptions
-from pushkeep.adapters.store.writer import unavailable
 from pushkeep.domain.project import KeyState
 from pushkeep.errors import InvalidInput, PushkeepError
 from pushkeep.ports import Entropy
@@ -108,7 +107,12 @@ def check_is_ours(path: Path, *, called: Path) -> None:
             if current_revision(connection) is None:
                 raise _not_ours(called)
     except DBAPIError as error:
-        raise InvalidInput(f"{called}: {unavailable(error).message}", field="file") from None
+        raise _damaged(called, error) from None
+
+
+def _damaged(called: Path, error: DBAPIError) -> InvalidInput:
+    name = getattr(error.orig, "sqlite_errorname", None) or type(error.orig).__name__
+    return InvalidInput(f"{called} is damaged ({name}); use another backup.", field="file")
 
 
 def _not_ours(called: Path) -> InvalidInput:
@@ -147,8 +151,7 @@ def check_database(
     except PushkeepError:
         raise
     except DBAPIError as error:
-        trouble = unavailable(error)
-        raise InvalidInput(f"{called}: {trouble.message}", field="file") from None
+        raise _damaged(called, error) from None
     except (LookupError, TypeError, ValueError, SQLAlchemyError) as error:  # what was never written so
         raise InvalidInput(f"{called} is damaged ({type(error).__name__}); use another backup.", field="file") from None
 

@@ -355,3 +355,18 @@ async def test_an_identity_token_holds(cli: Cli, stored: Stored) -> None:
     identity = verify_identity(secret, made["identity"], now=made["expires_at"] - 10)
     assert identity == Identity("user-17", made["expires_at"] - 3600)
     assert (await cli("identity", "sign", "", *stored.at)).status == 2
+
+
+async def test_an_api_key_is_listed_and_revoked_by_its_id_or_whole(cli: Cli, stored: Stored) -> None:
+    made = [(await cli("api-keys", "create", name, *stored.at)).out.strip() for name in ("shop", "till")]
+    listed = json.loads((await cli("api-keys", "list", *stored.at, "--json")).out)
+    assert [key["label"] for key in listed] == ["shop", "till"]
+    assert [f"sk_{key['id']}" for key in listed] == [key[:15] for key in made]
+    first, second = (key["id"] for key in listed)
+    gone = await cli("api-keys", "revoke", first, *stored.at)
+    assert (gone.status, gone.out) == (0, f"API key {first} opens nothing any more.\n")
+    again = await cli("api-keys", "revoke", made[0], *stored.at)
+    assert (again.status, "api-keys list" in again.err, made[0] in again.text) == (2, True, False)
+    whole = await cli("api-keys", "revoke", made[1], *stored.at, "--json")
+    assert json.loads(whole.out) == {"revoked": second}
+    assert "There is none yet" in (await cli("api-keys", "list", *stored.at)).out

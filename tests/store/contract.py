@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from pushkeep.domain.ids import AnyId
-from pushkeep.domain.project import KeyState, Project
+from pushkeep.domain.project import ApiKeyRecord, KeyState, Project
 from pushkeep.domain.registration import SEEN_WRITE_SECONDS
 from pushkeep.domain.subscription import SUBSCRIPTIONS_PER_CONTACT_MAX, Event, Recipient, State, StateReason
 from pushkeep.errors import Conflict, Unavailable
@@ -80,6 +80,18 @@ class ProjectContract:
         with pytest.raises(Conflict):
             await store.add_api_key(project, key_id="key", digest=b"e" * 32, label="CI", now=NOW)
         assert await store.api_key_digest("key") == (project, b"d" * 32)
+
+    async def test_a_revoked_api_key_is_not_found_any_more(self, store: Store, project: Project) -> None:
+        for name in ("one", "two"):
+            await store.add_api_key(project, key_id=name, digest=b"d" * 32, label=f"for {name}", now=NOW)
+        assert await store.list_api_keys(project) == (
+            ApiKeyRecord("one", "for one", NOW),
+            ApiKeyRecord("two", "for two", NOW),
+        )
+        assert await store.revoke_api_key(project, "one") is True
+        assert await store.revoke_api_key(project, "one") is False
+        assert await store.api_key_digest("one") is None
+        assert [key.key_id for key in await store.list_api_keys(project)] == ["two"]
 
     async def test_check_answers(self, store: Store) -> None:
         await store.check()

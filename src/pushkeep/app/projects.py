@@ -79,6 +79,25 @@ async def create_api_key(services: Services, project: Project, label: str) -> st
     return key.text
 
 
+async def revoke_api_key(services: Services, project: Project, key: str) -> str:
+    """Take an API key's rights away, at once and for good.
+
+    Args:
+        key: its id, or the whole key.
+
+    Returns:
+        its id.
+
+    Raises:
+        NotFound: the project has no such key. Nothing of what was given is said again: it may be a whole key.
+    """
+    whole = ApiKey.parse(key)
+    key_id = key if whole is None else whole.key_id
+    if not await services.store.revoke_api_key(project, key_id):
+        raise NotFound("There is no API key of this id; see which there are with: pushkeep api-keys list", field="key")
+    return key_id
+
+
 async def authenticate(services: Services, api_key: str) -> Project:
     """The project that an API key opens.
 

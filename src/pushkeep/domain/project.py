@@ -179,6 +179,21 @@ class ApiKey:
         return hmac.compare_digest(self.digest, digest)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKeyRecord:
+    """What is stored of an API key, without its digest.
+
+    Attributes:
+        key_id: the 12 characters behind ``sk_``.
+        label: what it is for.
+        created_at: epoch seconds.
+    """
+
+    key_id: str
+    label: str
+    created_at: float
+
+
 def publishable_key(random: bytes) -> str:
     """Make a publishable key from 18 random octets."""
     if len(random) != PUBLISHABLE_KEY_BYTES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pushkeep.domain.project import NewProject, Project, ProjectSigningKey
+from pushkeep.domain.project import ApiKeyRecord, NewProject, Project, ProjectSigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ class ProjectStore(Protocol):
 
     async def api_key_digest(self, key_id: str) -> tuple[Project, bytes] | None:
         """The project and digest stored under an API key's id."""
+        ...
+
+    async def list_api_keys(self, project: Project) -> tuple[ApiKeyRecord, ...]:
+        """Every API key of a project, oldest first."""
+        ...
+
+    async def revoke_api_key(self, project: Project, key_id: str) -> bool:
+        """Forget an API key, which opens nothing from now on; False where the project has none of this id."""
         ...
 
     async def signing_keys(self, project: Project) -> tuple[ProjectSigningKey, ...]:

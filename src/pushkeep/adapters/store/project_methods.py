@@ -6,7 +6,7 @@ from functools import partial
 
 from pushkeep.adapters.store import project_units
 from pushkeep.adapters.store.base import Ground, StoreBase
-from pushkeep.domain.project import NewProject, Project, ProjectSigningKey
+from pushkeep.domain.project import ApiKeyRecord, NewProject, Project, ProjectSigningKey
 from pushkeep.ports import ProjectSecrets
 
 
@@ -54,6 +54,14 @@ class ProjectMethods(StoreBase):
     async def api_key_digest(self, key_id: str) -> tuple[Project, bytes] | None:
         """See the port."""
         return await self._read(partial(project_units.api_key_digest, key_id=key_id))
+
+    async def list_api_keys(self, project: Project) -> tuple[ApiKeyRecord, ...]:
+        """See the port."""
+        return await self._read(partial(project_units.list_api_keys, project=project))
+
+    async def revoke_api_key(self, project: Project, key_id: str) -> bool:
+        """See the port."""
+        return await self._write(partial(project_units.revoke_api_key, project=project, key_id=key_id))
 
     async def signing_keys(self, project: Project) -> tuple[ProjectSigningKey, ...]:
         """See the port."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from pushkeep.adapters.store.rows import project_from, select_projects, uuid_of, write_origins
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import api_keys, projects, signing_keys
-from pushkeep.domain.project import SIGNING, KeyState, NewProject, Project, ProjectSigningKey
+from pushkeep.domain.project import SIGNING, ApiKeyRecord, KeyState, NewProject, Project, ProjectSigningKey
 from pushkeep.errors import Conflict
 from pushkeep.ports import ProjectSecrets
 from pushkeep.protocol.signing_key import SigningKey
@@ -136,6 +136,20 @@ def api_key_digest(connection: Connection, key_id: str) -> tuple[Project, bytes]
         .where(api_keys.c.key_id == key_id)
     ).one_or_none()
     return None if row is None else (project_from(row), row.digest)
+
+
+def list_api_keys(connection: Connection, project: Project) -> tuple[ApiKeyRecord, ...]:
+    """See :meth:`pushkeep.ports.ProjectStore.list_api_keys`."""
+    found = select(api_keys.c.key_id, api_keys.c.label, api_keys.c.created_at).where(
+        api_keys.c.project_id == project.id
+    )
+    return tuple(ApiKeyRecord(*row) for row in connection.execute(found.order_by(api_keys.c.id)))
+
+
+def revoke_api_key(connection: Connection, project: Project, key_id: str) -> bool:
+    """See :meth:`pushkeep.ports.ProjectStore.revoke_api_key`."""
+    named = (api_keys.c.project_id == project.id, api_keys.c.key_id == key_id)
+    return connection.execute(delete(api_keys).where(*named)).rowcount == 1
 
 
 def load_signing_keys(

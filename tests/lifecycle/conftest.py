@@ -29,6 +29,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chance = random.Random(0)
     server = Server(loop, path, Service(loop, chance), chance)
     server.start()
+    server.declare()
     server.stop()
     loop.end()
     return path

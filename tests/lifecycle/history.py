@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.lifecycle.browsers import Browsers, Call
-from tests.lifecycle.world import Visitor, World
+from tests.lifecycle.world import Visitor, World, word
 
 TABS = ("one", "two")
 WHO = (None, "ann", "bob")
@@ -82,11 +82,11 @@ class History(RuleBasedStateMachine):
             self._say(f"{visitor.name} closes {tab}")
             self.world.close(visitor, tab)
 
-    @rule(whose=whole, which=whole)
-    def subscribe(self, whose: int, which: int) -> None:
+    @rule(whose=whole, which=whole, agrees=st.booleans())
+    def subscribe(self, whose: int, which: int, agrees: bool) -> None:
         visitor = self._visitor(whose)
         if tab := self._tab(visitor, which):
-            self._subscribe(visitor, tab)
+            self._subscribe(visitor, tab, agrees=agrees and self.world.knows_who(visitor))
 
     @rule(whose=whole, which=whole)
     def unsubscribe(self, whose: int, which: int) -> None:
@@ -96,6 +96,15 @@ class History(RuleBasedStateMachine):
             call = self.world.call(visitor, tab, "unsubscribe")
             self._say(f"{visitor.name} unsubscribes in {tab}: {_outcome(call)}")
             visitor.wanted = False if call.outcome == "done" else None
+            # Whoever leaves takes back everything, also what others have said in this browser.
+            visitor.said = dict.fromkeys((None, *WHO), False if call.outcome == "done" else None)
+
+    @rule(whose=whole, which=whole, given=st.booleans())
+    def agree(self, whose: int, which: int, given: bool) -> None:
+        visitor = self._visitor(whose)
+        if (tab := self._tab(visitor, which)) and self.world.knows_who(visitor):
+            call = self.world.say(visitor, tab, given=given)
+            self._say(f"{visitor.name} {'agrees' if given else 'takes it back'} in {tab}: {_outcome(call)}")
 
     @rule(whose=whole)
     def subscribe_twice_at_once(self, whose: int) -> None:
@@ -243,11 +252,14 @@ class History(RuleBasedStateMachine):
         finally:
             self._stack.close()
 
-    def _subscribe(self, visitor: Visitor, tab: str) -> None:
+    def _subscribe(self, visitor: Visitor, tab: str, *, agrees: bool = False) -> None:
         visitor.wanted = None
-        call = self.world.call(visitor, tab, "subscribe")
-        self._say(f"{visitor.name} subscribes in {tab}: {_outcome(call)}")
+        given = ({"consents": [word(given=True)]},) if agrees else ()
+        call = self.world.call(visitor, tab, "subscribe", *given)
+        self._say(f"{visitor.name} subscribes in {tab}{' and agrees' * agrees}: {_outcome(call)}")
         visitor.wanted = True if call.outcome == "done" else None
+        if agrees:
+            visitor.heard(True if call.outcome == "done" else None)
 
     def _visitor(self, which: int) -> Visitor:
         return self._visitors[which % len(self._visitors)]

@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pushkeep.adapters.store import SqliteStore, open_store_inline
+from pushkeep.app.consents import declare_purpose, declare_wording
 from pushkeep.app.context import Services
 from pushkeep.app.projects import ensure_default_project
 from pushkeep.app.worker import Worker
 from pushkeep.domain.circuit import Circuits
+from pushkeep.domain.consent import Wording
 from pushkeep.domain.endpoint_policy import EndpointPolicy
+from pushkeep.domain.ids import AnyId
 from pushkeep.domain.origin_statistics import OriginStatistics
 from pushkeep.domain.project import Project, ProjectSigningKey
 from pushkeep.domain.site_url import SiteUrl
 from pushkeep.domain.subscription import SubscriptionRecord
+from pushkeep.ports.consents import Speaker
 from pushkeep.protocol.token_cache import TokenCache
 from pushkeep.web.app import PushkeepApp, Running
 from pushkeep.web.options import WebOptions
@@ -31,6 +35,10 @@ from tests.lifecycle.service import Service, ServiceTransport
 from tests.store.doubles import MASTER_KEY
 
 SITE = "https://shop.example.com"
+PURPOSE = "offers"
+WORDING = Wording(PURPOSE, "en", "1", "7", "Once a week, on Friday, we tell you what is cheaper.", 0.0)
+"""What visitors are asked; a database has it from :meth:`Server.declare` on."""
+
 SERVER = "https://push.shop.example.com"
 REQUESTS_PER_MINUTE = 100_000
 """Limits on requests have their own tests; here they would only stand in the way of visits in quick succession."""
@@ -123,6 +131,12 @@ class Server:
             self.run(running)
             self.store.writer.listeners.remove(wakeups.own)
 
+    def declare(self) -> None:
+        """Declare what visitors are asked."""
+        self.run(declare_purpose(self.services, self.project, PURPOSE, description="Offers of the week"))
+        asked = {"locale": WORDING.locale, "version": WORDING.version, "policy_version": WORDING.policy_version}
+        self.run(declare_wording(self.services, self.project, PURPOSE, text=WORDING.text, **asked))
+
     # --- copies ---------------------------------------------------------------------------------------------------
 
     def copy_to(self, path: Path) -> None:
@@ -196,6 +210,12 @@ class Server:
         """Every subscription, ended ones too."""
         found = self.run(self.store.list_subscriptions(self.project, state=None, limit=1000, after=0))
         return list(found)
+
+    def agreed(self, row: SubscriptionRecord) -> bool | None:
+        """Whether the visitor of a subscription agrees; None where nothing is known."""
+        speaker = Speaker(subscription=AnyId(row.public_id, None))
+        held = self.run(self.store.held(self.project, speaker))
+        return next((word.given for word in held), None)
 
     def signing_keys(self) -> tuple[ProjectSigningKey, ...]:
         return self.run(self.store.signing_keys(self.project))

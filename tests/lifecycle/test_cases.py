@@ -115,6 +115,53 @@ def test_whoever_has_left_says_so_again_to_a_server_from_a_backup(
         world.finish()
 
 
+def taken_back_and_restored(browsers: Browsers, template: Path, directory: Path) -> None:
+    """A visitor agrees, a backup is made, they take it back, and the backup is restored."""
+    directory.mkdir()
+    with one_visitor(browsers, template, directory, "chromium") as world:
+        visitor = visitor_of(world)
+        assert world.say(visitor, "one", given=True).outcome == "done"
+        world.server.copy_to(directory / "backup.db")
+        assert world.say(visitor, "one", given=False).outcome == "done"
+        world.set_back(directory / "backup.db")
+        (row,) = world.server.rows()
+        assert world.server.agreed(row)
+        world.finish()
+
+
+def test_what_was_taken_back_stays_so_with_a_server_from_a_backup(
+    browsers: Browsers, template: Path, tmp_path: Path
+) -> None:
+    taken_back_and_restored(browsers, template, tmp_path / "as it is")
+
+
+def test_a_browser_that_does_not_say_it_again_is_found_out(template: Path, tmp_path: Path) -> None:
+    code = "if (back) record = reminded(record, sequence);"
+    with planted(tmp_path, "keeper.js", code, "") as browsers, pytest.raises(AssertionError, match="known is True"):
+        taken_back_and_restored(browsers, template, tmp_path / "planted")
+
+
+@pytest.mark.parametrize("kind", ["firefox", "chromium"])
+def test_what_is_said_while_the_server_is_away_is_told_by_whoever_reaches_it_first(
+    browsers: Browsers, template: Path, tmp_path: Path, kind: str
+) -> None:
+    """Page or worker: Chromium has Background Sync, so no page is needed."""
+    with one_visitor(browsers, template, tmp_path, kind) as world:
+        visitor = visitor_of(world)
+        visitor.server = "down"
+        assert world.say(visitor, "one", given=True).outcome == "done"
+        world.close(visitor, "one")
+        visitor.server = "up"
+        world.advance(HOUR_SECONDS)
+        world.browsers.command("synchronise", profile=visitor.name)
+        world.settle()
+        (row,) = world.server.rows()
+        assert world.server.agreed(row) is (True if kind == "chromium" else None)
+        world.finish()
+        (row,) = world.server.rows()
+        assert world.server.agreed(row)
+
+
 def two_tabs_at_once(browsers: Browsers, template: Path, directory: Path, seed: int) -> None:
     """A browser that has lost its subscription starts with two tabs of the site; each sees to it."""
     directory.mkdir()
@@ -143,15 +190,21 @@ def test_two_tabs_at_once_make_one_subscription(browsers: Browsers, template: Pa
 
 def test_without_the_lock_two_tabs_at_once_are_found_out(template: Path, tmp_path: Path) -> None:
     """What is watched here bites: the very same with a lock that locks nothing."""
-    files = tmp_path / "files"
+    with planted(tmp_path, "core.js", "if (!navigator.locks) return work();", "return work();") as browsers:
+        assert any(fails(browsers, template, tmp_path / str(seed), seed) for seed in SEEDS)
+
+
+@contextlib.contextmanager
+def planted(directory: Path, name: str, code: str, fault: str) -> Iterator[Browsers]:
+    """Browsers whose SDK has a fault in a file."""
+    files = directory / "files"
     shutil.copytree(FILES, files)
-    core = (files / "core.js").read_text()
-    planted = core.replace("if (!navigator.locks) return work();", "return work();")
-    assert planted != core
-    (files / "core.js").write_text(planted)
+    text = (files / name).read_text()
+    assert text.count(code) == 1
+    (files / name).write_text(text.replace(code, fault))
     browsers = Browsers.start(files)
     try:
-        assert any(fails(browsers, template, tmp_path / str(seed), seed) for seed in SEEDS)
+        yield browsers
     finally:
         browsers.stop()
 

@@ -21,7 +21,7 @@ from pushkeep.errors import Conflict
 from pushkeep.protocol.request import PushOptions
 from tests.engine.virtual_time import EPOCH, VirtualLoop
 from tests.lifecycle.browsers import Asked, BrowserError, Browsers, Call
-from tests.lifecycle.server import SERVER, SITE, Server
+from tests.lifecycle.server import PURPOSE, SERVER, SITE, WORDING, Server
 from tests.lifecycle.service import Service
 
 REQUEST_SECONDS = (0.02, 0.2)
@@ -48,6 +48,7 @@ class Visitor:
             and the answer is lost).
         push: how its push service fares: ``up``, ``down``, ``stalled``.
         reached: whether a message sent now would be shown, as last seen.
+        said: who has agreed or taken it back in this browser, the latest last; None where its page ended meanwhile.
     """
 
     name: str
@@ -58,6 +59,17 @@ class Visitor:
     server: str = "up"
     push: str = "up"
     reached: bool = False
+    said: dict[str | None, bool | None] = field(default_factory=dict)
+
+    def heard(self, given: bool | None) -> None:
+        """Whoever is there now has spoken."""
+        self.said.pop(self.who, None)
+        self.said[self.who] = given
+
+
+def word(*, given: bool) -> dict[str, object]:
+    """What a page gives to the SDK."""
+    return {"purpose": PURPOSE, "given": given, "wording": WORDING.digest.hex() if given else None}
 
 
 @dataclass
@@ -138,6 +150,18 @@ class World:
         self.settle()
         return call
 
+    def knows_who(self, visitor: Visitor) -> bool:
+        """Whether the browser has been told who is there now: what is said before that is somebody else's word."""
+        record = self.browsers.look(visitor.name)["state"].get("keep") or {}
+        return (record.get("owner") or {}).get("subject") == visitor.who
+
+    def say(self, visitor: Visitor, tab: str, *, given: bool) -> Call:
+        """The visitor agrees, or takes it back."""
+        call = self.call(visitor, tab, "consent", word(given=given))
+        if call.outcome == "done" or call.error is None or call.error["code"] != "consent":
+            visitor.heard(given if call.outcome == "done" else None)
+        return call
+
     def crash(self, visitor: Visitor) -> None:
         """The browser ends without a word; what its profile holds stays, and what it has sent is on its way."""
         self.held = [one for one in self.held if one.kind == "fetch" or one.profile != visitor.name]
@@ -152,7 +176,7 @@ class World:
 
     def clear(self, visitor: Visitor) -> None:
         """The visitor clears the site's data."""
-        visitor.reached, visitor.wanted, self.cleared = False, False, True
+        visitor.reached, visitor.wanted, self.cleared, visitor.said = False, False, True, {}
         self.browsers.command("crash", profile=visitor.name)
         self.browsers.command("clear", profile=visitor.name)
         self.settle()
@@ -409,7 +433,26 @@ class World:
             key = keys[row.signing_key_id]
             assert key.state is KeyState.ACTIVE, f"{visitor.name} has not moved to the new key\n{self.story()}"
             assert key.key.public_bytes == self.service.key_of(url), f"another key\n{self.story()}"
+            if visitor.wanted is True:
+                self._check_word(visitor, row)
         self.shown.clear()
         self.send("in the end")
         wanted = sorted((visitor.name, "in the end") for visitor in expected.values())
         assert sorted(self.shown) == wanted, f"{self.shown}\n{self.story()}"
+
+    def _check_word(self, visitor: Visitor, row: SubscriptionRecord) -> None:
+        """What counts is the visitor's last word, or one that nobody in particular has said since.
+
+        The server keeps one word of a browser about a purpose, so somebody else's takes the place of the one before;
+        and whoever logs in before nobody's word is told has said it as the one who logged in.
+        """
+        agreed = self.server.agreed(row)
+        told = f"{visitor.name} said {visitor.said}, known is {agreed} of {visitor.who}\n{self.story()}"
+        words = [(who, given) for who, given in visitor.said.items() if who in (None, visitor.who)]
+        if any(given is None for _, given in words):
+            return
+        if agreed:
+            assert words, told
+            assert words[-1][1], told
+        elif visitor.said and [*visitor.said][-1] == visitor.who:
+            assert not visitor.said[visitor.who], told

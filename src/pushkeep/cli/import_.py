@@ -36,6 +36,49 @@ _LEFT = {
     "inactive": "switched off in the other product",
     "other_rows": "rows of other tables",
 }
+_Vapid = Annotated[
+    Path | None,
+    typer.Option(
+        "--vapid",
+        metavar="FILE",
+        help="The private VAPID key the subscriptions were made with: PEM, DER, JWK, base64url, .env, or - for "
+        "input. Needed for every format but our own.",
+        show_default=False,
+    ),
+]
+_OwnerColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--owner-column",
+        metavar="COLUMN[,COLUMN]",
+        help="Whose a subscription is: your own id of the contact; several are joined by colons. "
+        "[default: as the format has it]",
+        show_default=False,
+    ),
+]
+_Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="Only records with this value; may be repeated.",
+        show_default=False,
+    ),
+]
+_Purpose = Annotated[
+    str | None,
+    typer.Option(
+        "--purpose",
+        metavar="PURPOSE",
+        help="Record that everybody in the file has agreed to this purpose, elsewhere.",
+        show_default=False,
+    ),
+]
+_Wording = Annotated[
+    str | None,
+    typer.Option("--wording", metavar="DIGEST", help="The declared wording they were shown then.", show_default=False),
+]
+
 _PHASES = {"check": "Checking", "write": "Importing"}
 
 
@@ -56,50 +99,11 @@ def import_(
     format: Annotated[
         Format | None, typer.Option("--format", help="Of the file. [default: what it looks like]", show_default=False)
     ] = None,
-    vapid: Annotated[
-        Path | None,
-        typer.Option(
-            "--vapid",
-            metavar="FILE",
-            help="The private VAPID key the subscriptions were made with: PEM, DER, JWK, base64url, .env, or - for "
-            "input. Needed for every format but our own.",
-            show_default=False,
-        ),
-    ] = None,
-    owner_column: Annotated[
-        str | None,
-        typer.Option(
-            "--owner-column",
-            metavar="COLUMN[,COLUMN]",
-            help="Whose a subscription is: your own id of the contact; several are joined by colons. "
-            "[default: as the format has it]",
-            show_default=False,
-        ),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where",
-            metavar="COLUMN=VALUE",
-            help="Only records with this value; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    purpose: Annotated[
-        str | None,
-        typer.Option(
-            "--purpose",
-            metavar="PURPOSE",
-            help="Record that everybody in the file has agreed to this purpose, elsewhere.",
-            show_default=False,
-        ),
-    ] = None,
-    wording: Annotated[
-        str | None,
-        typer.Option(
-            "--wording", metavar="DIGEST", help="The declared wording they were shown then.", show_default=False
-        ),
-    ] = None,
+    vapid: _Vapid = None,
+    owner_column: _OwnerColumn = None,
+    where: _Where = None,
+    purpose: _Purpose = None,
+    wording: _Wording = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Import the rest where some records are wrong.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and only say what would be done.")

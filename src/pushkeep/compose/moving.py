@@ -21,6 +21,7 @@ from pushkeep.config import Settings
 from pushkeep.domain.moving import BrokenFile, Fault, Format
 from pushkeep.domain.portable import PortableProject
 from pushkeep.domain.project import Project
+from pushkeep.errors import InvalidInput
 from pushkeep.ports.moving import Source
 
 __all__ = ["ImportReport", "ImportWishes", "Wishes", "bring_in", "open_empty", "opened_source", "read_vapid"]
@@ -39,10 +40,17 @@ def opened_source(path: Path, format: Format | None, wishes: Wishes) -> Iterator
 
     Raises:
         BrokenFile: it cannot be read, or is nothing known.
+        InvalidInput: there are wishes for an export of Pushkeep, which says everything itself.
     """
     octets = Octets(path)
     try:
         own = is_portable(octets) if format is None else format is Format.PUSHKEEP
+        if own and wishes != Wishes():
+            raise InvalidInput(
+                "owner-column and where are for other products' tables; this is an export of Pushkeep, which is "
+                "imported as it is.",
+                field="where",
+            )
         yield PortableFile(octets) if own else open_foreign(octets, format, wishes)
     finally:
         octets.close()

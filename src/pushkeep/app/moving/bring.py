@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pushkeep.app.context import Services
 from pushkeep.app.erase import erased_contacts, replay_erasures
@@ -114,6 +115,7 @@ async def import_file(
         Conflict: the key is one that does not sign here; or something was stored meanwhile that contradicts the file,
             which is brought in up to there then.
     """
+    say = told or _nobody
     _check_wishes(source, wishes)
     await _check_consent(services, project, wishes.consent)
     key = None if wishes.key is None else await services.store.check_key(project, wishes.key)
@@ -124,15 +126,7 @@ async def import_file(
     if journal is not None and journal.finished_at is not None:
         return _done_before(source, journal, key)
     position = 0 if journal is None else journal.position
-    checked = await check(
-        services,
-        project,
-        source,
-        asked,
-        seen,
-        position=position,
-        told=None if told is None else lambda octets: told("check", octets),
-    )
+    checked = await check(services, project, source, asked, seen, position=position, told=partial(say, "check"))
     writes = not wishes.only_check and (wishes.skip_wrong or not checked.faults_count)
     if writes:
         journal = await _write(
@@ -142,7 +136,7 @@ async def import_file(
             asked,
             checked.left,
             wishes.key,
-            told=None if told is None else lambda octets: told("write", octets),
+            told=partial(say, "write"),
             page_records=page_records,
         )
         if source.format is Format.PUSHKEEP:
@@ -171,7 +165,7 @@ async def _write(
     left: LeftOut,
     key: SigningKey | None,
     *,
-    told: Callable[[int], None] | None,
+    told: Callable[[int], None],
     page_records: int,
 ) -> ImportJournal:
     """The second reading: write what the first one has found."""
@@ -203,9 +197,12 @@ async def _write(
                 left_out=out,
                 now=now,
             )
-        if told is not None:
-            told(source.position_bytes)
+        told(source.position_bytes)
     return await services.store.finish_import(project, journal, now=services.clock.now())
+
+
+def _nobody(phase: str, octets: int) -> None:
+    """Told where nobody wants to know."""
 
 
 def _check_wishes(source: Source, wishes: ImportWishes) -> None:

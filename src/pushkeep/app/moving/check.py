@@ -111,7 +111,7 @@ async def check(
     seen: Seen,
     *,
     position: int = 0,
-    told: Callable[[int], None] | None = None,
+    told: Callable[[int], None],
 ) -> Checked:
     """Read a file and look at everything in it.
 
@@ -135,8 +135,7 @@ async def check(
     async def compare() -> None:
         await _compare(services, project, asked, page, eye, checked)
         page.clear()
-        if told is not None:
-            told(source.position_bytes)
+        told(source.position_bytes)
 
     for found in source.read():
         checked.records += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ import pytest
 from sqlalchemy import text
 
 from pushkeep.app import erase
+from pushkeep.app.consent_audit import verify
+from pushkeep.app.consents import seal_waiting
 from pushkeep.app.contacts import put_contact
 from pushkeep.app.erase import erase_contact, erase_subscription, erasure_standing, replay_erasures
+from pushkeep.app.subscribe import Registered
 from pushkeep.domain.consent import Basis, ConsentWord, Method
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Content, Target
@@ -208,6 +213,59 @@ async def test_what_somebody_else_said_in_the_same_browser_stays(world: World) -
     assert counts.consents == 1
     records = await world.store.list_consents(world.project, limit=10, after=0)
     assert [record.content is not None and record.content.contact for record in records] == [BERT, False]
+
+
+async def no_fault(world: World) -> None:
+    assert (await verify(world.store, world.project)).faults == ()
+
+
+async def test_what_was_said_before_an_erased_contact_spoke_holds_again(world: World) -> None:
+    await declare(world)
+    browser = await world.register("shared", owner=BERT)
+    await agree(world, browser.public_id)
+    await world.register("shared", owner=ANNA)
+    await agree(world, browser.public_id, given=False)
+    await world.register("shared", owner=BERT)
+    await no_fault(world)
+    await erase_contact(world.services, world.project, ANNA)
+    await no_fault(world)
+    held = await world.store.held(world.project, Speaker(AnyId(browser.public_id, None)))
+    assert [(word.given, word.number) for word in held] == [(True, 1)]
+    assert await rows(world, "SELECT count(*) FROM consents WHERE over_at IS NOT NULL") == [(0,)]
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("PUSHKEEP_ERASURES", "1"))))
+async def test_the_chain_holds_whoever_is_erased(world: World, seed: int) -> None:
+    """Browsers that change hands, are replaced, and agree and withdraw; then everybody is erased in turn."""
+    chance = random.Random(seed)
+    await declare(world)
+    people = [ANNA, BERT, "carl-2342@example.org"]
+    latest: dict[int, Registered] = {}
+    names: dict[int, str] = {}
+    for step in range(40):
+        number = chance.randrange(4)
+        before = latest.get(number)
+        replaces = before.sync_token if before is not None and chance.random() < 0.5 else ()
+        if before is None or replaces:
+            names[number] = f"browser-{number}-{step}"
+        owner = chance.choice([*people, None])
+        latest[number] = await world.register(names[number], owner=owner, replaces=replaces)
+        world.clock.time += 1
+        await agree(world, latest[number].public_id, given=chance.random() < 0.6)
+        if chance.random() < 0.2:
+            await seal_waiting(world.services, world.project)
+        await no_fault(world)
+    await seal_waiting(world.services, world.project)
+    chance.shuffle(people)
+    for person in people:
+        await erase_contact(world.services, world.project, person)
+        await no_fault(world)
+    assert await rows(world, "SELECT count(*) FROM consents WHERE contact_id IS NOT NULL") == [(0,)]
+    for record in await world.records():
+        await erase_subscription(world.services, world.project, AnyId(record.public_id, None))
+        await no_fault(world)
+    assert await rows(world, "SELECT count(*) FROM consents WHERE content IS NOT NULL") == [(0,)]
+    assert await rows(world, "SELECT count(*) FROM consent_states") == [(0,)]
 
 
 async def test_a_visitor_whom_nobody_knows_is_erased_by_their_browser(filed_world: World, tmp_path: Path) -> None:

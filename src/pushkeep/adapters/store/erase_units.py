@@ -8,7 +8,7 @@ begun again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, exists, or_, select, text, update
 
@@ -55,6 +55,10 @@ _ONE_BROWSERS = text(
         SELECT s.id FROM theirs CROSS JOIN subscriptions AS s INDEXED BY ix_subscriptions_successor
             ON s.superseded_by = theirs.id
         WHERE s.contact_id IS (SELECT contact_id FROM subscriptions WHERE id = :first) OR s.contact_id IS NULL
+        UNION
+        SELECT s.id FROM theirs CROSS JOIN subscriptions AS e CROSS JOIN subscriptions AS s
+        WHERE e.id = theirs.id AND s.id = e.superseded_by
+            AND (s.contact_id IS (SELECT contact_id FROM subscriptions WHERE id = :first) OR s.contact_id IS NULL)
     )
     SELECT s.id, s.public_id FROM theirs CROSS JOIN subscriptions AS s ON s.id = theirs.id ORDER BY s.id
     """
@@ -128,13 +132,49 @@ _CONSENTS_OF_SUBSCRIPTIONS = (
 _STATES_OF_SUBSCRIPTIONS = delete(consent_states).where(
     consent_states.c.subject == "s", consent_states.c.subject_id.in_(json_values("ids"))
 )
+# What a contact said is handed on to whatever replaces the browser's subscription, whosever that is.
+_STATES_HANDED_ON = text(
+    """
+    WITH RECURSIVE later (id) AS (
+        SELECT s.superseded_by FROM subscriptions AS s WHERE s.id IN (SELECT value FROM json_each(:ids))
+        UNION
+        SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id
+    )
+    DELETE FROM consent_states
+    WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND contact_id = :of_contact
+    RETURNING subject_id
+    """
+)
+# What somebody else said there before holds again, as if the erased contact had never spoken.
+_HOLDS_AGAIN = text(
+    """
+    WITH RECURSIVE spoke (holder, id) AS (
+        SELECT value, value FROM json_each(:ids)
+        UNION
+        SELECT spoke.holder, s.id FROM spoke CROSS JOIN subscriptions AS s INDEXED BY ix_subscriptions_successor
+            ON s.superseded_by = spoke.id
+    )
+    INSERT INTO consent_states (subject, subject_id, purpose_id, project_id, given, number, contact_id)
+    SELECT 's', spoke.holder, c.purpose_id, c.project_id, c.given, max(c.number), c.contact_id
+    FROM spoke CROSS JOIN consents AS c ON c.subscription_id = spoke.id
+    WHERE c.purpose_id IS NOT NULL AND c.contact_id IS NOT :of_contact
+    GROUP BY spoke.holder, c.purpose_id
+    ON CONFLICT (subject, subject_id, purpose_id) DO NOTHING
+    RETURNING project_id, number
+    """
+)
+_NOT_OVER = text("UPDATE consents SET over_at = NULL WHERE project_id = :of_project AND number = :of_number AND given")
 # What was said on a browser that has become another's since: found by the records.
-_STATES_ELSEWHERE = delete(consent_states).where(
-    consent_states.c.subject == "s",
-    consent_states.c.subject_id.in_(
-        select(consents.c.subscription_id).where(consents.c.contact_id == bindparam("of_contact"))
-    ),
-    consent_states.c.contact_id == bindparam("of_contact"),
+_STATES_ELSEWHERE = (
+    delete(consent_states)
+    .where(
+        consent_states.c.subject == "s",
+        consent_states.c.subject_id.in_(
+            select(consents.c.subscription_id).where(consents.c.contact_id == bindparam("of_contact"))
+        ),
+        consent_states.c.contact_id == bindparam("of_contact"),
+    )
+    .returning(consent_states.c.subject_id)
 )
 _CONSENTS_OF_CONTACT = (
     update(consents)
@@ -218,6 +258,7 @@ def erase_rows(connection: Connection, subject: Subject, *, limit: int, now: flo
     connection.execute(_LOG, found)
     said = {**found, "of_contact": subject.contact_id, "now": now}
     records = connection.execute(_CONSENTS_OF_SUBSCRIPTIONS, said).rowcount
+    _hold_again(connection, connection.execute(_STATES_HANDED_ON, said).scalars().all(), subject.contact_id)
     connection.execute(_STATES_OF_SUBSCRIPTIONS, found)
     for _ in ids:  # one round for each erased row in a line
         if connection.execute(_CHAINED, found).first() is None:
@@ -236,6 +277,14 @@ def _forget_neighbours(connection: Connection, found: dict[str, str]) -> None:
         connection.execute(_UNNAME, {**found, "neighbours": json.dumps(neighbours)})
 
 
+def _hold_again(connection: Connection, browsers: Sequence[int], contact_id: int | None) -> None:
+    if not browsers:
+        return
+    named = {"ids": json.dumps(list(browsers)), "of_contact": contact_id}
+    for project_id, number in connection.execute(_HOLDS_AGAIN, named).all():
+        connection.execute(_NOT_OVER, {"of_project": project_id, "of_number": number})
+
+
 def erase_subject(connection: Connection, subject: Subject, *, numbers: tuple[int, int], now: float) -> ErasedPage:
     """See :meth:`pushkeep.ports.privacy.PrivacyStore.erase_subject`."""
     if subject.contact_id is None:
@@ -248,7 +297,8 @@ def erase_subject(connection: Connection, subject: Subject, *, numbers: tuple[in
     had = connection.execute(_TAGS_OF, named).scalars().all()
     connection.execute(_UNTAG, of_contact)
     dropped = connection.execute(_DROP_TAGS, {"ids": json.dumps(had)}).rowcount
-    connection.execute(_STATES_ELSEWHERE, of_contact)
+    silenced = connection.execute(_STATES_ELSEWHERE, of_contact).scalars().all()
+    _hold_again(connection, silenced, subject.contact_id)
     connection.execute(_STATES_OF_CONTACT, of_contact)
     records = connection.execute(_CONSENTS_OF_CONTACT, {**of_contact, "now": now}).rowcount
     rows = connection.execute(_CONTACT_ROW, of_contact).rowcount

@@ -8,13 +8,16 @@ from pathlib import Path
 from sqlalchemy import text
 
 from pushkeep.app.chores import Chores, SweepPlan
+from pushkeep.app.consent_audit import verify
 from pushkeep.app.desk import Shown
 from pushkeep.app.retention import PERIOD_SECONDS, RETENTION, Retention
 from pushkeep.domain.consent import Basis, ConsentWord, Method
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Content
 from pushkeep.domain.receipt import Receipt, ReceiptKind
+from pushkeep.domain.subscription import Event, StateReason
 from pushkeep.ports.consents import Speaker
+from pushkeep.ports.sweeps import PURGE_START
 from tests.app.conftest import World
 from tests.store.nowhere import assert_nowhere, assert_unsealed_nowhere
 
@@ -93,6 +96,34 @@ async def test_a_consent_is_kept_while_something_rests_on_it_and_as_proof_for_a_
     world.clock.time += 2 * DAY
     assert (await kept(world))["consents"] == 2, "what was withdrawn, and the withdrawal"
     assert await _contents(world) == [False, True, False]
+
+
+async def test_a_consent_is_over_with_its_subscription_once_that_is_forgotten(world: World) -> None:
+    await world.store.put_purpose(world.project, "news", description="News", basis=Basis.CONSENT, now=world.clock.now())
+    old = await world.register("old")
+    await _say(world, old.public_id, True)
+    world.clock.time += DAY
+    new = await world.register("new", replaces=old.sync_token)
+    await _forget(world)
+    assert [record.public_id for record in await world.records()] == [new.public_id]
+    world.clock.time += 4000 * DAY
+    assert (await kept(world))["consents"] == 0, "it holds for the one that came after"
+    reason = StateReason(Event.SAID_GONE, world.clock.now())
+    await world.store.end_subscription(world.project, AnyId(new.public_id, None), reason)
+    ended_at = world.clock.now()
+    await _forget(world)
+    assert await world.records() == []
+    world.clock.time = ended_at + 90 * DAY
+    assert (await kept(world))["consents"] == 0
+    world.clock.time += 1
+    assert (await kept(world))["consents"] == 1
+    assert (await verify(world.store, world.project)).faults == ()
+
+
+async def _forget(world: World) -> None:
+    """Tombstones go, as in a sweep."""
+    world.clock.time += DAY
+    await world.store.purge_page(world.project, before=world.clock.now(), after=PURGE_START, limit=100)
 
 
 async def test_it_is_a_chore_once_a_day(world: World) -> None:

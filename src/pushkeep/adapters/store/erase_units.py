@@ -69,6 +69,8 @@ _CONTACT_ID = select(contacts.c.id).where(
 _LIVING = select(subscriptions.c.id).where(
     subscriptions.c.id.in_(json_values("ids")), subscriptions.c.ended_at.is_(None)
 )
+# Seen by whoever writes outcomes and receipts: none is added behind the page that takes them away.
+_MARK = text("UPDATE subscriptions SET keys_hash = zeroblob(16) WHERE id IN (SELECT value FROM json_each(:ids))")
 _STILL_THERE = (
     select(subscriptions.c.id)
     .where(subscriptions.c.id.in_(json_values("ids")))
@@ -220,6 +222,7 @@ def find_subject(
     connection: Connection, vault: Vault, project: Project, *, contact: str | None, subscription: AnyId | None
 ) -> Subject | None:
     """See :meth:`pushkeep.ports.privacy.PrivacyStore.find_subject`."""
+    own: tuple[ErasedName, ...] = ()
     if contact is not None:
         named = {"project_id": project.id, "external_id": contact}
         contact_id = connection.execute(_CONTACT_ID, named).scalar_one_or_none()
@@ -231,7 +234,7 @@ def find_subject(
         record = None if subscription is None else subscription_units.find(connection, project, subscription)
         if record is None:
             return None
-        contact_id, own = None, ()
+        contact_id = None
         rows = connection.execute(_ONE_BROWSERS, {"first": record.id}).all()
     names = (_name(vault, project, ErasedKind.SUBSCRIPTION, str(row.public_id)) for row in rows)
     return Subject(contact_id, tuple(row.id for row in rows), (*own, *names))
@@ -243,8 +246,10 @@ def _name(vault: Vault, project: Project, kind: ErasedKind, value: str) -> Erase
 
 def stop(connection: Connection, project: Project, subject: Subject, *, now: float) -> None:
     """See :meth:`pushkeep.ports.privacy.PrivacyStore.stop_subject`."""
-    living = connection.execute(_LIVING, {"ids": json.dumps(subject.subscriptions)}).scalars().all()
+    found = {"ids": json.dumps(subject.subscriptions)}
+    living = connection.execute(_LIVING, found).scalars().all()
     move_all(connection, project.id, living, Event.REMOVED, StateReason(Event.REMOVED, now), By.OPERATOR)
+    connection.execute(_MARK, found)
 
 
 def erase_rows(connection: Connection, subject: Subject, *, limit: int, now: float) -> ErasedPage:

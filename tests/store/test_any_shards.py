@@ -230,7 +230,7 @@ class History:
                 written = Checkpoint(lease, ending=Ending.EXPIRE if page.complete else Ending.KEEP)
             else:
                 written = self.written(event, leased)
-                checkpoint_units.checkpoint(self.connection, written, self.now, LEASE_SECONDS)
+                checkpoint_units.checkpoint(self.connection, self.vault, written, self.now, LEASE_SECONDS)
         except LeaseLost:
             savepoint.rollback()
             assert held is None

@@ -1,4 +1,4 @@
-"""What a start does with the erasure list: it finishes, erases again, and says where the list is not as it should be."""
+"""What a start does with the erasure list: it finishes, erases again, and says where the list is not what it was."""
 
 from __future__ import annotations
 

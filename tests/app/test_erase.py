@@ -7,6 +7,7 @@ import dataclasses
 import os
 import random
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,21 @@ async def test_the_wal_forgets_while_the_server_runs_on(filed_world: World, tmp_
     await world.register("anna-on-her-phone", owner=ANNA)
     await erase_contact(world.services, world.project, ANNA)
     await until(lambda: not list(places_of(tmp_path, [ANNA])))  # the writer empties it once it was idle for a second
+
+
+async def test_a_command_beside_a_server_that_reads_leaves_nothing_in_the_wal(
+    filed_world: World, tmp_path: Path
+) -> None:
+    server = filed_world
+    await server.register("anna-on-her-phone", owner=ANNA)
+    reading = sqlite3.connect(tmp_path / "pushkeep.db", isolation_level=None)
+    async with opened_world(tmp_path / "pushkeep.db", server.clock) as command:
+        reading.execute("BEGIN")
+        reading.execute("SELECT count(*) FROM contacts").fetchone()
+        await erase_contact(command.services, command.project, ANNA)
+        # A page of a long list, that ends while the command is about to.
+        asyncio.get_running_loop().call_later(0.2, reading.close)
+    assert_nowhere(tmp_path, [ANNA, "anna-on-her-phone"])
 
 
 async def test_others_keep_what_they_had(world: World) -> None:

@@ -33,6 +33,10 @@ WAITING_UNITS_MAX = 10_000
 ERASE_AFTER_IDLE_SECONDS = 1.0
 """Truncating the WAL costs an fsync and can wait for readers: done when nobody is waiting."""
 
+LAST_TRUNCATIONS_MAX = 20
+LAST_TRUNCATION_SECONDS = 0.05
+"""A command that erases beside a busy server waits for a second at its end until no reader holds the WAL."""
+
 ERASED = "erased"
 """A unit sets ``connection.info[ERASED]`` when it removed something that must not linger in the WAL."""
 
@@ -129,8 +133,12 @@ class Writer:
                     break
                 if self._commit_group(connection, first):
                     break
-            if connection.info.get(ERASED):
+            for _ in range(LAST_TRUNCATIONS_MAX):  # nobody else knows that there is something to erase
+                if not connection.info.get(ERASED):
+                    break
                 truncate_wal(connection)
+                if connection.info.get(ERASED):
+                    threading.Event().wait(LAST_TRUNCATION_SECONDS)
 
     def _commit_group(self, connection: Connection, first: _Job[object]) -> bool:
         """Run the first job and those waiting behind it in one transaction; True if the end was among them."""

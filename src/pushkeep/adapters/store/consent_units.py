@@ -173,7 +173,8 @@ def says_news(
     Raises:
         InvalidInput: as it does.
     """
-    return bool(words) and bool(_news(connection, vault, project, voice, words, known_of(connection, voice), heard))
+    declared = _declared(connection, project)
+    return bool(words) and bool(_news(connection, vault, project, declared, words, known_of(connection, voice), heard))
 
 
 def record_words(
@@ -206,8 +207,8 @@ def record_words(
     """
     if not words:
         return {}
-    known = known_of(connection, voice)
-    news = _news(connection, vault, project, voice, words, known, heard)
+    known, declared = known_of(connection, voice), _declared(connection, project)
+    news = _news(connection, vault, project, declared, words, known, heard)
     own = dict(known.own)
     if news:
         last = connection.execute(_LAST_NUMBER, {"project_id": project.id}).scalar_one()
@@ -215,8 +216,7 @@ def record_words(
             _write(connection, vault, project, voice, said, number, now, before=own.get(said.purpose.id))
             own[said.purpose.id] = Standing(said.word.given, number, voice.contact_id)
     after = replace(known, own=own)
-    ids = {purpose.name: purpose.id for purpose in all_purposes(connection, project)}
-    found = {word.purpose: after.counts(ids[word.purpose]) for word in words}
+    found = {word.purpose: after.counts(declared[word.purpose].id) for word in words}
     return {name: standing is not None and standing.given for name, standing in found.items()}
 
 
@@ -242,16 +242,19 @@ def hand_on(connection: Connection, replaced_id: int, successor_id: int) -> None
     connection.execute(_HAND_ON, {"replaced": replaced_id, "successor": successor_id})
 
 
+def _declared(connection: Connection, project: Project) -> Mapping[str, Purpose]:
+    return {purpose.name: purpose for purpose in all_purposes(connection, project)}
+
+
 def _news(
     connection: Connection,
     vault: Vault,
     project: Project,
-    voice: Voice,
+    declared: Mapping[str, Purpose],
     words: Sequence[ConsentWord],
     known: Known,
     heard: bool,
 ) -> list[_News]:
-    declared = {purpose.name: purpose for purpose in all_purposes(connection, project)}
     found = []
     for word in words:
         purpose = declared.get(word.purpose)

@@ -64,12 +64,14 @@ def open_empty(settings: Settings, source: Source) -> AbstractAsyncContextManage
     Raises:
         BrokenFile: the file is wrong somewhere.
     """
-    contact = settings.contact
+    contact, fault = settings.contact, None
     for found in source.read():
         if isinstance(found, Fault):
-            raise BrokenFile(str(found), field=found.field)
-        if contact is None and isinstance(found.record, PortableProject):
+            fault = fault or found
+        elif contact is None and isinstance(found.record, PortableProject):
             contact = found.record.contact
+    if fault is not None:
+        raise BrokenFile(str(fault), field=fault.field)
     return open_project(dataclasses.replace(settings, contact=contact))
 
 

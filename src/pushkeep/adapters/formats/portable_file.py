@@ -133,6 +133,7 @@ class _Reading:
         self._hashed = hashlib.sha256()
         self._counts: Counter[str] = Counter()
         self._ended = False
+        self._first_fault = ""
         self._number = 0
         self._project = ""
         self._signing_keys: set[str] = set()
@@ -183,10 +184,14 @@ class _Reading:
         self._hashed.update(text.encode())
         self._number += 1
         try:
+            if value is None:
+                raise InvalidInput("the line is no JSON.")
             record = read_record(value)
             self._check_named(record)
         except InvalidInput as error:
-            return Fault.of(self._number, line, error)
+            fault = Fault.of(self._number, line, error)
+            self._first_fault = self._first_fault or f" ({str(fault).rstrip('.')})"
+            return fault
         self._counts[record.kind] += 1
         return Numbered(self._number, line, record)
 
@@ -235,7 +240,7 @@ class _Reading:
         if not same or (sum(self._counts.values()) == self._number and counts != dict(self._counts)):
             raise BrokenFile(
                 "the file is not as it was written: it was changed or damaged, and its last line does not fit the "
-                "others; export it again.",
+                f"others{self._first_fault}; export it again.",
                 field="file",
             )
 

@@ -19,6 +19,8 @@ class Fate(StrEnum):
 
     NEW = "new"
     KNOWN = "known"
+    ENDED = "ended"
+    """Taken away here since the file was written, as far as anybody can tell."""
 
 
 FateOf: TypeAlias = Callable[[Connection, Vault, Project, Sequence[Numbered]], Sequence[Fate | PushkeepError]]

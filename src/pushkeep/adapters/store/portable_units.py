@@ -153,11 +153,16 @@ def _api_key_fates(
     connection: Connection, vault: Vault, project: Project, run: Sequence[Numbered]
 ) -> list[Fate | PushkeepError]:
     fates: list[Fate | PushkeepError] = []
+    # Where the project goes on already, a key that is not there was revoked.
+    absent = Fate.NEW if _has_nothing(connection, project) else Fate.ENDED
     for numbered in run:
         assert isinstance(numbered.record, PortableApiKey)
         digest = connection.execute(_API_KEY, {"key_id": numbered.record.key_id}).scalar_one_or_none()
         conflict = Conflict(f"API key {numbered.record.key_id} is another one here.", field="id")
-        fates.append(Fate.NEW if digest is None else Fate.KNOWN if digest == numbered.record.digest else conflict)
+        if digest is None:
+            fates.append(absent)
+        else:
+            fates.append(Fate.KNOWN if digest == numbered.record.digest else conflict)
     return fates
 
 

@@ -120,3 +120,23 @@ def test_a_process_that_stood_still_while_a_key_went_uses_the_new_one(tmp_path: 
         sent = world.accept(Target.everyone(), by=node)
         world.finish()
         assert world.counts(sent) == {"accepted": 12}
+
+
+def test_an_answer_that_comes_between_two_pages_of_an_erasure_leaves_no_outcome(tmp_path: Path) -> None:
+    """Outcomes were taken away first, then another was written, then the row went that it was about."""
+    with simulated(7, tmp_path) as world:
+        world.subscribe("anns", FCM, owner="ann")
+        world.push.manners[FCM] = Manner("refuse", seconds=(3.0, 3.0))
+        world.start_worker()
+        world.accept(Target.everyone())
+        world.advance(1.0)
+        store, project = world.office.store, world.project
+        world.laws.erasing.add(1)
+        subject = world.run(store.find_subject(project, contact="ann"))
+        assert subject is not None
+        world.run(store.stop_subject(project, subject))
+        world.run(store.erase_messages(project, subject, after=0, limit=100))
+        world.advance(10)
+        world.run(store.erase_subscriptions(project, subject, limit=100))
+        assert not world.spy.rows("SELECT * FROM recipient_outcomes")
+        world.finish()

@@ -29,12 +29,18 @@ async def accepted(store: Store, project: Project, number: int = 1) -> tuple[str
     return public_id, made.record.id
 
 
+async def subscribed(store: Store, project: Project, count: int) -> None:
+    """Subscriptions with the numbers 1 to ``count``."""
+    for number in range(count):
+        await store.register(project, registration(subscription(f"s{number}")))
+
+
 def receipt(notification: str, subscription_id: int = 1, kind: ReceiptKind = ReceiptKind.DISPLAYED) -> Receipt:
     return Receipt(notification, subscription_id, kind, NOW)
 
 
 async def test_each_is_counted_once_however_often_it_comes(store: Store, project: Project) -> None:
-    await store.register(project, registration(subscription()))
+    await subscribed(store, project, 3)
     notification, number = await accepted(store, project)
     assert await store.receipt_counts(project, number) == NONE
     clicked = receipt(notification, kind=ReceiptKind.CLICKED)
@@ -48,6 +54,7 @@ async def test_each_is_counted_once_however_often_it_comes(store: Store, project
 
 
 async def test_notifications_have_counts_of_their_own(store: Store, project: Project) -> None:
+    await subscribed(store, project, 2)
     one, first = await accepted(store, project, 1)
     two, second = await accepted(store, project, 2)
     await store.add_receipts(project, [receipt(one), receipt(two), receipt(two, 2)])
@@ -56,6 +63,7 @@ async def test_notifications_have_counts_of_their_own(store: Store, project: Pro
 
 
 async def test_those_of_unknown_notifications_are_left_out(store: Store, project: Project) -> None:
+    await subscribed(store, project, 2)
     notification, number = await accepted(store, project)
     unknown = receipt(str(uuid.UUID(int=99)))
     assert await store.add_receipts(project, [unknown, receipt(notification)]) == {"displayed": 1}
@@ -69,12 +77,25 @@ async def test_none_at_all(store: Store, project: Project) -> None:
 
 
 async def test_thousands_are_one_insert(store: Store, project: Project) -> None:
+    await subscribed(store, project, 20)
     notification, number = await accepted(store, project)
-    many = [receipt(notification, member) for member in range(1, 5001)]
-    assert await store.add_receipts(project, many) == {"displayed": 5000}
+    many = [receipt(notification, member % 20 + 1) for member in range(5000)]
+    assert await store.add_receipts(project, many) == {"displayed": 20}
     later = [dataclasses.replace(item, kind=ReceiptKind.CLOSED, at=NOW + 1) for item in many[:10]]
     assert await store.add_receipts(project, [*many, *later]) == {"closed": 10}
-    assert await store.receipt_counts(project, number) == {"displayed": 5000, "clicked": 0, "closed": 10}
+    assert await store.receipt_counts(project, number) == {"displayed": 20, "clicked": 0, "closed": 10}
+
+
+async def test_nothing_is_kept_of_who_is_being_erased_or_is_not_there(store: Store, project: Project) -> None:
+    await subscribed(store, project, 2)
+    notification, number = await accepted(store, project)
+    first, *_ = await store.list_subscriptions(project, state=None, limit=9, after=0)
+    subject = await store.find_subject(project, subscription=AnyId(first.public_id, None))
+    assert subject is not None
+    await store.stop_subject(project, subject)
+    given = [receipt(notification, member) for member in (1, 2, 3)]
+    assert await store.add_receipts(project, given) == {"displayed": 1}
+    assert (await store.receipt_counts(project, number))["displayed"] == 1
 
 
 async def test_the_day_of_the_last_message_shown_is_kept_once_a_day(store: Store, project: Project) -> None:

@@ -69,10 +69,10 @@ _KEEP_OUTCOME = text(
         explanation, retry_after, duration_ms, attempts, at)
     SELECT :project_id, :notification_id, :subscription_id, :kind, :action, :status,
         :explanation, :retry_after, :duration_ms, :attempts, :at
-    WHERE EXISTS (SELECT 1 FROM subscriptions WHERE id = :subscription_id)
+    WHERE EXISTS (SELECT 1 FROM subscriptions WHERE id = :subscription_id AND keys_hash <> zeroblob(16))
     """
 )
-"""Of who was erased while the message was under way nothing is kept but the shard's count."""
+"""Of who is or was erased while the message is under way nothing is kept but the shard's count; see `erase_units`."""
 
 _PLANNED = text("UPDATE notifications SET state = 'sending' WHERE id = :notification_id AND state = 'planning'")
 

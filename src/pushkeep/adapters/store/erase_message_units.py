@@ -83,14 +83,11 @@ def erase_messages(
     if not rows:
         return ErasedPage(ErasedCounts(), None)
     first = min(subject.subscriptions, default=0)
-    # Whoever came after a notification's high-water mark was never told of it.
-    later = [row for row in rows if row.high_water >= first]
-    named = {
-        "notifications": json.dumps([row.id for row in later]),
-        "subscriptions": json.dumps(subject.subscriptions),
-    }
-    outcomes = connection.execute(_OUTCOMES, named).rowcount
-    reported = connection.execute(_RECEIPTS, named).rowcount
+    # Whoever came after a notification's high-water mark has no outcome; told of it they were, in place of another.
+    later = [row.id for row in rows if row.high_water >= first]
+    theirs = {"subscriptions": json.dumps(subject.subscriptions)}
+    outcomes = connection.execute(_OUTCOMES, {**theirs, "notifications": json.dumps(later)}).rowcount
+    reported = connection.execute(_RECEIPTS, {**theirs, "notifications": json.dumps([row.id for row in rows])}).rowcount
     own = _for_nobody_else(connection, subject, rows)
     by_id: Mapping[int, AnyRow] = {row.id: row for row in rows}
     for number in own:

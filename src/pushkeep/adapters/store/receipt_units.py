@@ -16,7 +16,8 @@ from pushkeep.domain.receipt import Receipt, ReceiptKind
 DISPLAYED_WRITE_SECONDS = 86_400.0
 """A subscription's ``last_displayed_at`` is written at most once a day: health counts in days."""
 
-# json_each numbers its rows in the order of the list; which of two alike is kept does not matter.
+# json_each numbers its rows in the order of the list; which of two alike is kept does not matter. Nothing is kept of
+# who is or was erased; see `erase_units`.
 _INSERT = text(
     """
     INSERT INTO receipts (project_id, notification_id, subscription_id, kind, at)
@@ -24,6 +25,7 @@ _INSERT = text(
         json_extract(given.value, '$[3]')
     FROM json_each(:given) AS given
     JOIN notifications AS n ON n.public_id = json_extract(given.value, '$[0]') AND n.project_id = :project_id
+    JOIN subscriptions AS s ON s.id = json_extract(given.value, '$[1]') AND s.keys_hash <> zeroblob(16)
     WHERE true
     ON CONFLICT DO NOTHING
     RETURNING notification_id, kind, subscription_id

@@ -38,8 +38,10 @@ ANNA, BERT = "anna-4711@example.org", "bert-0815@example.org"
 SAID = Content.of(title="Anna, your parcel 77123456 is here", body="It waits at the counter.")
 
 
-async def agree(world: World, id: str, *, given: bool = True) -> None:
-    word = ConsentWord("news", given, Method.SETTINGS, page="https://shop.example.com/annas-page")
+async def agree(
+    world: World, id: str, *, given: bool = True, page: str = "https://shop.example.com/annas-page"
+) -> None:
+    word = ConsentWord("news", given, Method.SETTINGS, page=page)
     speaker = Speaker(AnyId(id, None))
     await world.store.say(world.project, speaker, [word], sequence=None, now=world.clock.now())
 
@@ -59,7 +61,7 @@ async def test_nothing_of_an_erased_contact_is_in_any_file(filed_world: World, t
     second = await world.register("anna-at-work", owner=ANNA)
     bert = await world.register("bert-at-home", owner=BERT)
     await agree(world, first.public_id)
-    await agree(world, bert.public_id)
+    await agree(world, bert.public_id, page="https://shop.example.com/")
     await put_contact(world.services, world.project, ANNA, ["only-annas-tag", "everybodys-tag"])
     await put_contact(world.services, world.project, BERT, ["everybodys-tag"])
     alone = await world.send(target=Target.to_contacts([ANNA]), content=SAID, idempotency_key="annas-parcel-77123456")
@@ -74,6 +76,7 @@ async def test_nothing_of_an_erased_contact_is_in_any_file(filed_world: World, t
         "only-annas-tag",
         "77123456 is here",
         "annas-parcel-77123456",
+        "/annas-page",
         first.public_id,
         second.public_id,
         first.short_id,
@@ -416,6 +419,15 @@ async def test_a_contact_that_keeps_coming_back_is_given_up_with_a_sentence(
     monkeypatch.setattr(world.store, "erase_subscriptions", returning)
     with pytest.raises(Conflict, match="no longer knows them"):
         await erase_contact(world.services, world.project, ANNA)
+
+
+async def test_two_who_erase_the_same_contact_do_it_once(filed_world: World) -> None:
+    world = filed_world
+    await world.register("anna", owner=ANNA)
+    both = await asyncio.gather(*(erase_contact(world.services, world.project, ANNA) for _ in range(2)))
+    assert both[0] + both[1] == ErasedCounts(contacts=1, subscriptions=1)
+    standing, applied = await erasure_standing(world.services)
+    assert standing.last == applied == 4
 
 
 async def test_many_pages_are_one_erasure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,11 @@ async def unsealed(store: SqliteStore) -> list[tuple[str, bytes]]:
             keep(f"content of notification {row.id}", row.content, context + b"content")
             keep(f"payload of notification {row.id}", row.payload, context + b"payload")
 
+        for row in connection.execute(text(_CONSENTS)):  # type: ignore[attr-defined]
+            found.append(
+                (f"consent {row.number}", vault.open_consent(_id(row.project).decode(), row.number, row.content))
+            )
+
     await store.writer.run(look)
     return found
 
@@ -103,6 +108,10 @@ _SUBSCRIPTIONS = (
 _NOTIFICATIONS = (
     "SELECT n.id, n.public_id, n.content, n.payload, p.public_id AS project FROM notifications AS n "
     "JOIN projects AS p ON p.id = n.project_id"
+)
+_CONSENTS = (
+    "SELECT c.number, c.content, p.public_id AS project FROM consents AS c "
+    "JOIN projects AS p ON p.id = c.project_id WHERE c.content IS NOT NULL"
 )
 
 

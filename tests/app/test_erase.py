@@ -427,7 +427,7 @@ async def test_two_who_erase_the_same_contact_do_it_once(filed_world: World) -> 
     both = await asyncio.gather(*(erase_contact(world.services, world.project, ANNA) for _ in range(2)))
     assert both[0] + both[1] == ErasedCounts(contacts=1, subscriptions=1)
     standing, applied = await erasure_standing(world.services)
-    assert standing.last == applied == 4
+    assert standing.last == applied
 
 
 async def test_many_pages_are_one_erasure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pushkeep.adapters.store import SqliteStore
 from pushkeep.adapters.store.sealing import SealBroken
@@ -83,16 +83,16 @@ async def unsealed(store: SqliteStore) -> list[tuple[str, bytes]]:
             except SealBroken:
                 raise AssertionError(f"{place} does not open.") from None
 
-    def look(connection: object) -> None:
-        rows = connection.execute(text(_SUBSCRIPTIONS))  # type: ignore[attr-defined]
+    def look(connection: Connection) -> None:
+        rows = connection.execute(text(_SUBSCRIPTIONS))
         for row in rows:
             keep(f"subscription {row.id}", row.sealed, b"subscription\0" + _id(row.project) + b"\0" + row.endpoint_hash)
-        for row in connection.execute(text(_NOTIFICATIONS)):  # type: ignore[attr-defined]
+        for row in connection.execute(text(_NOTIFICATIONS)):
             context = b"notification\0" + _id(row.project) + b"\0" + _id(row.public_id) + b"\0"
             keep(f"content of notification {row.id}", row.content, context + b"content")
             keep(f"payload of notification {row.id}", row.payload, context + b"payload")
 
-        for row in connection.execute(text(_CONSENTS)):  # type: ignore[attr-defined]
+        for row in connection.execute(text(_CONSENTS)):
             found.append(
                 (f"consent {row.number}", vault.open_consent(_id(row.project).decode(), row.number, row.content))
             )

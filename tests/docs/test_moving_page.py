@@ -3,12 +3,15 @@ imported by its commands; the subscribers then hear from us."""
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
 import sqlite3
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +20,15 @@ from pushkeep.adapters.formats.files import open_foreign
 from pushkeep.adapters.formats.octets import Octets
 from pushkeep.compose import open_project
 from pushkeep.config import load_settings
+from pushkeep.domain.compiled import compile_payload
 from pushkeep.domain.moving import IMPORT_PAGE_RECORDS, LINE_BYTES_MAX, Format, Numbered
+from pushkeep.domain.notification import Content
 from pushkeep.domain.project import Project
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
-from tests.docs.running import examples_of, shell
+from tests.docs.running import ended, examples_of, shell
 from tests.formats.samples import AUTH, P256DH, only, url
+from tests.peers.node_driver import node
 
 PAGE = Path(__file__).parents[2] / "docs/moving.md"
 TEXT = " ".join(PAGE.read_text().split())
@@ -78,8 +84,9 @@ def queried(schema: str, query: str, file: Path) -> None:
 
 
 def test_every_example_is_run() -> None:
-    here = {"dry-run", "import", "skip-bad", "browser-json", "consent", "web-push", "pywebpush", "web-push-php"}
-    assert here | set(SCHEMAS) <= set(EXAMPLES)
+    imports = {"dry-run", "import", "skip-bad", "browser-json", "consent"}
+    lines = {"web-push", "pywebpush", "web-push-php"}
+    assert imports | lines | {"old-worker", "old-page"} | set(SCHEMAS) <= set(EXAMPLES)
 
 
 def test_the_page_has_the_numbers_and_formats_of_the_code() -> None:
@@ -147,6 +154,54 @@ def write_table(file: Path, subscribers: Sequence[LocalSubscriber]) -> None:
             f"({owner}, 'User', {owner}, '{said['endpoint']}', '{keys['p256dh']}', '{keys['auth']}', NULL, NULL, NULL)"
         )
     queried(f"{schema} INSERT INTO push_subscriptions VALUES {', '.join(rows)};", EXAMPLES["laravel"], file)
+
+
+WORKER = """
+const listeners = {}, did = [];
+globalThis.self = {
+  addEventListener: (name, listener) => { listeners[name] = listener; },
+  registration: { showNotification: async (title, options) => did.push([title, options]) },
+  clients: { openWindow: async (url) => did.push(url) },
+};
+PAGE
+const [payload] = JSON.parse(process.argv[1]);
+listeners.push({ data: { json: () => JSON.parse(payload) }, waitUntil() {} });
+const shown = { close: () => did.push("closed"), data: did[0][1].data };
+listeners.notificationclick({ notification: shown, waitUntil() {} });
+console.log(JSON.stringify(did));
+"""
+VISIT = """
+const ended = [];
+const subscription = { unsubscribe: async () => ended.push("unsubscribed") };
+const registration = { pushManager: { getSubscription: async () => subscription } };
+Object.defineProperty(globalThis, "navigator", { configurable: true, value: {
+  serviceWorker: { getRegistration: async (scope) => (scope === "/" ? registration : undefined) } } });
+PAGE
+const [state] = JSON.parse(process.argv[1]);
+endOldSubscription({ status: () => ({ state }) }).then(() => console.log(JSON.stringify(ended)));
+"""
+
+
+async def in_node(script: str, example: str, given: str) -> Any:
+    """What a script of the page does in a browser that is played."""
+    process = await asyncio.create_subprocess_exec(
+        node(), "-e", script.replace("PAGE", EXAMPLES[example]), json.dumps([given]), stdout=asyncio.subprocess.PIPE
+    )
+    status, out = await ended(process)
+    assert status == 0, out
+    return json.loads(out)
+
+
+async def test_the_old_worker_shows_what_we_send_and_opens_what_is_clicked() -> None:
+    content = Content.of(title="Hello", body="World", url="/news")
+    compiled = compile_payload(content, notification_id=str(uuid.UUID(int=7)), site_url="https://shop.example.com")
+    (title, options), closed, url = await in_node(WORKER, "old-worker", compiled.payload.decode())
+    assert (title, options["body"], closed, url) == ("Hello", "World", "closed", "https://shop.example.com/news")
+
+
+@pytest.mark.parametrize(("state", "did"), [("subscribed", ["unsubscribed"]), ("unsubscribed", []), ("lost", [])])
+async def test_the_page_ends_the_old_subscription_once_there_is_a_new_one(state: str, did: list[str]) -> None:
+    assert await in_node(VISIT, "old-page", state) == did
 
 
 async def test_a_site_moves_in_with_its_subscribers(

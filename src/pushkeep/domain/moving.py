@@ -16,7 +16,7 @@ from pushkeep.errors import InvalidInput, PushkeepError
 from pushkeep.protocol.subscription import Subscription
 
 IMPORT_PAGE_RECORDS = 500
-"""Records in one transaction: others wait meanwhile, for some 50 ms, and a commit costs next to nothing for each."""
+"""Records in one transaction: others wait meanwhile, for some 70 ms, and a commit costs next to nothing for each."""
 
 FAULTS_SHOWN_MAX = 100
 """Whoever has more has one cause for all of them; the rest is only counted."""

@@ -355,3 +355,7 @@ def read_record(value: object) -> MovedRecord:
     record = read(members)
     members.end()
     return record
+
+
+KIND_NAMES = tuple(_READERS)
+"""What ``kind`` can say of a record, in the order of the file."""

@@ -6,7 +6,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from pushkeep.app.chores import sweep_now
+from pushkeep.app.chores import SWEEP, SWEEP_AFTER_SEND, sweep_now
 from pushkeep.app.health import LIKELY_DEAD_MAX, life, likely_dead, release, release_origin
 from pushkeep.web.bodies import BROWSER_BODY_BYTES_MAX, read_body
 from pushkeep.web.client_api import json_response
@@ -74,7 +74,9 @@ async def list_sweeps(request: HttpRequest) -> Response[bytes]:
     project = await api_project(request)
     read_query(request)
     services = services_of(request)
-    return json_response(chore_list(await services.store.chores(project), services.clock.now()))
+    # Other chores have results of other kinds.
+    sweeps = [chore for chore in await services.store.chores(project) if chore.name in (SWEEP, SWEEP_AFTER_SEND)]
+    return json_response(chore_list(sweeps, services.clock.now()))
 
 
 @post("/v1/sweeps", request_max_body_size=BROWSER_BODY_BYTES_MAX, status_code=200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -197,8 +198,8 @@ def swept_report(report: SweepReport) -> SweptReport:
     return msgspec.convert(summary(report), SweptReport)
 
 
-def chore_list(chores: tuple[Chore, ...], now: float) -> ChoreList:
-    """Every chore."""
+def chore_list(chores: Sequence[Chore], now: float) -> ChoreList:
+    """Some chores, all of them sweeps."""
     return ChoreList([_chore(chore, now) for chore in chores])
 
 

@@ -15,7 +15,7 @@ from pushkeep.domain.subscription import SubscriptionRecord
 from pushkeep.ports.consents import ConsentRecord
 from pushkeep.ports.privacy import ErasedCounts, ErasureListStanding, ToldMessage
 from pushkeep.web.reports import contact_report, subscription_report
-from pushkeep.web.schemas import ContactReport, SubscriptionReport
+from pushkeep.web.schemas import AnyJson, ContactReport, SubscriptionReport
 
 
 class ErasureReport(Struct, frozen=True):
@@ -60,7 +60,7 @@ class ExportedConsent(Struct, frozen=True):
     number: Annotated[int, Meta(description="Its place in the chain.")]
     commitment: Annotated[str, Meta(description="64 hexadecimal digits; with the salt it proves the content.")]
     salt: str | None
-    content: dict[str, object] | None
+    content: dict[str, AnyJson] | None
 
 
 class ExportedWording(Struct, frozen=True):
@@ -88,7 +88,9 @@ class ExportedMessage(Struct, frozen=True):
 
     id: str
     accepted_at: Annotated[str, Meta(description="RFC 3339.")]
-    content: Annotated[object, Meta(description="What it said; null once that is erased.")]
+    content: Annotated[
+        object, Meta(extra_json_schema={"description": "What it said, any JSON; null once that is erased."})
+    ]
     outcomes: list[ExportedOutcome]
 
 

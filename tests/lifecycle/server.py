@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import shutil
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pushkeep.adapters.store import SqliteStore, open_store_inline
+from pushkeep.adapters.store.backup_check import check_database
+from pushkeep.adapters.store.backup_copy import copied, name_it
+from pushkeep.adapters.store.exchange import exchange, nobody_has_it_open
+from pushkeep.adapters.store.sealing import Sealer
 from pushkeep.app.consents import declare_purpose, declare_wording
 from pushkeep.app.context import Services
 from pushkeep.app.projects import ensure_default_project
@@ -32,7 +34,7 @@ from pushkeep.web.options import WebOptions
 from tests.engine.ports import Database, PooledEntropy, VirtualWakeups
 from tests.engine.virtual_time import Process, VirtualClock, VirtualLoop, VirtualSleeper
 from tests.lifecycle.service import Service, ServiceTransport
-from tests.store.doubles import MASTER_KEY
+from tests.store.doubles import MASTER_KEY, SeededEntropy
 
 SITE = "https://shop.example.com"
 PURPOSE = "offers"
@@ -44,6 +46,10 @@ REQUESTS_PER_MINUTE = 100_000
 """Limits on requests have their own tests; here they would only stand in the way of visits in quick succession."""
 
 T = TypeVar("T")
+
+
+def _nobody_looks(phase: str, done: int, total: int | None) -> None:
+    pass
 
 
 @dataclass
@@ -140,19 +146,18 @@ class Server:
     # --- copies ---------------------------------------------------------------------------------------------------
 
     def copy_to(self, path: Path) -> None:
-        """A backup, made while it runs, as an operator makes one."""
-        with (
-            contextlib.closing(sqlite3.connect(self.path)) as here,
-            contextlib.closing(sqlite3.connect(path)) as there,
-        ):
-            here.backup(there)
+        """A backup, made while it runs and looked at, as an operator makes one."""
+        path.unlink(missing_ok=True)
+        entropy = SeededEntropy()
+        with copied(self.path, path, "copy", _nobody_looks) as copy:
+            check_database(copy, Sealer(MASTER_KEY, entropy.token_bytes), entropy, _nobody_looks)
+            name_it(copy, path)
 
     def set_back_to(self, path: Path) -> None:
         """Stop, put a backup in place of the database, and start."""
         self.stop()
-        for end in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
-        shutil.copyfile(path, self.path)
+        with nobody_has_it_open(self.path), copied(path, self.path, "copy", _nobody_looks) as copy:
+            exchange(copy, self.path, None)
         self.start()
 
     # --- what it answers ------------------------------------------------------------------------------------------

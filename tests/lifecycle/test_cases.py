@@ -136,8 +136,11 @@ def test_what_was_taken_back_stays_so_with_a_server_from_a_backup(
 
 
 def test_a_browser_that_does_not_say_it_again_is_found_out(template: Path, tmp_path: Path) -> None:
-    code = "if (back) record = reminded(record, sequence);"
-    with planted(tmp_path, "keeper.js", code, "") as browsers, pytest.raises(AssertionError, match="known is True"):
+    code = "return forgotten ? { ...word, told: false } : [];"
+    with (
+        planted(tmp_path, "keeper.js", code, "return [];") as browsers,
+        pytest.raises(AssertionError, match="known is True"),
+    ):
         taken_back_and_restored(browsers, template, tmp_path / "planted")
 
 

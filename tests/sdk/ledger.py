@@ -12,7 +12,13 @@ from typing import TypeAlias, cast
 from .site import AGREED, Answer, JsonObject, Site
 
 Backup: TypeAlias = tuple[
-    dict[str, str], dict[str, str], dict[str, str | None], dict[str, int], dict[str, str], dict[str, dict[str, bool]]
+    dict[str, str],
+    dict[str, str],
+    dict[str, str | None],
+    dict[str, int],
+    dict[str, str],
+    dict[str, dict[str, bool]],
+    dict[str, str],
 ]
 
 _LIVING = ("active", "failing", "quarantined", "needs_renewal")
@@ -29,6 +35,7 @@ class Ledger:
         successors: what replaced an endpoint.
         consents: what holds of each endpoint's words, by purpose.
         told: each word that was new, with its endpoint.
+        since: when what holds about a purpose was said, wherever.
         wordings: the digests that were declared.
         refused: an identity token that is not accepted.
     """
@@ -42,6 +49,7 @@ class Ledger:
         self.successors: dict[str, str] = {}
         self.consents: dict[str, dict[str, bool]] = {}
         self.told: list[tuple[str, str, bool]] = []
+        self.since: dict[str, str] = {}
         self.wordings: set[object] = {AGREED["wording"]}
         self.refused: str | None = None
         site.on_register = self._register
@@ -56,11 +64,15 @@ class Ledger:
 
     def copy(self) -> Backup:
         """A backup."""
-        return copy.deepcopy((self.states, self.keys, self.owners, self.sequences, self.successors, self.consents))
+        return copy.deepcopy(
+            (self.states, self.keys, self.owners, self.sequences, self.successors, self.consents, self.since)
+        )
 
     def restore(self, backup: Backup) -> None:
         """As it was then."""
-        self.states, self.keys, self.owners, self.sequences, self.successors, self.consents = copy.deepcopy(backup)
+        self.states, self.keys, self.owners, self.sequences, self.successors, self.consents, self.since = copy.deepcopy(
+            backup
+        )
 
     def _register(self, body: JsonObject) -> Answer:
         endpoint = str(cast(Mapping[str, object], body["subscription"])["endpoint"])
@@ -91,7 +103,7 @@ class Ledger:
         self.sequences[endpoint] = sequence
         answer = self._answer(endpoint)
         if "consents" in body:
-            answer["consents"] = self._note(endpoint, body)
+            answer |= self._note(endpoint, body)
         return 200, answer
 
     def _say(self, token: str, body: JsonObject) -> Answer:
@@ -103,16 +115,17 @@ class Ledger:
         if refused := self._stale(cast(int, body["sequence"]), endpoint) or self._unknown(body):
             return refused
         self.sequences[endpoint] = cast(int, body["sequence"])
-        return 200, {"consents": self._note(endpoint, body)}
+        return 200, self._note(endpoint, body)
 
-    def _note(self, endpoint: str, body: JsonObject) -> dict[str, bool]:
+    def _note(self, endpoint: str, body: JsonObject) -> JsonObject:
         held = self.consents.setdefault(endpoint, {})
         for word in cast(list[JsonObject], body["consents"]):
             purpose, given = str(word["purpose"]), bool(word["given"])
             if held.get(purpose) is not given:
                 self.told.append((endpoint, purpose, given))
+                self.since[purpose] = f"2026-11-22T12:{len(self.told):02}:00Z"
             held[purpose] = given
-        return held
+        return {"consents": held, "since": {purpose: self.since[purpose] for purpose in held}}
 
     def _unknown(self, body: JsonObject) -> Answer | None:
         words = cast(list[JsonObject], body.get("consents", []))

@@ -173,6 +173,19 @@ async def test_leaving_takes_back_everything(site: Site, open_page: OpenPage) ->
     assert not ledger.consents[SECOND]["offers"], "who comes back has not agreed"
 
 
+async def test_who_leaves_may_be_forgotten(site: Site, open_page: OpenPage) -> None:
+    page = await agreed_page(open_page)
+    await page.route("**/subscriptions?*", lambda route: route.abort())
+    await call(page, "unsubscribe", {"erase": True})
+    await page.unroute("**/subscriptions?*")
+    await visit(page)
+    (query,) = site.bodies("DELETE")
+    assert (query["reason"], query["erase"]) == ("left", "true"), "also if it could not be told at once"
+    await call(page, "subscribe", {})
+    await call(page, "unsubscribe", None)
+    assert "erase" not in site.bodies("DELETE")[-1]
+
+
 # ---- told later
 
 
@@ -250,10 +263,26 @@ async def test_a_withdrawal_is_said_again_to_a_server_from_an_older_backup(site:
     assert ledger.consents == {FIRST: {"offers": False}}
 
 
+async def test_a_withdrawal_is_said_again_also_where_nothing_but_its_time_tells(
+    site: Site, open_page: OpenPage
+) -> None:
+    """The endpoint has changed behind our back, so nothing is asked of the server but to store another one."""
+    ledger = Ledger(site)
+    page = await agreed_page(open_page)
+    before = ledger.copy()
+    await call(page, "consent", WITHDRAWN)
+    ledger.restore(before)
+    await fake(page, f"fakePush.put(7, '{site.key}');")
+    await visit(page)
+    assert ledger.living == {"https://push.example/7"}
+    assert ledger.consents["https://push.example/7"] == {"offers": False}
+
+
 async def test_what_the_site_has_since_taken_back_is_not_said_again(site: Site, open_page: OpenPage) -> None:
     ledger = Ledger(site)
     page = await agreed_page(open_page)
     ledger.consents[FIRST]["offers"] = False
+    ledger.since["offers"] = "2026-11-22T13:00:00Z"
     site.key = made_up_key(2)
     await visit(page)
     assert ledger.consents[SECOND] == {"offers": False}

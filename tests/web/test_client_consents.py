@@ -6,6 +6,7 @@ from typing import Any
 
 from pushkeep.app.consents import declare_purpose, declare_wording, list_consents
 from pushkeep.domain.consent import ConsentContent
+from pushkeep.domain.moment import write_moment
 from tests.web.conftest import Site
 from tests.web.subscriptions import JsonObject, subscription_json
 
@@ -89,6 +90,7 @@ async def test_what_is_said_with_a_registration_is_stored_with_it(site: Site) ->
     assert answer.status_code == 201
     assert answer.json()["consents"] == {"offers": True}
     (content,) = await records(site)
+    assert answer.json()["since"] == {"offers": write_moment(content.at, precision="milliseconds")}
     assert content == ConsentContent(
         subscription=answer.json()["id"],
         contact=None,
@@ -165,9 +167,14 @@ async def test_taking_it_back_and_agreeing_again(site: Site) -> None:
     await offers(site, "orders", basis="contract")
     token = (await site.register(subscription_json(), consents=[agreed(digest)], sequence=1)).json()["sync_token"]
     answer = await say(site, token, taken_back(), sequence=2)
-    assert (answer.status_code, answer.json()) == (200, {"consents": {"offers": False}})
+    assert (answer.status_code, answer.json()["consents"]) == (200, {"offers": False})
+    later = answer.json()["since"]
     answer = await say(site, token, agreed(digest), taken_back("orders"), sequence=3)
-    assert answer.json() == {"consents": {"offers": True, "orders": False}}
+    assert answer.json()["consents"] == {"offers": True, "orders": False}
+    assert {name: since >= later["offers"] for name, since in answer.json()["since"].items()} == {
+        "offers": True,
+        "orders": True,
+    }
     assert [(one.purpose, one.given, one.method) for one in await records(site)] == [
         ("offers", True, "prompt"),
         ("offers", False, "settings"),
@@ -200,8 +207,8 @@ async def test_a_word_by_an_old_token_counts_for_what_has_replaced_it_unless_it_
     assert (await say(site, new, taken_back(), sequence=5)).status_code == 200
     answer = await say(site, old, agreed(digest), sequence=4)
     assert (answer.status_code, answer.json()["reason"]) == (409, "stale"), "it was on its way for long"
-    assert (await say(site, old, agreed(digest), sequence=6)).json() == {"consents": {"offers": True}}
-    assert (await say(site, old, taken_back(), sequence=7)).json() == {"consents": {"offers": False}}
+    assert (await say(site, old, agreed(digest), sequence=6)).json()["consents"] == {"offers": True}
+    assert (await say(site, old, taken_back(), sequence=7)).json()["consents"] == {"offers": False}
     own = (await site.ask("GET", "subscriptions", new)).json()["consents"]
     assert [one["given"] for one in own] == [False]
 

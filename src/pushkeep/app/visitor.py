@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pushkeep.app.consents import say as say_words
@@ -76,7 +76,7 @@ async def describe(services: Services, project: Project, sync_token: str) -> Own
 
 async def say(
     services: Services, project: Project, sync_token: str, words: Sequence[ConsentWord], *, sequence: int | None = None
-) -> Mapping[str, bool]:
+) -> tuple[HeldWord, ...]:
     """Record what a visitor says about purposes; all of it, or nothing.
 
     Returns:
@@ -99,10 +99,9 @@ async def say(
     return await holds(services, project, record.public_id)
 
 
-async def holds(services: Services, project: Project, public_id: str) -> Mapping[str, bool]:
-    """Whether the visitor of a subscription agrees, by purpose, whoever said so last: the browser or its owner."""
-    found = await services.store.held(project, Speaker(subscription=AnyId(public_id, None)))
-    return {word.purpose: word.given for word in found}
+async def holds(services: Services, project: Project, public_id: str) -> tuple[HeldWord, ...]:
+    """What holds for the visitor of a subscription, whoever said so last: the browser or its owner."""
+    return await services.store.held(project, Speaker(subscription=AnyId(public_id, None)))
 
 
 async def unregister(
@@ -146,7 +145,7 @@ async def _named(services: Services, project: Project, sync_token: str) -> str:
 async def _consents(
     services: Services, project: Project, public_id: str
 ) -> tuple[tuple[HeldWord, Wording | None], ...]:
-    found = await services.store.held(project, Speaker(subscription=AnyId(public_id, None)))
+    found = await holds(services, project, public_id)
     if not found:
         return ()
     declared = {wording.digest.hex(): wording for wording in await services.store.wordings(project)}

@@ -58,6 +58,7 @@
    * @property {number} [at]          epoch milliseconds
    * @property {number} [stamp]       sequence number of the moment
    * @property {boolean} [told]
+   * @property {string} [since]       when the server heard it, by its clock
    *
    * @typedef {object} Keep  the record in IndexedDB
    * @property {boolean} [wanted]     what the visitor wants; undefined: they were never asked
@@ -75,7 +76,8 @@
    * @property {Word[]} words         the latest about each purpose, oldest first
    * @property {'asked'|'leaked'} [renew]  the server wants a new subscription; "leaked": at once, its key is stolen
    * @property {{slot: Slot, at: number}} [drop]  replaced; ended at this time
-   * @property {{until: number, said: number}} [left]  the visitor has left; how long and when last that was said
+   * @property {{until: number, said: number, erase?: boolean}} [left]  the visitor has left; how long and when last that
+   *   was said; erase: the server is to forget what it knows of the subscription
    * @property {{tries: number, at: number}} [retry]
    *
    * @typedef {object} Home  where this runs: a page reaches both slots, most workers only their own
@@ -126,17 +128,18 @@
   /**
    * Notes what the visitor wants. It counts from now on, whatever happens to this tab.
    * @param {boolean} wanted
-   * @param {{identity?: string|null, words?: Word[]}} [more]  who is logged in, and what they said with it: noted in
-   *   one, so that nothing is ever begun without the word that was given for it
+   * @param {{identity?: string|null, words?: Word[], erase?: boolean}} [more]  who is logged in, and what they said with
+   *   it: noted in one, so that nothing is ever begun without the word that was given for it; or that what is known of
+   *   them is to be erased
    */
-  const want = (wanted, { identity, words = [] } = {}) =>
+  const want = (wanted, { identity, words = [], erase } = {}) =>
     keep(({ known, retry: _, owner, left: __, ...record }) => {
       const sequence = raised(record);
       if (wanted) {
         const begun = { ...record, wanted, sequence, known, owner };
         return spoken(identity === undefined ? begun : owned(begun, identity), words);
       }
-      const left = { until: Date.now() + LEFT_MS, said: Date.now() };
+      const left = { until: Date.now() + LEFT_MS, said: Date.now(), erase };
       // Whoever comes back is not taken for the one who left, and leaving takes back whatever was agreed to.
       return { ...record, wanted, sequence, left, owner: { subject: null, told: false, stamp: sequence }, words: [] };
     });
@@ -164,6 +167,15 @@
     // Somebody else: that is news, not another try.
     if (owner?.subject !== subject) delete next.retry;
     return next;
+  }
+
+  /** Whom an identity token names, signed either way; read, not checked. @param {string} identity @returns {string} */
+  function subjectOf(identity) {
+    try {
+      return String(JSON.parse(atob(identity.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).sub);
+    } catch {
+      return identity;
+    }
   }
 
   // ---- what the visitor has agreed to
@@ -194,36 +206,20 @@
   const among = (words, { purpose, stamp }) => words.some((one) => one.purpose === purpose && one.stamp === stamp);
 
   /**
-   * The server has taken these words, and says what holds by now. What it knows nothing of, it has forgotten. Where it
-   * knows otherwise, somebody has spoken later: this browser must not say its old word again.
-   * @param {Keep} record @param {Word[]} sent @param {Record<string, boolean>} [holds] @returns {Word[]}
+   * The server has taken these words, and says what holds by now and since when. What it knows nothing of, or only an
+   * older word, it has forgotten: it was set up again from a backup. Where it knows another word that is newer, somebody
+   * else has spoken, and this browser must not say its old one again.
+   * @param {Keep} record @param {Word[]} sent
+   * @param {{consents?: Record<string, boolean>, since?: Record<string, string>}} answer @returns {Word[]}
    */
-  function heeded({ words, owner }, sent, holds) {
-    const taken = words.map((word) => (among(sent, word) ? { ...word, told: true } : word));
-    if (!holds) return taken;
-    const open = (/** @type {Word} */ word) => !word.told || among(sent, word) || !concerns(word, owner?.subject);
-    return taken
-      .filter((word) => open(word) || [undefined, word.given].includes(holds[word.purpose]))
-      .map((word) => (open(word) || word.purpose in holds ? word : { ...word, told: false }));
-  }
-
-  /**
-   * The server was set up again from a backup: what was said since is said again. Where it is unknown since when, only
-   * what was taken back: an old agreement might undo a withdrawal made elsewhere.
-   * @param {Keep} record @param {number} [since]  sequence number @returns {Keep}
-   */
-  const reminded = (record, since) => ({
-    ...record,
-    words: record.words.map((word) => ((since === undefined ? !word.given : Number(word.stamp) > since) ? { ...word, told: false } : word)),
-  });
-
-  /** Whom an identity token names, signed either way; read, not checked. @param {string} identity @returns {string} */
-  function subjectOf(identity) {
-    try {
-      return String(JSON.parse(atob(identity.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).sub);
-    } catch {
-      return identity;
-    }
+  function heeded({ words, owner }, sent, { consents, since = {} }) {
+    return words.flatMap((word) => {
+      const { purpose } = word;
+      if (among(sent, word)) return { ...word, told: true, since: since[purpose] };
+      if (!consents || !word.told || !concerns(word, owner?.subject) || consents[purpose] === word.given) return word;
+      const forgotten = !(purpose in consents) || Date.parse(since[purpose]) < Date.parse(word.since ?? '');
+      return forgotten ? { ...word, told: false } : [];
+    });
   }
 
   // ---- what is due
@@ -311,8 +307,9 @@
 
   /** @param {Home} home @param {string} token @param {'left'|'lost'} reason @param {boolean} [again] */
   async function remove(home, token, reason, again = true) {
-    const { sequence } = await keep((record) => ({ ...record, sequence: raised(record) }));
-    const reply = await call(home.site, `subscriptions?reason=${reason}&sequence=${sequence}`, { method: 'DELETE', token });
+    const { sequence, left } = await keep((record) => ({ ...record, sequence: raised(record) }));
+    const query = `reason=${reason}&sequence=${sequence}${left?.erase ? '&erase=true' : ''}`;
+    const reply = await call(home.site, `subscriptions?${query}`, { method: 'DELETE', token });
     if (reply.answer.reason === 'stale' && again) {
       await outrun(reply);
       return remove(home, token, reason, false);
@@ -461,11 +458,10 @@
       const { owner } = now;
       // For one that is gone nothing is stored.
       if (owner && owner.stamp === sent?.owner?.stamp && state !== 'gone') record.owner = { subject: owner.subject, told: true, stamp: owner.stamp };
-      if (sent && state !== 'gone') record.words = heeded(record, sent.words, answer.consents);
+      if (sent && state !== 'gone') record.words = heeded(record, sent.words, answer);
       // The server has forgotten what it said: it was set up again from a backup.
       const back = !sent && sequence < (box.sequence ?? 0);
       if (back && owner?.subject === null) record.owner = { ...owner, told: false };
-      if (back) record = reminded(record, sequence);
       return back || (!sent && !renew && ENDED.includes(state)) ? retired(record, slot) : record;
     });
   }
@@ -494,7 +490,7 @@
     }
     if (reply.status === 403 && field === 'replaces') {
       // The server was set up anew: tokens of before say nothing to it.
-      return void (await keep((now) => reminded({ ...now, former: [], a: strip(now.a), b: strip(now.b) })));
+      return void (await keep((now) => ({ ...now, former: [], a: strip(now.a), b: strip(now.b) })));
     }
     if (reply.status === 409 && reason === 'replaced') {
       // By what the other slot holds, or by one that is lost.
@@ -530,7 +526,7 @@
     const reply = await call(home.site, 'heartbeat', { method: 'POST', token, body: {} });
     if (reply.status < 300 && reply.answer.state) return heard(reply.answer, current, Boolean(seen[OTHER[current]]));
     // It knows nothing of us (any more): register anew.
-    if (reply.answer.field === 'sync_token') return void (await keep((now) => reminded(retired(now, current))));
+    if (reply.answer.field === 'sync_token') return void (await keep((now) => retired(now, current)));
     throw refusal(reply);
   }
 
@@ -542,10 +538,10 @@
     const reply = await call(home.site, 'consents', { method: 'POST', token: box?.token, body: { consents: onWire(words), sequence } });
     if (reply.answer.reason === 'stale') return outrun(reply);
     if (reply.answer.reason === 'ended') return heartbeat(view, home);
-    if (reply.answer.field === 'sync_token') return void (await keep((now) => reminded(retired(now, current))));
+    if (reply.answer.field === 'sync_token') return void (await keep((now) => retired(now, current)));
     if (unheeded(reply)) return unsaid(reply, words, current, run);
     if (reply.status >= 300 || !reply.answer.consents) throw refusal(reply);
-    await keep((now) => ({ ...now, [current]: { ...now[current], sequence }, words: heeded(now, words, reply.answer.consents) }));
+    await keep((now) => ({ ...now, [current]: { ...now[current], sequence }, words: heeded(now, words, reply.answer) }));
     return undefined;
   }
 

@@ -191,10 +191,11 @@ export class Pushkeep extends EventTarget {
   /**
    * Ends the subscription here and at the server. If the server cannot be reached the visitor is unsubscribed all the
    * same, and the rest is done later. Rejects only if the browser would not end it.
+   * @param {{erase?: boolean}} [options]  erase: the server is to forget what it knows of the subscription, too
    * @returns {Promise<Status>}
    */
-  async unsubscribe() {
-    return this.#act(() => want(false)).catch((error) => {
+  async unsubscribe(options) {
+    return this.#act(() => want(false, { erase: options?.erase === true })).catch((error) => {
       // The browser's part is done unless it complained itself.
       if (!['network', 'server'].includes(error.code)) throw error;
       this.#error = null;

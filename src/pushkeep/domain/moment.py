@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Literal
 
 from pushkeep.errors import InvalidInput
 
@@ -30,6 +31,6 @@ def parse_moment(text: object, *, field: str) -> float:
     raise InvalidInput(f"{field} must be a time with its offset, such as 2027-01-31T08:00:00Z (RFC 3339).", field=field)
 
 
-def write_moment(seconds: float) -> str:
-    """A time in UTC, to the second: ``2027-01-31T08:00:00Z``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def write_moment(seconds: float, *, precision: Literal["seconds", "milliseconds"] = "seconds") -> str:
+    """A time in UTC, to the second: ``2027-01-31T08:00:00Z``; or to the millisecond, for what is to be compared."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).replace("+00:00", "Z")

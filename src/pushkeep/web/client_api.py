@@ -28,7 +28,7 @@ from pushkeep.web.exchange import (
     services_of,
 )
 from pushkeep.web.queries import read_flag, read_query, read_whole
-from pushkeep.web.reports import browser_receipt, own_report, shown_purposes, standing_report
+from pushkeep.web.reports import browser_receipt, own_report, shown_purposes, standing_report, words_heard
 from pushkeep.web.schemas import (
     SEQUENCE_MAX,
     ClientConfig,
@@ -36,7 +36,6 @@ from pushkeep.web.schemas import (
     Registration,
     SpokenWord,
     Words,
-    WordsHeard,
 )
 
 _WHAT = "the sync token (st_…) of the registration"
@@ -109,7 +108,7 @@ async def hear_words(request: HttpRequest, project_key: FromPath[str]) -> Respon
     words = spoken_words(body.consents, now=services.clock.now())
     with within_consents():
         after = await say(services, project, token, words, sequence=body.sequence)
-    return json_response(WordsHeard(dict(after)))
+    return json_response(words_heard(after))
 
 
 @post("/v1/client/{project_key:str}/heartbeat", request_max_body_size=BROWSER_BODY_BYTES_MAX)

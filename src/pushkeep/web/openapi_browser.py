@@ -38,7 +38,8 @@ _STANDING = {
     "sequence": 1795341600000,
 }
 RECEIPT = {**_STANDING, "sync_token": _TOKEN}
-_BROWSER_RECEIPT = {**RECEIPT, "consents": {"offers": True}}
+_HOLDS = {"consents": {"offers": True}, "since": {"offers": "2026-11-20T18:02:11.481Z"}}
+_BROWSER_RECEIPT = {**RECEIPT, **_HOLDS}
 _DIGEST = "3b1f6a0c9d5e47b2a8c4e0f17d6b923c5a4e8f0b1d7c6a29384756e0f1a2b3c4"
 _WORDING = {
     "digest": _DIGEST,
@@ -183,7 +184,7 @@ BROWSER_OPERATIONS: tuple[Operation, ...] = (
         "Say what the visitor agrees to, or takes back",
         "All of it is recorded, or nothing. The same again while it holds writes nothing. A word by the token of "
         "one that was replaced is about the one that has replaced it; one that has `ended` otherwise is refused.",
-        {200: Answer("What holds by now.", WordsHeard, {"consents": {"offers": False}})},
+        {200: Answer("What holds by now.", WordsHeard, _HOLDS | {"consents": {"offers": False}})},
         (*BODY_PROBLEMS, "conflict", "unsupported_media_type", *_TOKEN_PROBLEMS),
         security="sync_token",
         parameters=(PROJECT_KEY,),

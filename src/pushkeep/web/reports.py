@@ -31,6 +31,7 @@ from pushkeep.web.schemas import (
     SubscriptionReport,
     TagCount,
     TagList,
+    WordsHeard,
 )
 from pushkeep.web.schemas import Standing as StandingReport
 
@@ -45,13 +46,19 @@ def registration_receipt(registered: Registered, grace_seconds: int) -> Registra
     return RegistrationReceipt(**_standing(registered.standing, grace_seconds), sync_token=registered.sync_token)
 
 
-def browser_receipt(registered: Registered, grace_seconds: int, holds: Mapping[str, bool] | None) -> BrowserReceipt:
+def browser_receipt(registered: Registered, grace_seconds: int, held: Sequence[HeldWord] | None) -> BrowserReceipt:
     """The answer to a registration by its browser; with what the visitor agrees to, where that was asked."""
     return BrowserReceipt(
         **_standing(registered.standing, grace_seconds),
         sync_token=registered.sync_token,
-        consents=UNSET if holds is None else dict(holds),
+        consents=UNSET if held is None else _holds(held),
+        since=UNSET if held is None else _since(held),
     )
+
+
+def words_heard(held: Sequence[HeldWord]) -> WordsHeard:
+    """What holds once a visitor was heard."""
+    return WordsHeard(_holds(held), _since(held))
 
 
 def shown_purposes(asked: Sequence[Asked]) -> ShownPurposes:
@@ -124,6 +131,16 @@ def contact_report(contact: ContactRecord) -> ContactReport:
 def tag_list(counts: Mapping[str, int]) -> TagList:
     """Every tag."""
     return TagList([TagCount(tag, contacts) for tag, contacts in sorted(counts.items())])
+
+
+def _holds(held: Sequence[HeldWord]) -> dict[str, bool]:
+    return {word.purpose: word.given for word in held}
+
+
+def _since(held: Sequence[HeldWord]) -> dict[str, str]:
+    # Browsers compare it with what they were told before, and two words may be said within a second.
+    known = {word.purpose: word.content.at for word in held if word.content is not None}
+    return {purpose: write_moment(at, precision="milliseconds") for purpose, at in known.items()}
 
 
 def _own_consent(word: HeldWord, wording: Wording | None) -> OwnConsent:

@@ -53,6 +53,9 @@ Holds: TypeAlias = Annotated[
     dict[str, bool],
     Meta(description="Whether they agree, by purpose, whoever said so last; without those nothing is known about."),
 ]
+Since: TypeAlias = Annotated[
+    dict[str, str], Meta(description="When that was said, by purpose; RFC 3339. Without those whose record is erased.")
+]
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +140,7 @@ class BrowserReceipt(RegistrationReceipt, frozen=True):
     """What a browser's registration is answered with."""
 
     consents: Holds | UnsetType = UNSET
+    since: Since | UnsetType = UNSET
 
 
 class OwnHealth(Struct, frozen=True):
@@ -185,6 +189,7 @@ class WordsHeard(Struct, frozen=True):
     """What holds by now."""
 
     consents: Holds
+    since: Since
 
 
 class OwnConsent(Struct, frozen=True):

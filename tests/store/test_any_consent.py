@@ -25,7 +25,7 @@ from tests.store.consent_contract import declare, looks, no, yes
 from tests.store.doubles import MASTER_KEY, FakeClock, SeededEntropy
 from tests.store.samples import NOW, new_project, registration, subscription
 
-EXAMPLES = int(os.environ.get("PUSHKEEP_CONSENT_HISTORIES", "25"))
+EXAMPLES = int(os.environ.get("PUSHKEEP_CONSENT_HISTORIES", "15"))
 PEOPLE = ("ann", "bob")
 PURPOSES = ("news", "orders")  # one that needs consent, and one that does not
 

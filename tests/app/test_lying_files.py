@@ -7,6 +7,7 @@ import pytest
 
 from pushkeep.adapters import lying_files as module
 from pushkeep.adapters.lying_files import look_at_folder
+from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.protocol.signing_key import SigningKey
 
 
@@ -24,6 +25,7 @@ def test_files_with_secrets_are_known_by_their_beginning(tmp_path: Path) -> None
         write(tmp_path / "pushkeep.toml", 'contact = "mailto:a@b.dev"\nmaster_key = "x"\n', 0o640)
         write(tmp_path / "all.jsonl", '{"pushkeep": 1, "kind": "header"}\n{}\n')
         write(tmp_path / "subscription.json", '{"endpoint":"https://p.example/1","keys":{"p256dh":"B","auth":"a"}}')
+        write(tmp_path / "master.key.old-1a2b3c4d", f"{b64url_encode(bytes(range(32)))}\n", 0o600)
         write(tmp_path / "notes.txt", "nothing secret; master_key_file is set elsewhere")
         (tmp_path / "below").mkdir()
         (tmp_path / "link").symlink_to(tmp_path / "key")
@@ -32,6 +34,7 @@ def test_files_with_secrets_are_known_by_their_beginning(tmp_path: Path) -> None
         ("monday", "a database", "0o644"),
         ("monday-wal", "a database's journal", "0o644"),
         ("key", "a private key", "0o600"),
+        ("master.key.old-1a2b3c4d", "a key", "0o600"),
         ("pushkeep.toml", "the settings, with the master key in them", "0o640"),
         ("all.jsonl", "an export", "0o644"),
         ("subscription.json", "subscriptions", "0o644"),

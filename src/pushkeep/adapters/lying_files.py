@@ -28,6 +28,7 @@ _SQLITE_JOURNALS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 
 _KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
+    (re.compile(rb"\A[A-Za-z0-9_+/-]{43}=?\s*\Z"), "a key"),  # 32 octets in base64, such as a master key
     (re.compile(rb"(?m)^\s*master_key\s*="), "the settings, with the master key in them"),
     (re.compile(rb'\A\{[^\n]*"pushkeep'), "an export"),
     (re.compile(rb'\A\{[^\n]*"auth"\s*:'), "subscriptions"),

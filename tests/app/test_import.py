@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pushkeep.adapters.formats.octets import Octets
+from pushkeep.adapters.formats.portable_file import PortableFile, PortableWriter
 from pushkeep.adapters.formats.scratch import Scratch
 from pushkeep.app.contacts import find_contact, put_contact
 from pushkeep.app.erase import erase_contact
@@ -407,3 +410,22 @@ async def test_faults_say_where_and_what_and_no_secret(world: World, file: Path)
     (fault,) = report.faults
     assert fault == Fault(1, 2, "auth_token has a character that is not base64.", "auth_token")
     assert str(fault) == "line 2: auth_token has a character that is not base64."
+
+
+async def test_an_older_export_of_our_own_does_not_bring_back_who_was_erased(filed_world: World, file: Path) -> None:
+    world = filed_world
+    await bring(world, [row("one"), row("two", "18"), row("three", "19")], file)
+    written = io.BytesIO()
+    writer = PortableWriter(written)
+    writer.begin(world.project.public_id, made_by="1", now=world.clock.now(), secrets=True)
+    await world.store.export_records(world.project, writer.write, secrets=True)
+    writer.end()
+    world.clock.time += 10
+    await erase_contact(world.services, world.project, "17")
+    file.write_bytes(written.getvalue())
+    octets, seen = Octets(file), Scratch(bytes(32))
+    report = await import_file(world.services, world.project, PortableFile(octets), seen, ImportWishes())
+    octets.close()
+    assert report.written
+    assert await world.store.find_contact(world.project, "17") is None
+    assert {record.contact_external_id for record in await world.records()} == {"18", "19"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, select, union
 
 from pushkeep.adapters.store.consent_rows import record_from as consent_from
 from pushkeep.adapters.store.rows import json_values, record_from, select_records
@@ -25,20 +25,18 @@ _RECORDS = (
     )
     .order_by(subscriptions.c.id)
 )
+# What somebody else said in a browser that is theirs by now is not theirs. By both indexes, whatever there is.
+_THEIR_CONSENTS = union(
+    select(consents.c.id).where(
+        consents.c.subscription_id.in_(json_values("ids")),
+        consents.c.subscription_id.is_not(None),
+        consents.c.contact_id.is_(None),
+    ),
+    select(consents.c.id).where(consents.c.contact_id == bindparam("of_contact")),
+).subquery()
 _CONSENTS = (
-    select(
-        consents.c.number,
-        consents.c.commitment,
-        consents.c.content,
-        consents.c.erased_at,
-    )
-    .where(
-        or_(
-            and_(consents.c.subscription_id.in_(json_values("ids")), consents.c.contact_id.is_(None)),
-            consents.c.contact_id == bindparam("of_contact"),
-        ),
-        consents.c.content.is_not(None),
-    )
+    select(consents.c.number, consents.c.commitment, consents.c.content, consents.c.erased_at)
+    .where(consents.c.id.in_(select(_THEIR_CONSENTS.c.id)), consents.c.content.is_not(None))
     .order_by(consents.c.id)
 )
 _PAGE = (

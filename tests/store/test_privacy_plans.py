@@ -17,14 +17,16 @@ from pushkeep.ports.privacy import ErasedKind, Kept
 from tests.store.notification_contract import accept, subscribe
 from tests.store.samples import NOW
 from tests.store.test_plans import statements_of
+from tests.store.test_sweeps import some_rows, store_rows
 
-SMALL = ("VIRTUAL TABLE", "anon_", "theirs", "later", "spoke", "CONSTANT ROW", "installation")
-"""Lists of one person's rows, and the one row of the installation."""
+SMALL = ("VIRTUAL TABLE", "anon_", "theirs", "later", "spoke", "CONSTANT ROW", "installation", "SCAN tags")
+"""Lists of one person's rows, the one row of the installation, and tags, of which a project has a limited number."""
 
 
 @pytest.mark.parametrize("analyzed", [True, False], ids=["with statistics", "without"])
 async def test_no_page_of_an_erasure_scans_a_table(store: SqliteStore, project: Project, analyzed: bool) -> None:
     await store.put_purpose(project, "news", description="News", basis=Basis.CONSENT, now=NOW)
+    await store_rows(store, some_rows(project, 1000, seed=1))
     others = await subscribe(store, project, 100)
     for number in range(50):
         await store.put_contact(project, f"somebody-{number}", ["customer"])

@@ -35,6 +35,8 @@ _VERSION = b"\x01"
 KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 _HEAD_BYTES = len(_VERSION) + KEY_ID_BYTES + _NONCE_BYTES
+_KEY_ID = slice(len(_VERSION), len(_VERSION) + KEY_ID_BYTES)
+"""Where the key's id stands in a sealed blob: a broadcast looks a million times."""
 
 _read_json = json.JSONDecoder().raw_decode
 """For our own text, which has no blanks around it: a broadcast reads a million."""
@@ -191,14 +193,14 @@ class Vault:
         return self.ring.sealing.seal(plaintext, context)
 
     def _open(self, sealed: bytes, context: bytes) -> bytes:
-        sealer = self.ring.opening.get(sealed[len(_VERSION) : len(_VERSION) + KEY_ID_BYTES])
+        sealer = self.ring.opening.get(sealed[_KEY_ID])
         if sealer is None:
             raise SealBroken("A stored secret was sealed with another key, or is damaged.")
         return sealer.open(sealed, context)
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether it was sealed with the key that seals now."""
-        return sealed[len(_VERSION) : len(_VERSION) + KEY_ID_BYTES] == self.ring.sealing.key_id
+        return sealed[_KEY_ID] == self.ring.sealing.key_id
 
     def reseal(self, sealed: bytes, context: bytes) -> bytes:
         """The same for the same place, sealed with the key that seals now.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pushkeep.app.consents import seal_waiting
 from pushkeep.app.context import Services
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
@@ -92,6 +93,7 @@ async def _erase(
             return total
         numbers = (0, 0) if listed else await _list(services, project, subject)
         await store.stop_subject(project, subject)
+        await seal_waiting(services, project)  # once its content is gone, nothing but its seal says what a record is
         total += await _erase_messages(services, project, subject)
         total += await _erase_subscriptions(services, project, subject)
         page = await store.erase_subject(project, subject, numbers=numbers)

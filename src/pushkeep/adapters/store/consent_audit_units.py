@@ -40,6 +40,9 @@ _STATES = text(
     SELECT t.subject, t.subject_id, t.purpose_id, t.given, t.number, t.contact_id, p.name AS purpose,
         r.number AS of_record, r.erased_at, r.subscription_id AS r_subscription, r.contact_id AS r_contact,
         r.purpose_id AS r_purpose, r.given AS r_given,
+        CASE t.subject
+            WHEN 's' THEN EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.id = t.subject_id AND s.ended_at IS NULL)
+            ELSE EXISTS (SELECT 1 FROM contacts AS c WHERE c.id = t.subject_id) END AS is_asked,
         (
             WITH RECURSIVE before (id) AS (
                 SELECT t.subject_id
@@ -223,8 +226,10 @@ def _state_faults(connection: Connection, row: AnyRow) -> list[str]:
     faults = []
     if latest is not None and latest > row.number:
         faults.append(f"{what} follows from record {row.number}, and record {latest} is later.")
-    if row.erased_at is not None:  # nothing says any more what it said; only a withdrawal may outlive its record
-        return [*faults, f"{what} rests on record {row.number}, which is erased."] if row.given else faults
+    if row.erased_at is not None:  # nothing says any more what it said
+        # A withdrawal may outlive its record, and so may what nobody asks any more, as the subscription has ended.
+        rests = row.given and row.is_asked
+        return [*faults, f"{what} rests on record {row.number}, which is erased."] if rests else faults
     same = row.r_purpose == row.purpose_id and bool(row.r_given) == bool(row.given) and row.r_contact == row.contact_id
     if not same:
         faults.append(f"{what} is not what record {row.number} says.")

@@ -54,6 +54,16 @@ async def test_a_page_is_given_the_purposes_with_what_to_ask(site: Site, open_pa
     assert site.bodies("GET", "purposes") == [{"locale": "de-AT"}]
     await page.evaluate("() => push.purposes()")
     assert site.bodies("GET", "purposes")[-1] == {"locale": await page.evaluate("() => navigator.language")}
+    await call(page, "subscribe", {})
+    assert "consents" not in site.bodies()[0], "nothing is said that nobody has said"
+    await page.evaluate(
+        """async () => {
+          const [{ name, wording }] = await push.purposes();
+          await push.consent({ purpose: name, wording });
+        }"""
+    )
+    (word,) = cast(list[JsonObject], site.bodies("POST", "consents")[0]["consents"])
+    assert word["wording"] == AGREED["wording"], "the wording may be given as it came"
 
 
 async def test_the_first_registration_has_the_word_in_it(site: Site, open_page: OpenPage) -> None:
@@ -76,35 +86,11 @@ async def test_the_first_registration_has_the_word_in_it(site: Site, open_page: 
     assert not (await page.evaluate("() => push.status()"))["pending"]
 
 
-async def test_without_a_word_nothing_is_said(site: Site, open_page: OpenPage) -> None:
+async def test_a_page_that_gives_nonsense_is_told_so_before_anything_is_begun(site: Site, open_page: OpenPage) -> None:
     page = await open_page()
     await init(page)
-    await call(page, "subscribe", {})
-    assert "consents" not in site.bodies()[0]
-
-
-async def test_the_wording_may_be_given_as_it_came(site: Site, open_page: OpenPage) -> None:
-    page = await open_page()
-    await init(page)
-    await page.evaluate(
-        """async () => {
-          const [{ name, wording }] = await push.purposes();
-          await push.subscribe({ consents: [{ purpose: name, wording }] });
-        }"""
-    )
-    (word,) = cast(list[JsonObject], site.bodies()[0]["consents"])
-    assert word["wording"] == AGREED["wording"]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"purpose": "offers"}, {"given": True, "wording": "0f"}, {"purpose": "a", "given": 1}]
-)
-async def test_a_page_that_gives_nonsense_is_told_so_before_anything_is_begun(
-    site: Site, open_page: OpenPage, wrong: JsonObject
-) -> None:
-    page = await open_page()
-    await init(page)
-    assert (await call(page, "subscribe", {"consents": [wrong]}))["error"] == "TypeError"
+    for wrong in ({"purpose": "offers"}, {"wording": "0f"}, {"purpose": "a", "given": 1}):
+        assert (await call(page, "subscribe", {"consents": [wrong]}))["error"] == "TypeError"
     assert (await record(page)).get("wanted") is None
     assert site.bodies() == []
 

@@ -18,6 +18,7 @@ from pushkeep.adapters.store.contact_units import add_tags
 from pushkeep.adapters.store.foreign_units import Page
 from pushkeep.adapters.store.key_units import NO_PRIVATE_KEY, all_keys
 from pushkeep.adapters.store.portable_fates import ORPHANS, Fate, FateOf, Writer
+from pushkeep.adapters.store.portable_subscription_units import find_contacts, records_of
 from pushkeep.adapters.store.project_units import key_seal_name, project_by_id
 from pushkeep.adapters.store.purpose_units import add_wording, all_purposes, all_wordings, put_purpose
 from pushkeep.adapters.store.rows import uuid_of, write_origins
@@ -57,9 +58,6 @@ _HAS = tuple(
     for table in (subscriptions, contacts, notifications, consents, purposes)
 )
 _API_KEY = select(api_keys.c.digest).where(api_keys.c.key_id == bindparam("key_id"))
-_CONTACT = select(contacts.c.id).where(
-    contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
-)
 
 
 def check_records(
@@ -286,25 +284,22 @@ def _write_wordings(connection: Connection, vault: Vault, project: Project, run:
 def _contact_fates(
     connection: Connection, vault: Vault, project: Project, run: Sequence[Numbered]
 ) -> list[Fate | PushkeepError]:
-    found = []
-    for numbered in run:
-        assert isinstance(numbered.record, PortableContact)
-        named = {"project_id": project.id, "external_id": numbered.record.external_id}
-        found.append(connection.execute(_CONTACT, named).scalar_one_or_none())
-    return [Fate.NEW if row is None else Fate.KNOWN for row in found]
+    names = [record.external_id for record in records_of(run, PortableContact)]
+    known = find_contacts(connection, project, names)
+    return [Fate.KNOWN if name in known else Fate.NEW for name in names]
 
 
 def _write_contacts(connection: Connection, vault: Vault, project: Project, run: Sequence[Numbered]) -> int:
-    records = [numbered.record for numbered in run if isinstance(numbered.record, PortableContact)]
+    records = records_of(run, PortableContact)
     rows = [
         {"project_id": project.id, "external_id": record.external_id, "created_at": record.created_at}
         for record in records
     ]
     connection.execute(insert(contacts), rows)
+    numbers = find_contacts(connection, project, [record.external_id for record in records if record.tags])
     for record in records:
         if record.tags:
-            named = {"project_id": project.id, "external_id": record.external_id}
-            add_tags(connection, project, connection.execute(_CONTACT, named).scalar_one(), record.tags)
+            add_tags(connection, project, numbers[record.external_id], record.tags)
     return 0
 
 

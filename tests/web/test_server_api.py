@@ -25,7 +25,13 @@ async def subscribe(site: Site, service: PushService, **more: object) -> tuple[J
 
 
 UNKNOWN_ID = "01939f6b-2f7c-7b6e-a2f3-5d1c8e0b9a47"
-PLACES = {"subscription_id": "HMV192av", "notification_id": UNKNOWN_ID, "external_id": "user-17", "key_id": "A" * 12}
+PLACES = {
+    "subscription_id": "HMV192av",
+    "notification_id": UNKNOWN_ID,
+    "external_id": "user-17",
+    "key_id": "A" * 12,
+    "name": "news",
+}
 KEY_ROUTES = [
     (operation.method, operation.path.format_map(PLACES)) for operation in OPERATIONS if operation.security == "api_key"
 ]

@@ -25,7 +25,7 @@ from pushkeep.pushservice import PushService
 from tests.cli.conftest import COMMAND_SECONDS_MAX, Stored
 from tests.processes.helpers import new_visitor
 
-KILLS = int(os.environ.get("PUSHKEEP_KILLS", "12"))
+KILLS = int(os.environ.get("PUSHKEEP_KILLS", "5"))
 
 # One interpreter for all: each try is a fork of it, which imports nothing anew.
 CHILD = """

@@ -261,7 +261,7 @@ async def test_the_chain_holds_whoever_is_erased(world: World, seed: int) -> Non
     people = [ANNA, BERT, "carl-2342@example.org"]
     latest: dict[int, Registered] = {}
     names: dict[int, str] = {}
-    for step in range(40):
+    for step in range(24):
         number = chance.randrange(4)
         before = latest.get(number)
         replaces = before.sync_token if before is not None and chance.random() < 0.5 else ()
@@ -273,7 +273,8 @@ async def test_the_chain_holds_whoever_is_erased(world: World, seed: int) -> Non
         await agree(world, latest[number].public_id, given=chance.random() < 0.6)
         if chance.random() < 0.2:
             await seal_waiting(world.services, world.project)
-        await no_fault(world)
+        if step % 6 == 5:
+            await no_fault(world)
     await seal_waiting(world.services, world.project)
     chance.shuffle(people)
     for person in people:
@@ -311,8 +312,7 @@ class Killed(BaseException):
 STEPS = ("stop_subject", "erase_messages", "erase_subscriptions", "erase_subject")
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "before"), [*((step, True) for step in STEPS), (STEPS[-1], False)])
 async def test_an_erasure_that_was_cut_off_is_finished_at_the_next_start(
     tmp_path: Path, step: str, before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,15 +13,16 @@ from pushkeep.cli.bar import bar
 from pushkeep.cli.common import AsJson, DataDir, example, load, print_json, run, say
 
 if TYPE_CHECKING:
-    import click
+    from typer._click.core import Context  # typer brings click along, and calls it so
 
-    from pushkeep.compose.backup import Backup, DatabaseFacts
+    from pushkeep.adapters.store.backup_check import DatabaseFacts
+    from pushkeep.compose.backup import Backup
 
 
 class _FileOrCommand(TyperGroup):
     """``pushkeep backup FILE`` is ``pushkeep backup make FILE``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Put the command's name in front where there is none."""
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["make", *args]

@@ -46,6 +46,7 @@ class Laws:
         self._posted: dict[tuple[int, str], list[Posted]] = defaultdict(list)
         self.erasing: set[int | None] = set()
         self._gone: set[int] = set()
+        self._copied_at = -1.0
         self.life = LifeLaws(loop, spy, self._break)
         self.consent = ConsentLaws(loop, spy, self._break)
         self.broken: list[str] = []
@@ -57,8 +58,10 @@ class Laws:
         posted_to: Mapping[int, list[Posted]],
         gone: Iterable[int],
         erased: Mapping[int, float],
+        at: float,
     ) -> None:
-        """Remember what was known when the database was as it is again now."""
+        """Remember what was known when the database was as it is again now, maybe without the answers just before."""
+        self._copied_at = at
         self._posted.update({key: list(known) for key, known in posted.items()})
         self._gone |= set(gone)
         self.life.adopt(posted_to, erased)
@@ -253,6 +256,8 @@ class Laws:
         last = before[-1]
         written_at = (last.heard_at if last.heard_at is not None else posted.at) + WRITTEN_SECONDS
         until = min(written_at, posted.at)
+        if last.at <= self._copied_at < written_at:
+            return
         if last.process.disturbed_between(last.at, until) or self._database.out_between(last.at, until):
             return
         if last.heard_at is None:

@@ -34,6 +34,7 @@ class Copy:
         told: the notifications there were.
         posted: by notification and endpoint, and by row, what had been posted.
         gone: rows that were erased, and when those had been.
+        at: when it was made.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Copy:
     posted_to: dict[int, list[Posted]]
     gone: frozenset[int]
     erased: dict[int, float]
+    at: float
 
 
 def back_up(world: World) -> Copy:
@@ -61,6 +63,7 @@ def back_up(world: World) -> Copy:
         {row: list(posted) for row, posted in laws.life._posted.items()},
         frozenset(laws._gone),
         dict(laws.life._erased),
+        world.loop.time(),
     )
 
 
@@ -99,7 +102,7 @@ def _watch_anew(world: World, copy: Copy) -> None:
     broken = world.laws.broken
     world.laws = Laws(world.loop, world.spy, world.database, world.owners, world.rows)
     world.laws.broken[:] = broken
-    world.laws.adopt(copy.posted, copy.posted_to, copy.gone, copy.erased)
+    world.laws.adopt(copy.posted, copy.posted_to, copy.gone, copy.erased, copy.at)
     world.push.watchers.append(world.laws.posted)
     watch(store, world.spy, world.database, None)
     for contact in world.erased:

@@ -49,7 +49,6 @@ from pushkeep.protocol.encoding import b64_decode, b64url_encode
 from pushkeep.protocol.request import PushOptions
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.protocol.token_cache import TokenCache
-from tests.redaction.child.watched_secrets import PAYLOAD_MARK
 from tests.engine.laws import Laws
 from tests.engine.life_laws import DAY_SECONDS
 from tests.engine.ports import Database, Erasures, MortalStore, PooledEntropy, VirtualWakeups
@@ -57,6 +56,7 @@ from tests.engine.push_services import STRANGERS, PlayedTransport, PushServices,
 from tests.engine.restoring import Copy, back_up, restore
 from tests.engine.spy import Spy
 from tests.engine.virtual_time import Process, VirtualClock, VirtualLoop, VirtualSleeper
+from tests.redaction.child.watched_secrets import PAYLOAD_MARK
 from tests.store.doubles import MASTER_KEY
 
 T = TypeVar("T")

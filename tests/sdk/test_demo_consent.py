@@ -67,7 +67,7 @@ async def test_what_holds_is_shown_and_can_be_taken_back(site: Site, open_page: 
     assert body["consents"] == [{"purpose": "offers", "given": False, "method": "settings", "page": f"{site.base}/"}]
     assert await page.inner_text("#status-text") == "Subscribed", "only this is over"
     async with page.expect_response("**/consents"):
-        await page.check(SWITCH)
+        await page.click(SWITCH)
     said = {**AGREED, "given": True, "method": "settings", "page": f"{site.base}/"}
     assert site.bodies("POST", "consents")[1]["consents"] == [said]
 
@@ -75,7 +75,7 @@ async def test_what_holds_is_shown_and_can_be_taken_back(site: Site, open_page: 
 async def test_what_cannot_be_told_is_said_to_be_noted(site: Site, open_page: OpenPage) -> None:
     page = await agreed_page(site, open_page)
     await page.route("**/consents", lambda route: route.abort())
-    await page.uncheck(SWITCH)
+    await page.click(SWITCH)
     await until(page, "() => document.querySelector('#agreed-list .when').textContent.startsWith('Noted')")
     await page.evaluate(LOOK)
     assert not await page.is_checked(SWITCH), "what the server still believes is not shown for what was said"
@@ -85,7 +85,7 @@ async def test_what_is_refused_is_explained_and_the_switch_goes_back(site: Site,
     page = await agreed_page(site, open_page)
     problem: JsonObject = {"detail": "There is no purpose offers.", "field": "consents.purpose"}
     site.on_consents = lambda *_: (422, problem)
-    await page.uncheck(SWITCH)
+    await page.click(SWITCH)
     await page.wait_for_selector("#error[data-code=consent]")
     assert "no purpose offers" in await page.inner_text("#error-text")
     assert await page.is_checked(SWITCH)

@@ -312,6 +312,10 @@ async def test_a_master_key_is_changed_without_a_moment_at_which_none_opens(
         await open_store_to_read(path, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
     rows += await filled(store, project, "b")  # who has opened it before goes on
     await all_open(new, project, rows, "ab")
+    for kind in (SecretKind.DATA, SecretKind.LOOKUP):  # but makes no keys that only the old one would open
+        with pytest.raises(ConfigurationError, match="is not the one this database was made with"):
+            await store.rotate_secret(kind, now=LATER)
+    assert master_keys_of(path) == {new_id: True}
     await new.rotate_secret(SecretKind.DATA, now=LATER)
     with pytest.raises(Unavailable, match="restart it with the new one"):
         await store.register(project, registration(subscription("c")))

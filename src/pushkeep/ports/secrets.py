@@ -149,6 +149,7 @@ class SecretStore(Protocol):
 
         Raises:
             Conflict: an old one of this kind is still on its way out, or the master key is being changed.
+            ConfigurationError: the master key was changed, and this process has the old one.
         """
         ...
 

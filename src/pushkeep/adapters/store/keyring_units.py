@@ -119,6 +119,9 @@ def rotate(connection: Connection, master: Sealer, kind: SecretKind, now: float)
         raise Conflict("The erasure key is not changed: the list of who was erased could not be read any more.")
     if connection.execute(select(installation.c.next_master_key_id)).scalar_one() is not None:
         raise Conflict("The master key is being changed; finish that first: pushkeep secrets rotate-master --finish")
+    # It may have been changed since this process was started, which goes on as the other keys stayed as they were. A
+    # key that only the old one opens, beside keys that only the new one opens, would lock everybody out.
+    unwrapped(connection, master)
     of_kind = sealing_keys.c.kind == kind.value
     if connection.execute(select(sealing_keys.c.id).where(of_kind, sealing_keys.c.state == RETIRING)).first():
         raise Conflict(

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -135,6 +136,20 @@ async def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None
     for path in (tmp_path / "file" / "pushkeep.db", tmp_path):
         with pytest.raises(ConfigurationError, match="cannot be created or written"):
             await open_store(path, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
+
+
+async def test_opening_a_database_twice_leaves_the_locks_of_the_first_one(tmp_path: Path) -> None:
+    """By POSIX closing any descriptor of a file drops all locks that the process holds on it, SQLite's among them."""
+    path = tmp_path / "pushkeep.db"
+    write = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('UPDATE installation SET id = id')"
+    async with opened(path) as store:
+
+        def try_elsewhere(connection: Connection) -> str:
+            files.prepare(path)
+            command = [sys.executable, "-I", "-S", "-c", write, str(path)]
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stderr
+
+        assert "database is locked" in await store.writer.run(try_elsewhere)
 
 
 def test_a_lock_that_is_never_released_is_said_clearly(tmp_path: Path) -> None:

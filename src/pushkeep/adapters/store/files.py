@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -23,7 +24,9 @@ _LOCK_POLL_SECONDS = 0.05
 def prepare(path: Path) -> None:
     """Create the file and its directory for this user alone, and take others' rights to the file away.
 
-    A directory that exists is left as it is: it may be shared with others on purpose.
+    A directory that exists is left as it is: it may be shared with others on purpose. A file that exists is not opened:
+    closing any descriptor of it would take away all locks that this process's own connections to it hold (POSIX, fcntl),
+    and others would write in the middle of their transactions.
 
     Raises:
         ConfigurationError: the place cannot be written.
@@ -31,7 +34,12 @@ def prepare(path: Path) -> None:
     try:
         if not path.parent.exists():
             path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):  # another process was first
+                os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+        for wrong, why in ((path.is_dir(), errno.EISDIR), (not os.access(path, os.R_OK | os.W_OK), errno.EACCES)):
+            if wrong:
+                raise OSError(why, os.strerror(why))
         # SQLite gives its -wal and -shm files the rights of the database file.
         if path.stat().st_mode & 0o077:
             path.chmod(FILE_MODE)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pushkeep.adapters.formats.members import Members
 from pushkeep.adapters.formats.octets import Octets
 from pushkeep.domain.moving import LINE_BYTES_MAX, BrokenFile, Fault, Numbered
+from pushkeep.errors import InvalidInput
 from tests.formats.samples import AUTH, P256DH, as_csv, as_lines, browser_json, laravel_row, opened, records, url
 
 GOOD = as_csv([laravel_row()])
@@ -79,6 +81,27 @@ def test_a_broken_file_is_refused_in_a_sentence(file: Path, name: str) -> None:
     assert len(refused.value.message) < 400
     for secret in (P256DH, AUTH, url()):
         assert secret not in refused.value.message
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 400, "1e400", str(2**63)])
+def test_a_time_that_is_no_number_of_any_clock(file: Path, number: str) -> None:
+    (fault,) = records(file, json.dumps(browser_json() | {"created_at": 7}).replace(": 7", f": {number}"))
+    assert isinstance(fault, Fault)
+    assert fault.message.startswith("created_at must be a time")
+
+
+def test_a_row_without_an_end_is_not_kept_in_memory(file: Path) -> None:
+    """Each quoted field ends in the line behind, and the next one begins there."""
+    with pytest.raises(BrokenFile, match="line 2: the row that begins here is longer than"):
+        records(file, 'endpoint,p256dh,auth\nx,"\n' + '",a,"\n' * LINE_BYTES_MAX)
+
+
+def test_a_column_that_cannot_be_shown_is_not(file: Path) -> None:
+    with opened(file, as_lines([laravel_row(**{"\ud800": 1, "\x1b[2J": 2, "shop": 3})])) as source:
+        list(source.read())
+        assert source.unused == ("…", "shop")
+    with pytest.raises(InvalidInput, match="^a member with control characters is not known"):
+        Members({"\ud800": 1}).end()
 
 
 def test_a_database_is_no_table(file: Path) -> None:

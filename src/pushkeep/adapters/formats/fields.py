@@ -137,8 +137,10 @@ def _moment(value: object, name: str) -> float:
     if isinstance(value, str) and value.replace(".", "", 1).isdecimal() and value.isascii():
         value = float(value) if len(value) <= 20 else math.inf
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 <= value <= _LATEST * 1000:  # before it is divided: a whole number can be larger than any float
+            raise refusal
         seconds = value / 1000 if value > MILLISECONDS_FROM else float(value)
-        if not 0 <= seconds <= _LATEST:
+        if seconds > _LATEST:
             raise refusal
         return seconds
     if not isinstance(value, str) or not _AT.fullmatch(value):

@@ -19,7 +19,7 @@ from pushkeep.adapters.formats import (
 from pushkeep.adapters.formats.django_dump import as_in_table
 from pushkeep.adapters.formats.fields import Wishes, text_of
 from pushkeep.adapters.formats.octets import Octets
-from pushkeep.adapters.formats.rows import Fields, Row, rows_of, shown
+from pushkeep.adapters.formats.rows import Fields, Row, rows_of, showable, shown
 from pushkeep.domain.moving import BrokenFile, Fault, ForeignSubscription, Format, Numbered, Read
 from pushkeep.errors import InvalidInput
 
@@ -129,7 +129,8 @@ class ForeignFile:
     def unused(self) -> tuple[str, ...]:
         """See the port."""
         wished = {*(self._wishes.owner_columns or ()), *(name for name, _ in self._wishes.where)}
-        return tuple(name for name in self._names if name not in self._kind.used | wished)
+        left = (showable(name) for name in self._names if name not in self._kind.used | wished)
+        return tuple(dict.fromkeys(left))
 
     def digest(self) -> bytes:
         """See the port."""

@@ -40,7 +40,8 @@ class Members:
     def end(self) -> None:
         """Say that all have been read."""
         for name in self._left:
-            raise self._wrong(str(name)[:40], "is not known to this version")
+            shown = name[:40] if name.isprintable() else "a member with control characters"
+            raise self._wrong(shown, "is not known to this version")
 
     def text(self, name: str, characters_max: int) -> str:
         """A string of 1 to so many characters that can be written again."""

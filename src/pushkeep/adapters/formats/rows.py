@@ -87,7 +87,12 @@ def parsed(text: str) -> object:
 
 def shown(names: Iterable[str]) -> str:
     """Columns for an error; what does not look like a name may be a secret."""
-    return ", ".join(name if _NAME.fullmatch(name) else "…" for name in names)[:_SHOWN_CHARACTERS_MAX]
+    return ", ".join(map(showable, names))[:_SHOWN_CHARACTERS_MAX]
+
+
+def showable(name: str) -> str:
+    """A column's name as it can be shown anywhere; another file's may be a secret, or steer a terminal."""
+    return name if _NAME.fullmatch(name) else "…"
 
 
 def _check_length(line: str, number: int, bytes_max: int) -> None:
@@ -224,25 +229,35 @@ def _csv_rows(octets: Octets) -> Iterator[Row | Fault]:
 
 
 class _Counted:
-    """Lines for the reader of CSV, and how many it has taken."""
+    """Lines for the reader of CSV, how many it has taken, and how long those of the present row are together."""
 
     def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
         self._lines = lines
         self.line = 0
+        self.row_characters = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         self.line, text = next(self._lines)
+        self.row_characters += len(text)
+        if self.row_characters > LINE_BYTES_MAX:
+            raise csv.Error
         return text
 
 
 def _next_row(reader: Iterator[list[str]], counted: _Counted) -> list[str] | None:
-    begun = counted.line + 1
+    begun, counted.row_characters = counted.line + 1, 0
     try:
         return next(reader, None)
     except csv.Error:
+        if counted.row_characters > LINE_BYTES_MAX:
+            raise BrokenFile(
+                f"line {begun}: the row that begins here is longer than {LINE_BYTES_MAX} characters, which no "
+                "subscription is; are its quotes closed?",
+                field="file",
+            ) from None
         raise BrokenFile(
             f"line {begun}: the quotes of this row are not those of CSV; export the table again.", field="file"
         ) from None

@@ -72,6 +72,7 @@ _RECORD_COLUMNS = (
     subscriptions.c.probe_at,
     subscriptions.c.probes,
 )
+_RECORD = slice(len(_RECORD_COLUMNS))
 _PROJECT_COLUMNS = (
     projects.c.id,
     projects.c.public_id,
@@ -98,7 +99,7 @@ def select_records(*, with_sealed: bool = False) -> Select[tuple[Any, ...]]:
 
 def record_from(row: Row[tuple[Any, ...]]) -> SubscriptionRecord:
     """Read a row of :func:`select_records`, by position: a broadcast reads a million."""
-    columns: tuple[Any, ...] = row[: len(_RECORD_COLUMNS)]
+    columns: tuple[Any, ...] = row[_RECORD]
     (
         row_id,
         public_id,

@@ -193,9 +193,10 @@ class Vault:
         return self.ring.sealing.seal(plaintext, context)
 
     def _open(self, sealed: bytes, context: bytes) -> bytes:
-        sealer = self.ring.opening.get(sealed[_KEY_ID])
-        if sealer is None:
-            raise SealBroken("A stored secret was sealed with another key, or is damaged.")
+        try:
+            sealer = self.ring.opening[sealed[_KEY_ID]]
+        except KeyError:
+            raise SealBroken("A stored secret was sealed with another key, or is damaged.") from None
         return sealer.open(sealed, context)
 
     def is_current(self, sealed: bytes) -> bool:
@@ -216,19 +217,21 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        plaintext = self._open(sealed, subscription_context(project_public_id, endpoint_hash))
-        opened = _read_subscription(plaintext)
+        opened = self.open_subscription(project_public_id, endpoint_hash, sealed)
         anew = self.endpoint_hash(opened.endpoint)
-        return anew, self.keys_hash(opened), self._seal(plaintext, subscription_context(project_public_id, anew))
+        return anew, self.keys_hash(opened), self._seal_subscription(project_public_id, anew, opened)
 
     def seal_subscription(self, project: Project, endpoint_hash: bytes, subscription: Subscription) -> bytes:
         """Seal endpoint and keys for a row."""
+        return self._seal_subscription(project.public_id, endpoint_hash, subscription)
+
+    def _seal_subscription(self, project_public_id: str, endpoint_hash: bytes, subscription: Subscription) -> bytes:
         rest = json.dumps(
             [subscription.endpoint.url, subscription.expiration_time, subscription.encodings],
             separators=(",", ":"),
         )
         plaintext = subscription.p256dh + subscription.auth + rest.encode()
-        return self._seal(plaintext, subscription_context(project.public_id, endpoint_hash))
+        return self._seal(plaintext, subscription_context(project_public_id, endpoint_hash))
 
     def open_subscription(self, project_public_id: str, endpoint_hash: bytes, sealed: bytes) -> Subscription:
         """Open what :meth:`seal_subscription` made. It is not checked again: what is sealed was checked.
@@ -236,7 +239,16 @@ class Vault:
         Raises:
             SealBroken: it does not open.
         """
-        return _read_subscription(self._open(sealed, subscription_context(project_public_id, endpoint_hash)))
+        plaintext = self._open(sealed, subscription_context(project_public_id, endpoint_hash))
+        keys_end = POINT_BYTES + AUTH_BYTES
+        (url, expiration_time, encodings), _ = _read_json(plaintext[keys_end:].decode())
+        return Subscription(
+            Endpoint.known(url),
+            plaintext[:POINT_BYTES],
+            plaintext[POINT_BYTES:keys_end],
+            expiration_time,
+            tuple(encodings),
+        )
 
     def seal_secret(self, project_public_id: str, name: str, secret: bytes) -> bytes:
         """Seal a project's own secret; ``name`` says which."""
@@ -273,18 +285,6 @@ class Vault:
             SealBroken: it does not open.
         """
         return self._open(sealed, consent_context(project_public_id, number))
-
-
-def _read_subscription(plaintext: bytes) -> Subscription:
-    keys_end = POINT_BYTES + AUTH_BYTES
-    (url, expiration_time, encodings), _ = _read_json(plaintext[keys_end:].decode())
-    return Subscription(
-        Endpoint.known(url),
-        plaintext[:POINT_BYTES],
-        plaintext[POINT_BYTES:keys_end],
-        expiration_time,
-        tuple(encodings),
-    )
 
 
 def wrap_context(kind: str) -> bytes:

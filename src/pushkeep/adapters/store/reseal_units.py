@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, or_, select, update
 
 from pushkeep.adapters.store.keyring_units import ACTIVE, LOOKUP, RETIRING, change_version
 from pushkeep.adapters.store.master_units import master_facts
@@ -260,7 +260,11 @@ def _remove(connection: Connection, key: AnyRow) -> RemadePage:
 
 
 def _left_of(connection: Connection, key: AnyRow) -> tuple[int, int]:
-    """How many values are made with a key, and how many of them have to wait until their rows are forgotten."""
+    """How many rows have something made with a key, and how many of them have to wait until they are forgotten.
+
+    Rows, as the walk counts those that do not open: were it values, a row with two broken ones would always be one more
+    than the walk found, and everything walked through again and again for it.
+    """
     if key.kind == LOOKUP:
         of_key = subscriptions.c.lookup_key_id == key.id
         ended = func.count().filter(subscriptions.c.sealed.is_(None))
@@ -268,10 +272,9 @@ def _left_of(connection: Connection, key: AnyRow) -> tuple[int, int]:
         return row[0], row[1]
     counted = 0
     for table, columns in _SEALED_COLUMNS.items():
-        for column in columns:
-            # Behind the octet of the version stands the id of the key.
-            made_with_it = func.substr(table.c[column], 2, len(key.key_id)) == key.key_id
-            counted += connection.execute(select(func.count()).select_from(table).where(made_with_it)).scalar_one()
+        # Behind the octet of the version stands the id of the key.
+        made_with_it = or_(*(func.substr(table.c[column], 2, len(key.key_id)) == key.key_id for column in columns))
+        counted += connection.execute(select(func.count()).select_from(table).where(made_with_it)).scalar_one()
     return counted, 0
 
 

@@ -185,11 +185,17 @@ def _abilities(members: Members) -> list[str]:
 
 
 def _read_reason(members: Members) -> StateReason:
+    texts = {name: members.any_text_or_none(name, most) for name, most in _REASON_TEXTS.items()}
+    numbers = {name: members.whole_or_none(name, -SAID_MAX, SAID_MAX) for name in _NUMBERS}
     reason = StateReason(
         cause=members.choice("cause", Event),
         at=members.time("at"),
-        **{name: members.any_text_or_none(name, most) for name, most in _REASON_TEXTS.items()},
-        **{name: members.whole_or_none(name, -SAID_MAX, SAID_MAX) for name in _NUMBERS},
+        status=numbers["status"],
+        code=numbers["code"],
+        errno=numbers["errno"],
+        text=texts["text"],
+        more_info=texts["more_info"],
+        verdict=texts["verdict"],
     )
     members.end()
     return reason
@@ -216,6 +222,8 @@ def _read_entries(members: Members, name: str) -> tuple[PortableEntry, ...]:
 
 
 def _read_entry(members: Members) -> PortableEntry:
+    texts = {name: members.any_text_or_none(name, most) for name, most in _EVIDENCE_TEXTS.items()}
+    numbers = {name: members.whole_or_none(name, -SAID_MAX, SAID_MAX) for name in (*_NUMBERS, "days")}
     entry = PortableEntry(
         at=members.time("at"),
         event=members.choice("event", Event),
@@ -223,8 +231,17 @@ def _read_entry(members: Members) -> PortableEntry:
         after=members.choice("after", State),
         evidence=Evidence(
             by=members.choice("by", By),
-            **{name: members.any_text_or_none(name, most) for name, most in _EVIDENCE_TEXTS.items()},
-            **{name: members.whole_or_none(name, -SAID_MAX, SAID_MAX) for name in (*_NUMBERS, "days")},
+            text=texts["text"],
+            verdict=texts["verdict"],
+            status=numbers["status"],
+            code=numbers["code"],
+            errno=numbers["errno"],
+            more_info=texts["more_info"],
+            predecessor=texts["predecessor"],
+            successor=texts["successor"],
+            key=texts["key"],
+            key_before=texts["key_before"],
+            days=numbers["days"],
         ),
         contact=members.text_or_none("contact", EXTERNAL_ID_CHARACTERS_MAX),
         contact_before=members.text_or_none("contact_before", EXTERNAL_ID_CHARACTERS_MAX),

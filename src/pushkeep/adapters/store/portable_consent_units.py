@@ -110,7 +110,7 @@ def _number(public_id: str | None, found: int | None) -> int | None:
     """Of a subscription; of one whose tombstone was forgotten a number that no row ever gets."""
     if public_id is None or found is not None:
         return found
-    return -1 - UUID(public_id).int % 2**_NOBODY_BITS
+    return -1 - UUID(public_id).int % (1 << _NOBODY_BITS)
 
 
 def state_fates(

@@ -100,7 +100,7 @@ def test_a_column_that_cannot_be_shown_is_not(file: Path) -> None:
     with opened(file, as_lines([laravel_row(**{"\ud800": 1, "\x1b[2J": 2, "shop": 3})])) as source:
         list(source.read())
         assert source.unused == ("…", "shop")
-    with pytest.raises(InvalidInput, match="^a member with control characters is not known"):
+    with pytest.raises(InvalidInput, match=r"^a member with control characters is not known"):
         Members({"\ud800": 1}).end()
 
 

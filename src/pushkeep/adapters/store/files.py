@@ -25,8 +25,8 @@ def prepare(path: Path) -> None:
     """Create the file and its directory for this user alone, and take others' rights to the file away.
 
     A directory that exists is left as it is: it may be shared with others on purpose. A file that exists is not opened:
-    closing any descriptor of it would take away all locks that this process's own connections to it hold (POSIX, fcntl),
-    and others would write in the middle of their transactions.
+    closing any descriptor of it would take away all locks that this process's own connections hold on it (POSIX,
+    fcntl), and the next process would find nobody there and fold the log that is in use.
 
     Raises:
         ConfigurationError: the place cannot be written.

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pushkeep.adapters.store import SqliteStore, open_store, open_store_inline
+from pushkeep.adapters.store.fence import READ_AGAIN_SECONDS
 from pushkeep.adapters.store.master_units import master_keys_of
 from pushkeep.adapters.store.sqlite import open_store_to_read
 from pushkeep.domain.ids import AnyId
@@ -341,6 +342,35 @@ async def test_a_process_reads_an_exchanged_master_key_again(path: Path, store: 
     rows = await filled(old, project, "a")
     await all_open(new, project, rows, "a")
     assert (await old.secrets_status()).master_key_id == (await new.secrets_status()).master_key_id
+    await old.aclose()
+    await new.aclose()
+
+
+async def test_who_reads_the_master_key_again_keeps_nobody_from_writing(
+    path: Path, store: SqliteStore, project: Project
+) -> None:
+    """It may come from a program, which takes its time; and which is not run for each transaction."""
+    answers = [MASTER_KEY, OTHER_MASTER]
+
+    def read_again() -> bytes:
+        with sqlite3.connect(path, timeout=0, isolation_level=None) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        return answers.pop(0)
+
+    clock = FakeClock()
+    old = await open_store(path, MASTER_KEY, clock=clock, entropy=SeededEntropy(3), read_again=read_again)
+    await store.add_master_key(OTHER_MASTER, now=LATER)
+    new = await opened(path, OTHER_MASTER)
+    await new.finish_master_key()
+    await new.rotate_secret(SecretKind.DATA, now=LATER)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="restart it with the new one"):
+            await filled(old, project, "a")
+    assert answers == [OTHER_MASTER]
+    clock.time += READ_AGAIN_SECONDS
+    rows = await filled(old, project, "a")
+    await all_open(new, project, rows, "a")
     await old.aclose()
     await new.aclose()
 

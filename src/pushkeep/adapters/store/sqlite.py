@@ -165,8 +165,8 @@ def _open_to_read(path: Path, sealer: Sealer, clock: Clock, entropy: Entropy) ->
         return load_ring(connection, sealer, entropy.token_bytes)
 
     try:
-        fence = Fence(Vault(_prepared(engine, look)), sealer, entropy.token_bytes)
-        fence.guard(engine)
+        fence = Fence(Vault(_prepared(engine, look)), sealer, entropy.token_bytes, clock.monotonic)
+        fence.guard(engine, "BEGIN")
         return SqliteStore(Ground(engine, None, Writer(engine), fence, clock))
     except BaseException:
         engine.dispose()
@@ -185,7 +185,7 @@ def _open(
 ) -> SqliteStore:
     if path is None:
         writing = _engine(":memory:", "BEGIN IMMEDIATE", 1)
-        fence = _make_ready(writing, sealer, clock.now(), entropy, read_again)
+        fence = _make_ready(writing, sealer, clock, entropy, read_again)
         writer = InlineWriter(writing) if inline else Writer(writing)
         return SqliteStore(Ground(writing, None, writer, fence, clock, None, lease_seconds))
     path = path.absolute()
@@ -193,27 +193,27 @@ def _open(
     writing = _engine(str(path), "BEGIN IMMEDIATE", 1)
     try:
         with files.opening_lock(path):
-            fence = _make_ready(writing, sealer, clock.now(), entropy, read_again)
+            fence = _make_ready(writing, sealer, clock, entropy, read_again)
     except BaseException:
         writing.dispose()
         raise
     if inline:
         return SqliteStore(Ground(writing, None, InlineWriter(writing), fence, clock, path, lease_seconds))
     reading = _engine(str(path), "BEGIN", READERS, (*_PRAGMAS, "PRAGMA query_only = ON"))
-    fence.guard(reading)
+    fence.guard(reading, "BEGIN")
     return SqliteStore(Ground(writing, reading, Writer(writing), fence, clock, path, lease_seconds))
 
 
 def _make_ready(
-    engine: Engine, sealer: Sealer, now: float, entropy: Entropy, read_again: Callable[[], bytes] | None
+    engine: Engine, sealer: Sealer, clock: Clock, entropy: Entropy, read_again: Callable[[], bytes] | None
 ) -> Fence:
     def prepare(connection: Connection) -> KeyRing:
         migrate(connection)
-        make_keys(connection, sealer, entropy.token_bytes, now)
+        make_keys(connection, sealer, entropy.token_bytes, clock.now())
         return load_ring(connection, sealer, entropy.token_bytes)
 
-    fence = Fence(Vault(_prepared(engine, prepare)), sealer, entropy.token_bytes, read_again)
-    fence.guard(engine)
+    fence = Fence(Vault(_prepared(engine, prepare)), sealer, entropy.token_bytes, clock.monotonic, read_again)
+    fence.guard(engine, "BEGIN IMMEDIATE")
     return fence
 
 

@@ -26,6 +26,7 @@ from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import Event, StateReason
+from pushkeep.errors import Conflict
 from pushkeep.protocol.token_cache import TokenCache
 from tests.app.conftest import ScriptedTransport
 from tests.store.consent_contract import declare, yes
@@ -183,6 +184,17 @@ async def test_what_was_taken_away_since_is_not_brought_back(tmp_path: Path) -> 
         report = await imported(store, content, tmp_path / "export.jsonl")
         assert report.counts == {"known": 4, "ended": 1}
         assert await exported(store, project) == after
+
+
+async def test_nothing_of_an_export_comes_into_another_project(tmp_path: Path) -> None:
+    """Not with ``--skip-bad`` either: all of it is of its project."""
+    async with installation(1) as (store, project), installation(2) as (other, there):
+        await store.register(project, registration(subscription("theirs"), owner="17"))
+        await other.register(there, registration(subscription("mine")))
+        before, content = await exported(other, there), await exported(store, project)
+        with pytest.raises(Conflict, match="line 2: This installation has a project of its own already"):
+            await imported(other, content, tmp_path / "all.jsonl", wishes=ImportWishes(skip_wrong=True))
+        assert await exported(other, there) == before
 
 
 async def test_two_that_went_on_apart_are_told_by_line_and_the_rest_can_be_taken(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 
 from pushkeep.app.context import Services
 from pushkeep.app.erase import erased_contacts, replay_erasures
-from pushkeep.app.moving.check import WRONG, LeftOut, check, pages, prepared
+from pushkeep.app.moving.check import WRONG, Checked, LeftOut, check, pages, prepared
 from pushkeep.domain.consent_words import unknown_purpose, unknown_wording
 from pushkeep.domain.ids import SHORT_ID_RANDOM_BYTES, UUID7_RANDOM_BYTES, short_id, uuid7
 from pushkeep.domain.moving import (
@@ -30,7 +30,7 @@ from pushkeep.domain.moving import (
     Numbered,
 )
 from pushkeep.domain.project import Project
-from pushkeep.errors import InvalidInput
+from pushkeep.errors import Conflict, InvalidInput
 from pushkeep.ports.moving import ImportJournal, KeyStanding, Seen, Source
 from pushkeep.protocol.signing_key import SigningKey
 
@@ -127,6 +127,8 @@ async def import_file(
         return _done_before(source, journal, key)
     position = 0 if journal is None else journal.position
     checked = await check(services, project, source, asked, seen, position=position, told=partial(say, "check"))
+    if wishes.skip_wrong and source.format is Format.PUSHKEEP:
+        _check_project_fits(checked)
     writes = not wishes.only_check and (wishes.skip_wrong or not checked.faults_count)
     if writes:
         journal = await _write(
@@ -217,6 +219,13 @@ def _check_wishes(source: Source, wishes: ImportWishes) -> None:
             "nobody can send to them with another one.",
             field="vapid",
         )
+
+
+def _check_project_fits(checked: Checked) -> None:
+    """An export's project comes first, and all else is of it: without it there is no rest to bring in."""
+    project = next((fault for fault in checked.faults if fault.number == 1), None)
+    if project is not None:
+        raise Conflict(str(project), field=project.field)
 
 
 async def _check_consent(services: Services, project: Project, consent: ConsentBrought | None) -> None:

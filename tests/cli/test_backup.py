@@ -13,15 +13,22 @@ from pathlib import Path
 
 import pytest
 
+from pushkeep.adapters.clock import SystemClock, SystemEntropy
+from pushkeep.adapters.store import open_store
+from pushkeep.adapters.store.master_units import master_keys_of
+from pushkeep.adapters.store.sealing import master_key_id
 from pushkeep.compose import open_project
+from pushkeep.compose.backup import restore_backup
 from pushkeep.config import load_settings
 from pushkeep.domain.ids import AnyId
+from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.pushservice import PushService
 from tests.cli.conftest import Cli, Ran, Stored
 from tests.cli.inside import run_inside
 from tests.cli.standing import standing
 from tests.processes.helpers import new_visitor, stopped
 from tests.store.nowhere import assert_nowhere
+from tests.store.samples import new_project
 
 HOLDS_IT = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select * from projects').fetchone(); "
 HOLDS_IT += "print('open', flush=True); sys.stdin.read()"
@@ -160,6 +167,26 @@ async def test_a_backup_from_before_the_master_key_changed_opens_with_the_old_on
     newer = tmp_path / "newer.db"
     assert (await cli("backup", newer, *stored.at)).status == 0
     assert (await cli("backup", "verify", newer, *stored.at)).status == 0
+
+
+@pytest.mark.parametrize("given", [1, 2])
+async def test_a_backup_from_within_a_change_of_the_master_key_opens_with_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int
+) -> None:
+    """And is brought under a third one, whichever of the two is still there."""
+    keys = [bytes([number]) * 32 for number in range(4)]
+    clock, entropy = SystemClock(), SystemEntropy()
+    store = await open_store(tmp_path / "backup.db", keys[1], clock=clock, entropy=entropy)
+    await store.ensure_project(new_project())
+    await store.add_master_key(keys[2], now=clock.now())
+    await store.aclose()
+    old = tmp_path / "old.key"
+    old.write_text(b64url_encode(keys[given]))
+    old.chmod(0o600)
+    monkeypatch.setenv("PUSHKEEP_MASTER_KEY", b64url_encode(keys[3]))
+    settings = load_settings(overrides={"data_dir": tmp_path / "new", "contact": "mailto:a@example.com"})
+    done = await restore_backup(settings, tmp_path / "backup.db", lambda *_: None, old_key_file=old)
+    assert master_keys_of(done.database).keys() == {master_key_id(keys[3])}
 
 
 async def test_who_was_erased_stays_erased(cli: Cli, stored: Stored, tmp_path: Path) -> None:

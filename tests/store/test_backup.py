@@ -129,6 +129,16 @@ async def _register_on_and_on(store: SqliteStore, project: Project) -> None:
         await store.register(project, registration(subscription(f"n{number}")))
 
 
+async def test_a_database_in_use_is_not_taken_for_a_backup(tmp_path: Path) -> None:
+    """What is in the journal beside it would not be seen: it could be called sound with half of it missing."""
+    path = tmp_path / "pushkeep.db"
+    store = await open_store(path, MASTER_KEY, clock=FakeClock(), entropy=SeededEntropy())
+    with pytest.raises(InvalidInput, match=r"has a journal beside it, pushkeep\.db-wal"):
+        check(path)
+    await store.aclose()
+    assert check(path).living == 0
+
+
 async def test_nothing_is_overwritten(stored: Path, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
     with copied(stored, target, "1", quiet) as copy:

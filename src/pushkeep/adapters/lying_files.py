@@ -51,7 +51,8 @@ def _secret_files(paths: list[Path]) -> Iterator[LyingFile]:
     for path in paths:
         try:
             entry = path.lstat()
-            if stat.S_ISREG(entry.st_mode):
+            # Not what SQLite has its locks in: closing it would drop them, if this process has the database open, too.
+            if stat.S_ISREG(entry.st_mode) and not path.name.endswith("-shm"):
                 holds = _holds(path)
                 if holds is not None:
                     yield LyingFile(str(path), holds, stat.S_IMODE(entry.st_mode))

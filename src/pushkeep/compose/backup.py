@@ -24,7 +24,7 @@ from pushkeep.adapters.store.files import opening_lock
 from pushkeep.adapters.store.master_units import master_keys_of
 from pushkeep.adapters.store.migrate import MigrationPending
 from pushkeep.adapters.store.sealing import Sealer, master_key_id
-from pushkeep.adapters.store.sqlite import open_store
+from pushkeep.adapters.store.sqlite import SqliteStore, open_store
 from pushkeep.app.erase import replay_erasures
 from pushkeep.compose.master_key import present_master_key
 from pushkeep.compose.services import open_services
@@ -151,6 +151,7 @@ async def _hand_over(copy: Path, old: bytes, new: bytes) -> None:
         store = await open_store(copy, key, clock=clock, entropy=entropy)
         try:
             if key == old:
+                await _settle(store)
                 await store.add_master_key(new, now=clock.now())
             else:
                 await store.finish_master_key()
@@ -167,6 +168,15 @@ async def _bring_up(settings: Settings) -> tuple[ErasedCounts, bool]:
         replayed = await replay_erasures(services, project)
         standing = await services.erasures.standing()
         return replayed.erased, standing.last < await services.store.erasures_applied()
+
+
+async def _settle(store: SqliteStore) -> None:
+    """End the change of the master key that the copy was made in the middle of: another one is about to begin."""
+    status = await store.secrets_status()
+    if status.next_master_key_id == status.master_key_id:
+        await store.finish_master_key()
+    elif status.next_master_key_id is not None:
+        await store.cancel_master_key()
 
 
 def _check_key(copy: Path, master: bytes) -> None:

@@ -138,6 +138,7 @@ def check_database(
         Unavailable: it cannot be read at the moment.
     """
     check_is_database(path, field="file")
+    _check_is_whole(path)
     called = path if called is None else called
     try:
         with _opened(path) as connection:
@@ -154,6 +155,18 @@ def check_database(
         raise _damaged(called, error) from None
     except (LookupError, TypeError, ValueError, SQLAlchemyError) as error:  # what was never written so
         raise InvalidInput(f"{called} is damaged ({type(error).__name__}); use another backup.", field="file") from None
+
+
+def _check_is_whole(path: Path) -> None:
+    """What stands in a journal beside it would be passed over."""
+    for ending in ("-wal", "-journal"):
+        beside = path.with_name(path.name + ending)
+        if beside.exists() and beside.stat().st_size:
+            raise InvalidInput(
+                f"{path} has a journal beside it, {beside.name}: it is in use, or was copied as it was; make a copy of "
+                "it with: pushkeep backup FILE",
+                field="file",
+            )
 
 
 @contextlib.contextmanager

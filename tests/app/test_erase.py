@@ -253,6 +253,36 @@ async def test_what_was_said_before_an_erased_contact_spoke_holds_again(world: W
     assert await rows(world, "SELECT count(*) FROM consents WHERE over_at IS NOT NULL") == [(0,)]
 
 
+async def test_who_withdrew_in_a_browser_is_not_told_there_for_being_erased(world: World) -> None:
+    await declare(world)
+    browser = await world.register("annas-laptop")
+    await agree(world, browser.public_id)
+    await world.register("annas-laptop", owner=ANNA)
+    await agree(world, browser.public_id, given=False)
+    await world.register("annas-laptop", detach=True)
+    await erase_contact(world.services, world.project, ANNA)
+    await no_fault(world)
+    held = await world.store.held(world.project, Speaker(AnyId(browser.public_id, None)))
+    assert [word.given for word in held] == [False]
+    assert await rows(world, "SELECT count(*) FROM consents WHERE content IS NOT NULL") == [(0,)]
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+async def test_nobody_is_told_for_an_agreement_that_was_erased(world: World, by_id: bool) -> None:
+    """What was agreed to while a browser was nobody's was handed on to the subscription that replaced its own."""
+    await declare(world)
+    first = await world.register("first")
+    await agree(world, first.public_id)
+    second = await world.register("second", owner=BERT if by_id else ANNA, replaces=first.sync_token)
+    third = await world.register("third", owner=BERT, replaces=second.sync_token)
+    if by_id:
+        await erase_subscription(world.services, world.project, AnyId(first.public_id, None))
+    else:
+        await erase_contact(world.services, world.project, ANNA)
+    await no_fault(world)
+    assert await world.store.held(world.project, Speaker(AnyId(third.public_id, None))) == ()
+
+
 @pytest.mark.parametrize("seed", range(int(os.environ.get("PUSHKEEP_ERASURES", "1"))))
 async def test_the_chain_holds_whoever_is_erased(world: World, seed: int) -> None:
     """Browsers that change hands, are replaced, and agree and withdraw; then everybody is erased in turn."""
@@ -270,7 +300,8 @@ async def test_the_chain_holds_whoever_is_erased(world: World, seed: int) -> Non
         owner = chance.choice([*people, None])
         latest[number] = await world.register(names[number], owner=owner, replaces=replaces)
         world.clock.time += 1
-        await agree(world, latest[number].public_id, given=chance.random() < 0.6)
+        if chance.random() < 0.7:
+            await agree(world, latest[number].public_id, given=chance.random() < 0.6)
         if chance.random() < 0.2:
             await seal_waiting(world.services, world.project)
         if step % 6 == 5:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, or_, select, text,
 
 from pushkeep.adapters.store import subscription_units
 from pushkeep.adapters.store.move_units import move_all
-from pushkeep.adapters.store.rows import json_values
+from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.sealing import Vault
 from pushkeep.adapters.store.tables import (
     consent_states,
@@ -134,7 +134,8 @@ _CONSENTS_OF_SUBSCRIPTIONS = (
 _STATES_OF_SUBSCRIPTIONS = delete(consent_states).where(
     consent_states.c.subject == "s", consent_states.c.subject_id.in_(json_values("ids"))
 )
-# What a contact said is handed on to whatever replaces the browser's subscription, whosever that is.
+# What a contact said is handed on to whatever replaces the browser's subscription, whosever that is; so is what nobody
+# in particular agreed to there. Neither may be rested on once its record is empty.
 _STATES_HANDED_ON = text(
     """
     WITH RECURSIVE later (id) AS (
@@ -143,8 +144,11 @@ _STATES_HANDED_ON = text(
         SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id
     )
     DELETE FROM consent_states
-    WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND contact_id = :of_contact
-    RETURNING subject_id
+    WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND (contact_id = :of_contact OR given AND EXISTS (
+        SELECT 1 FROM consents AS c
+        WHERE c.project_id = consent_states.project_id AND c.number = consent_states.number AND c.erased_at IS NOT NULL
+    ))
+    RETURNING subject_id, purpose_id, given
     """
 )
 # What somebody else said there before holds again, as if the erased contact had never spoken.
@@ -159,24 +163,57 @@ _HOLDS_AGAIN = text(
     INSERT INTO consent_states (subject, subject_id, purpose_id, project_id, given, number, contact_id)
     SELECT 's', spoke.holder, c.purpose_id, c.project_id, c.given, max(c.number), c.contact_id
     FROM spoke CROSS JOIN consents AS c ON c.subscription_id = spoke.id
-    WHERE c.purpose_id IS NOT NULL AND c.contact_id IS NOT :of_contact
+    WHERE c.purpose_id IS NOT NULL AND (:of_contact IS NULL OR c.contact_id IS NOT :of_contact)
     GROUP BY spoke.holder, c.purpose_id
     ON CONFLICT (subject, subject_id, purpose_id) DO NOTHING
-    RETURNING project_id, number
+    RETURNING project_id, number, subject_id, purpose_id, given, contact_id
     """
 )
-_NOT_OVER = text("UPDATE consents SET over_at = NULL WHERE project_id = :of_project AND number = :of_number AND given")
-# What was said on a browser that has become another's since: found by the records.
-_STATES_ELSEWHERE = (
-    delete(consent_states)
-    .where(
-        consent_states.c.subject == "s",
-        consent_states.c.subject_id.in_(
-            select(consents.c.subscription_id).where(consents.c.contact_id == bindparam("of_contact"))
-        ),
-        consent_states.c.contact_id == bindparam("of_contact"),
+# But for what nobody in particular agreed to before the erased contact withdrew in the same browser: that was them, as
+# likely as not, and whoever was not told before somebody is erased is not told for it.
+_BEFORE_THEM = text(
+    """
+    WITH RECURSIVE spoke (id) AS (
+        SELECT :browser
+        UNION
+        SELECT s.id FROM spoke CROSS JOIN subscriptions AS s INDEXED BY ix_subscriptions_successor
+            ON s.superseded_by = spoke.id
     )
-    .returning(consent_states.c.subject_id)
+    SELECT c.id, spoke.id AS holder FROM spoke CROSS JOIN consents AS c ON c.subscription_id = spoke.id
+    WHERE c.purpose_id = :purpose AND c.contact_id IS NULL AND c.given
+    """
+)
+_STOPPED = text(
+    """
+    WITH RECURSIVE later (id) AS (
+        SELECT value FROM json_each(:browsers)
+        UNION
+        SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id
+    )
+    UPDATE consent_states SET given = 0
+    WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND given AND EXISTS (
+        SELECT 1 FROM consents AS c
+        WHERE c.project_id = consent_states.project_id AND c.number = consent_states.number AND c.erased_at IS NOT NULL
+    )
+    """
+)
+EMPTY_RECORDS = (
+    update(consents).where(consents.c.id.in_(json_values("ids"))).values(**EMPTY_CONSENT, erased_at=bindparam("now"))
+)
+"""Takes away what consent records say."""
+
+_NOT_OVER = text("UPDATE consents SET over_at = NULL WHERE project_id = :of_project AND number = :of_number AND given")
+# What was said on a browser that has become another's since: found by the records, there and at what has replaced it.
+_STATES_ELSEWHERE = text(
+    """
+    WITH RECURSIVE later (id) AS (
+        SELECT subscription_id FROM consents WHERE contact_id = :of_contact AND subscription_id IS NOT NULL
+        UNION
+        SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id
+    )
+    DELETE FROM consent_states WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND contact_id = :of_contact
+    RETURNING subject_id, purpose_id, given
+    """
 )
 _CONSENTS_OF_CONTACT = (
     update(consents)
@@ -263,7 +300,7 @@ def erase_rows(connection: Connection, subject: Subject, *, limit: int, now: flo
     connection.execute(_LOG, found)
     said = {**found, "of_contact": subject.contact_id, "now": now}
     records = connection.execute(_CONSENTS_OF_SUBSCRIPTIONS, said).rowcount
-    _hold_again(connection, connection.execute(_STATES_HANDED_ON, said).scalars().all(), subject.contact_id)
+    _hold_again(connection, connection.execute(_STATES_HANDED_ON, said).all(), subject.contact_id, now)
     connection.execute(_STATES_OF_SUBSCRIPTIONS, found)
     for _ in ids:  # one round for each erased row in a line
         if connection.execute(_CHAINED, found).first() is None:
@@ -282,12 +319,20 @@ def _forget_neighbours(connection: Connection, found: dict[str, str]) -> None:
         connection.execute(_UNNAME, {**found, "neighbours": json.dumps(neighbours)})
 
 
-def _hold_again(connection: Connection, browsers: Sequence[int], contact_id: int | None) -> None:
-    if not browsers:
+def _hold_again(connection: Connection, silenced: Sequence[AnyRow], contact_id: int | None, now: float) -> None:
+    if not silenced:
         return
-    named = {"ids": json.dumps(list(browsers)), "of_contact": contact_id}
-    for project_id, number in connection.execute(_HOLDS_AGAIN, named).all():
-        connection.execute(_NOT_OVER, {"of_project": project_id, "of_number": number})
+    browsers = sorted({row.subject_id for row in silenced})
+    withdrawn = {(row.subject_id, row.purpose_id) for row in silenced if not row.given}
+    for row in connection.execute(_HOLDS_AGAIN, {"ids": json.dumps(browsers), "of_contact": contact_id}).all():
+        if row.given and row.contact_id is None and (row.subject_id, row.purpose_id) in withdrawn:
+            of_browser = {"browser": row.subject_id, "purpose": row.purpose_id}
+            before = connection.execute(_BEFORE_THEM, of_browser).all()
+            connection.execute(EMPTY_RECORDS, {"ids": json.dumps([one.id for one in before]), "now": now})
+            holders = [row.subject_id, *(one.holder for one in before)]
+            connection.execute(_STOPPED, {"browsers": json.dumps(holders)})
+        else:
+            connection.execute(_NOT_OVER, {"of_project": row.project_id, "of_number": row.number})
 
 
 def erase_subject(connection: Connection, subject: Subject, *, numbers: tuple[int, int], now: float) -> ErasedPage:
@@ -302,8 +347,8 @@ def erase_subject(connection: Connection, subject: Subject, *, numbers: tuple[in
     had = connection.execute(_TAGS_OF, named).scalars().all()
     connection.execute(_UNTAG, of_contact)
     dropped = connection.execute(_DROP_TAGS, {"ids": json.dumps(had)}).rowcount
-    silenced = connection.execute(_STATES_ELSEWHERE, of_contact).scalars().all()
-    _hold_again(connection, silenced, subject.contact_id)
+    silenced = connection.execute(_STATES_ELSEWHERE, of_contact).all()
+    _hold_again(connection, silenced, subject.contact_id, now)
     connection.execute(_STATES_OF_CONTACT, of_contact)
     records = connection.execute(_CONSENTS_OF_CONTACT, {**of_contact, "now": now}).rowcount
     rows = connection.execute(_CONTACT_ROW, of_contact).rowcount

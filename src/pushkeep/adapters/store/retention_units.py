@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, text
 
 from pushkeep.adapters.store.erase_message_units import EMPTY_NOTIFICATIONS
-from pushkeep.adapters.store.erase_units import EMPTY_CONSENT
-from pushkeep.adapters.store.rows import AnyRow, json_values
-from pushkeep.adapters.store.tables import consents, notifications
+from pushkeep.adapters.store.erase_units import EMPTY_RECORDS
+from pushkeep.adapters.store.rows import AnyRow
+from pushkeep.adapters.store.tables import notifications
 from pushkeep.adapters.store.writer import ERASED
 from pushkeep.domain.project import Project
 from pushkeep.ports.privacy import Kept, RetentionPage
@@ -62,9 +62,6 @@ _RECORDS = text(
     ORDER BY c.id LIMIT :most
     """
 )
-_EMPTY_CONSENTS = (
-    update(consents).where(consents.c.id.in_(json_values("ids"))).values(**EMPTY_CONSENT, erased_at=bindparam("now"))
-)
 
 
 def erase_old(
@@ -89,7 +86,7 @@ def _erase_consents(
     rows = connection.execute(_RECORDS, named).all()
     ids = [row.id for row in rows if row.over is not None and row.over < before and not row.rests]
     if ids:
-        connection.execute(_EMPTY_CONSENTS, {"ids": json.dumps(ids), "now": now})
+        connection.execute(EMPTY_RECORDS, {"ids": json.dumps(ids), "now": now})
         connection.info[ERASED] = True
     return RetentionPage(len(ids), rows[-1].id if len(rows) == limit else None)
 

@@ -17,6 +17,7 @@ from pushkeep.domain.subscription import Event, StateReason, SubscriptionRecord
 from pushkeep.errors import Conflict, InvalidInput, NotFound
 from pushkeep.ports import Store
 from pushkeep.ports.consents import ConsentRecord, Speaker
+from pushkeep.ports.privacy import Kept
 from tests.store.samples import NOW, foreign, new_notification, registration, subscription
 
 NEWS = Wording("news", "en", "1", "2026-01", "May we tell you news?", NOW)
@@ -186,6 +187,24 @@ class ConsentContract:
         assert await store.say(project, ANN, [old], sequence=None, now=NOW + 1) == {"news": False}
         assert await store.say(project, Speaker(contact="bob"), [old], sequence=None, now=NOW + 1) == {"news": True}
         assert [record.content and record.content.at for record in await said(store, project)] == [NOW, NOW - 100]
+
+    async def test_who_has_withdrawn_since_is_not_brought_back_by_what_they_agreed_to_elsewhere_before(
+        self, store: Store, project: Project
+    ) -> None:
+        await declare(store, project)
+        old = yes(at=NOW - 100, method=Method.API)
+        browser = by((await store.register(project, registration(subscription(), owner="ann"))).record)
+        await store.say(project, browser, [no()], sequence=None, now=NOW)
+        assert await store.say(project, ANN, [old], sequence=None, now=NOW + 1) == {"news": False}
+        assert await holds(store, project, browser) == {"news": False}, "of the contact, before the browser's own"
+        await store.say(project, ANN, [no(at=NOW - 50)], sequence=None, now=NOW + 2)
+        other = by((await store.register(project, registration(subscription("two"), owner="ann"))).record)
+        assert await store.say(project, other, [old], sequence=None, now=NOW + 3) == {"news": False}
+        late = yes(at=NOW - 40, method=Method.API)
+        assert await store.say(project, other, [late], sequence=None, now=NOW + 4) == {"news": True}
+        erased = await store.erase_old(project, Kept.CONSENTS, before=NOW + 5, after=0, limit=10)
+        assert erased.erased == 2, "withdrawals whose records are over their time"
+        assert await store.say(project, browser, [late], sequence=None, now=NOW + 5) == {"news": False}
 
     async def test_the_later_word_of_browser_and_owner_counts(self, store: Store, project: Project) -> None:
         await declare(store, project)

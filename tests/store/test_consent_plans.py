@@ -28,7 +28,8 @@ from tests.store.samples import NOW, new_notification, new_project, registration
 from tests.store.test_plans import statements_of
 
 SMALL = frozenset(
-    {"purposes", "p", "wordings", "projects", "signing_keys", "chain", "before", "holds", "h", "wanted", "CONSTANT"}
+    {"purposes", "p", "wordings", "projects", "signing_keys", "chain", "before", "holds", "h", "wanted", "theirs"}
+    | {"CONSTANT"}
 )
 """A server has one project, and few purposes, wordings and keys; the others are chains in memory, and lists that came
 with the question."""
@@ -59,6 +60,7 @@ async def test_nothing_that_is_asked_about_consent_reads_a_table(store: SqliteSt
         "re-sync": lambda c: registration_units.existing_registration(c, vault, project, again),
         "leave": lambda c: subscription_units.end(c, vault, project, AnyId(second.public_id, None), left),
         "say": lambda c: consent_list_units.say(c, vault, project, me, [no()], sequence=9, now=NOW),
+        "say late": lambda c: consent_list_units.say(c, vault, project, ann, [yes(at=NOW - 9)], sequence=None, now=NOW),
         "say as": lambda c: consent_list_units.say(c, vault, project, ann, [no()], sequence=None, now=NOW),
         "held": lambda c: consent_list_units.held(c, vault, project, me),
         "page": lambda c: consent_list_units.page(c, vault, project, speaker=None, purpose=None, limit=9, after=5),

@@ -53,6 +53,21 @@ _SPEAKS = text(
 _CONTACT_ID = select(contacts.c.id).where(
     contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
 )
+# Of a withdrawal whose record was erased nobody knows any more when it was said, but that it was before that.
+_WITHDRAWN_SINCE = text(
+    """
+    WITH theirs (subject, subject_id) AS (
+        SELECT 's', :browser
+        UNION ALL SELECT 'c', :contact
+        UNION ALL SELECT 's', s.id FROM subscriptions AS s WHERE :browser IS NULL AND s.contact_id = :contact
+    )
+    SELECT 1 FROM theirs CROSS JOIN consent_states AS t
+        ON t.subject = theirs.subject AND t.subject_id = theirs.subject_id AND t.purpose_id = :purpose
+    CROSS JOIN consents AS r ON r.project_id = t.project_id AND r.number = t.number
+    WHERE NOT t.given AND (t.contact_id IS NULL OR t.contact_id = :contact) AND coalesce(r.at, r.erased_at) >= :at
+    LIMIT 1
+    """
+)
 _INSERT = insert(consents)
 # What held before is proof of what was sent until now, and kept as such for a while.
 _OVER = (
@@ -174,7 +189,8 @@ def says_news(
         InvalidInput: as it does.
     """
     declared = _declared(connection, project)
-    return bool(words) and bool(_news(connection, vault, project, declared, words, known_of(connection, voice), heard))
+    known = known_of(connection, voice)
+    return bool(words) and bool(_news(connection, vault, project, voice, declared, words, known, heard))
 
 
 def record_words(
@@ -208,7 +224,7 @@ def record_words(
     if not words:
         return {}
     known, declared = known_of(connection, voice), _declared(connection, project)
-    news = _news(connection, vault, project, declared, words, known, heard)
+    news = _news(connection, vault, project, voice, declared, words, known, heard)
     own = dict(known.own)
     if news:
         last = connection.execute(_LAST_NUMBER, {"project_id": project.id}).scalar_one()
@@ -250,6 +266,7 @@ def _news(
     connection: Connection,
     vault: Vault,
     project: Project,
+    voice: Voice,
     declared: Mapping[str, Purpose],
     words: Sequence[ConsentWord],
     known: Known,
@@ -266,10 +283,20 @@ def _news(
             wording = connection.execute(_WORDING, named).one_or_none()
             if wording is None or wording.purpose_id != purpose.id:
                 raise unknown_wording(purpose.name)
+        if _comes_too_late(connection, voice, word, purpose):
+            continue
         own = known.own_counts(purpose.id)
         if own is None or (not heard and _differs(connection, vault, project, word, own, known.counts(purpose.id))):
             found.append(_News(word, purpose, wording))
     return found
+
+
+def _comes_too_late(connection: Connection, voice: Voice, word: ConsentWord, purpose: Purpose) -> bool:
+    """Whether somebody agreed to this elsewhere before they withdrew: here, as a contact, or in a browser of theirs."""
+    if word.at is None or not word.given:
+        return False
+    of = {"browser": voice.subscription_id, "contact": voice.contact_id, "purpose": purpose.id, "at": word.at}
+    return connection.execute(_WITHDRAWN_SINCE, of).first() is not None
 
 
 def _differs(

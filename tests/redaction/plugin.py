@@ -29,7 +29,7 @@ from tests.redaction.needles import Found, Needles
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "test-output"
 
-LOOKED_AT_SUFFIXES = frozenset({".log", ".out", ".err", ".txt", ".html", ".db", ".db-wal", ".sqlite3", ".sqlite3-wal"})
+LOOKED_AT_SUFFIXES = frozenset({".log", ".out", ".err", ".html", ".db", ".db-wal", ".sqlite3", ".sqlite3-wal"})
 FILE_BYTES_MAX = 4_000_000
 """Of one file. The largest that tests leave are databases of a million rows, all written in one way."""
 

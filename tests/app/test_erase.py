@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from pushkeep.adapters.store import SqliteStore
 from pushkeep.app import erase
 from pushkeep.app.consent_audit import verify
 from pushkeep.app.consents import seal_waiting
@@ -28,7 +29,7 @@ from pushkeep.domain.sending import NotificationState
 from pushkeep.domain.shard import Kind
 from pushkeep.errors import Conflict, Unavailable
 from pushkeep.ports.consents import Speaker
-from pushkeep.ports.privacy import ErasedCounts
+from pushkeep.ports.privacy import ErasedCounts, ErasedPage
 from pushkeep.protocol.request import PushRequest
 from tests.app.conftest import World, opened_world
 from tests.processes.helpers import until
@@ -462,7 +463,16 @@ async def test_two_who_erase_the_same_contact_do_it_once(filed_world: World) -> 
 
 
 async def test_many_pages_are_one_erasure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erase, "MESSAGES_PAGE", 2)
+    """However many browsers somebody had, no page looks for more than its share: others wait while it is written."""
+    looked_at: list[int] = []
+    page_of = SqliteStore.erase_messages
+
+    async def watched(store: SqliteStore, *given: Any, limit: int, **more: Any) -> ErasedPage:
+        looked_at.append(limit)
+        return await page_of(store, *given, limit=limit, **more)
+
+    monkeypatch.setattr(SqliteStore, "erase_messages", watched)
+    monkeypatch.setattr(erase, "LOOKUPS_MAX", 10)
     monkeypatch.setattr(erase, "ROWS_PAGE", 2)
     for number in range(5):
         await world.register(f"anna-{number}", owner=ANNA)
@@ -470,6 +480,7 @@ async def test_many_pages_are_one_erasure(world: World, monkeypatch: pytest.Monk
         await world.send(target=Target.to_contacts([ANNA]), content=SAID)
     counts = await erase_contact(world.services, world.project, ANNA)
     assert (counts.subscriptions, counts.notifications, counts.outcomes) == (5, 5, 25)
+    assert looked_at == [2, 2, 2]
 
 
 async def test_nothing_is_erased_where_the_list_cannot_be_written(filed_world: World, tmp_path: Path) -> None:

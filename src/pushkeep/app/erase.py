@@ -21,6 +21,9 @@ from pushkeep.ports.privacy import ErasedCounts, ErasedKind, ErasureListStanding
 MESSAGES_PAGE = 500
 """Notifications looked at in one transaction: two look-ups each for every subscription of one person."""
 
+LOOKUPS_MAX = 50_000
+"""Notifications times subscriptions in one transaction, whatever somebody's history: 40 ms, in which nobody writes."""
+
 ROWS_PAGE = 100
 """Subscriptions in one transaction, each with some dozens of entries of its story."""
 
@@ -116,8 +119,9 @@ async def _list(services: Services, project: Project, subject: Subject) -> tuple
 
 async def _erase_messages(services: Services, project: Project, subject: Subject) -> ErasedCounts:
     total, after = ErasedCounts(), 0
+    limit = max(1, min(MESSAGES_PAGE, LOOKUPS_MAX // max(1, len(subject.subscriptions))))
     while True:
-        page = await services.store.erase_messages(project, subject, after=after, limit=MESSAGES_PAGE)
+        page = await services.store.erase_messages(project, subject, after=after, limit=limit)
         total += page.counts
         if page.after is None:
             return total

@@ -8,8 +8,18 @@ import pytest
 
 from pushkeep.app import consents
 from pushkeep.app.consent_audit import export_lines, verify
-from pushkeep.app.consents import SEAL_SECONDS, SealConsents, anchor, seal_waiting, speaker_of
+from pushkeep.app.consents import (
+    SEAL_SECONDS,
+    SealConsents,
+    anchor,
+    declare_purpose,
+    declare_wording,
+    seal_waiting,
+    speaker_of,
+    what_to_ask,
+)
 from pushkeep.app.duties import do_duty
+from pushkeep.app.known_purposes import REMEMBERED_SECONDS
 from pushkeep.domain.consent_file import verify_file
 from pushkeep.errors import InvalidInput
 from pushkeep.ports.consents import Speaker
@@ -86,3 +96,29 @@ def test_whose_word_it_is_must_be_said_once() -> None:
         speaker_of(contact="ann", subscription="abcdefgh")
     with pytest.raises(ValueError, match="either a subscription's or a contact's"):
         Speaker()
+
+
+async def test_what_pages_ask_with_is_read_once_in_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever knows the key in a page may ask as often as they like. What is declared here is shown at once."""
+    reads = []
+    wordings = world.store.wordings
+
+    async def counted(*args: object) -> object:
+        reads.append(args)
+        return await wordings(*args)
+
+    monkeypatch.setattr(world.store, "wordings", counted)
+    asked = await asyncio.gather(*(what_to_ask(world.services, world.project, "en") for _ in range(20)))
+    assert (asked, len(reads)) == ([()] * 20, 1)
+    await declare_purpose(world.services, world.project, "news", description="News")
+    ((one,),) = [await what_to_ask(world.services, world.project)]
+    assert one.wording is None
+    await declare_wording(world.services, world.project, "news", locale="en", version="1", text="Yes.")
+    for locale in ("en", "de", None):
+        ((one,),) = [await what_to_ask(world.services, world.project, locale)]
+        assert one.wording is not None
+        assert one.wording.text == "Yes."
+    assert len(reads) == 3
+    world.clock.time += REMEMBERED_SECONDS
+    await what_to_ask(world.services, world.project)
+    assert len(reads) == 4, "what another process has declared is seen a moment later"

@@ -18,6 +18,7 @@ from pushkeep.domain.consent_words import (
     make_word,
     make_wording,
     may_be_told,
+    still_shown,
 )
 from pushkeep.errors import InvalidInput
 
@@ -122,8 +123,16 @@ def test_a_visitor_is_asked_in_the_language_that_fits_best(wanted: str | None, f
         wording("en", "2", at=5),
         wording("en", "3", at=5),
     ]
-    best = best_wordings(PURPOSES, declared, wanted)
-    assert {name: one.text for name, one in best.items()} == {"news": found}
+    for known in (declared, still_shown(declared)):
+        best = best_wordings(PURPOSES, known, wanted)
+        assert {name: one.text for name, one in best.items()} == {"news": found}
+
+
+def test_of_thirty_versions_only_the_latest_is_kept_for_pages() -> None:
+    declared = [wording("en", str(at), at=at) for at in range(30)]
+    assert still_shown(declared) == (declared[0], declared[-1]), "the first tells the locale of those without another"
+    early = wording("en", "early", at=-5)
+    assert still_shown([*declared, early]) == (declared[-1], early), "of a clock that was set back"
 
 
 def test_a_digest_is_of_every_part_but_the_time() -> None:

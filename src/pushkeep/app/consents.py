@@ -142,9 +142,9 @@ async def what_to_ask(services: Services, project: Project, locale: str | None =
         InvalidInput: no language tag.
     """
     wanted = None if locale is None else check_locale(locale)
-    purposes = await services.store.purposes(project)
-    fitting = best_wordings(purposes, await services.store.wordings(project), wanted)
-    return tuple(Asked(purpose, fitting.get(purpose.name)) for purpose in purposes)
+    declared = await services.purposes.of(project)
+    fitting = best_wordings(declared.purposes, declared.wordings, wanted)
+    return tuple(Asked(purpose, fitting.get(purpose.name)) for purpose in declared.purposes)
 
 
 def speaker_of(*, contact: object = None, subscription: object = None) -> Speaker | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pushkeep.app.announcer import Announcer
 from pushkeep.app.known_projects import KnownProjects
+from pushkeep.app.known_purposes import KnownPurposes
 from pushkeep.domain.circuit import Circuits
 from pushkeep.domain.endpoint_policy import EndpointPolicy
 from pushkeep.domain.identity_keys import IdentityRules
@@ -34,6 +35,7 @@ class Services:
         erasures: the list of who was erased; None for a store that ends with its process.
         contact_subscriptions_max: how many living subscriptions a contact may have.
         projects: what was read of projects a moment ago.
+        purposes: what was read a moment ago of what visitors are asked.
     """
 
     store: Store
@@ -50,6 +52,8 @@ class Services:
     erasures: ErasureList | None = None
     contact_subscriptions_max: int = SUBSCRIPTIONS_PER_CONTACT_MAX
     projects: KnownProjects = field(init=False, repr=False, compare=False)
+    purposes: KnownPurposes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "projects", KnownProjects(self.store, self.clock))
+        object.__setattr__(self, "purposes", KnownPurposes(self.store, self.clock))

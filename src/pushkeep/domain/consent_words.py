@@ -251,11 +251,32 @@ def best_wordings(
     The latest in the wanted locale; else in its language, as it is or of another region; else in the locale that was
     declared first for this purpose.
     """
-    found: dict[str, Wording] = {}
-    for purpose in purposes:
-        declared = [wording for wording in wordings if wording.purpose == purpose.name]
-        if declared:
-            found[purpose.name] = _latest(declared, locale)
+    declared = _by_purpose(wordings)
+    return {purpose.name: _latest(declared[purpose.name], locale) for purpose in purposes if purpose.name in declared}
+
+
+def still_shown(wordings: Sequence[Wording]) -> tuple[Wording, ...]:
+    """Those that :func:`best_wordings` may choose or goes by: of each purpose the first, and the latest in each locale.
+
+    Args:
+        wordings: in the order in which they were declared, as is what is returned.
+    """
+    kept: set[int] = set()
+    for declared in _by_purpose(wordings).values():
+        kept.add(id(min(declared, key=lambda wording: wording.created_at)))
+        latest: dict[str, Wording] = {}
+        for wording in declared:
+            before = latest.get(wording.locale.lower())
+            if before is None or wording.created_at >= before.created_at:
+                latest[wording.locale.lower()] = wording
+        kept.update(map(id, latest.values()))
+    return tuple(wording for wording in wordings if id(wording) in kept)
+
+
+def _by_purpose(wordings: Sequence[Wording]) -> Mapping[str, list[Wording]]:
+    found: dict[str, list[Wording]] = {}
+    for wording in wordings:
+        found.setdefault(wording.purpose, []).append(wording)
     return found
 
 

@@ -26,8 +26,8 @@ class ProjectStore(Protocol):
 
     @property
     def project_changes(self) -> int:
-        """Rises with every change of a project or a signing key that was made through this store object, before whoever
-        asked for it is told: for who remembers what was read."""
+        """Rises with every change of a project, a signing key, or what visitors are asked, that was made through this
+        store object, before whoever asked for it is told: for who remembers what was read."""
         ...
 
     async def ensure_project(self, new: NewProject) -> Project:

@@ -75,7 +75,7 @@ class StoreBase:
         return await self.writer.run(unit)
 
     async def _change_project(self, unit: Callable[[Connection], T]) -> T:
-        """:meth:`_write` for what changes a project or its keys."""
+        """:meth:`_write` for what changes a project, its keys or its purposes."""
         try:
             return await self._write(unit)
         finally:

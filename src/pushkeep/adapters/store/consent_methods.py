@@ -19,7 +19,7 @@ class ConsentMethods(StoreBase):
         self, project: Project, name: str, *, description: str, basis: Basis, now: float
     ) -> tuple[Purpose, bool]:
         """See the port."""
-        return await self._write(
+        return await self._change_project(
             partial(
                 purpose_units.put_purpose, project=project, name=name, description=description, basis=basis, now=now
             )
@@ -31,7 +31,7 @@ class ConsentMethods(StoreBase):
 
     async def add_wording(self, project: Project, wording: Wording) -> tuple[Wording, bool]:
         """See the port."""
-        return await self._write(partial(purpose_units.add_wording, project=project, wording=wording))
+        return await self._change_project(partial(purpose_units.add_wording, project=project, wording=wording))
 
     async def wordings(self, project: Project, purpose: str | None = None) -> tuple[Wording, ...]:
         """See the port."""

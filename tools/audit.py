@@ -47,14 +47,23 @@ def main(constraints: Path = ROOT / "constraints.txt", stamp: Path = STAMP) -> i
     for line in known:
         print(f"audit: {line}", file=sys.stderr)
     left_out = skipped(answer)
+    if len(left_out) == len(answer):
+        return unreachable("the registry that was asked knows none of the packages")
     if left_out:
         print(f"audit: the registry does not know {', '.join(left_out)}, so nothing can be said about it")
     if known:
         return 1
-    stamp.parent.mkdir(exist_ok=True)
-    stamp.write_text(asked)
+    # With a gap it is not remembered: "nothing was known about any package" would be too much said.
+    if not left_out:
+        remember(stamp, asked)
     print(f"audit: nothing is known about {len(answer) - len(left_out)} pinned packages")
     return 0
+
+
+def remember(stamp: Path, asked: str) -> None:
+    """Nobody needs to be asked again today about these versions."""
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.write_text(asked)
 
 
 def unreachable(reason: str) -> int:

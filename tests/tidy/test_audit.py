@@ -60,6 +60,14 @@ def test_a_weakness_is_named_with_what_to_update_to(audited, capsys) -> None:
 def test_a_package_the_registry_does_not_know_is_said(audited, capsys) -> None:
     assert audited(played(CLEAN, UNKNOWN)) == 0
     assert "does not know ours" in capsys.readouterr().out
+    assert audited(played(CLEAN, WEAK, status=1)) == 1, "it asks again: not all was known"
+
+
+def test_a_registry_that_knows_nothing_has_not_answered(audited, capsys, monkeypatch) -> None:
+    assert audited(played(UNKNOWN)) == 0
+    assert "could not be asked (the registry that was asked knows none of the packages)" in capsys.readouterr().err
+    monkeypatch.setenv("CI", "true")
+    assert audited(played(UNKNOWN)) == 1, "nothing clean was remembered"
 
 
 @pytest.mark.parametrize(("ci", "status", "consequence"), [("", 0, "run `make audit` again"), ("true", 1, "fails")])

@@ -15,6 +15,7 @@ from pushkeep.errors import InvalidInput
 
 FORMAT = "consents"
 VERSION = 1
+NO_SUCH_FILE = "This is no file of consent records as `pushkeep consents export` writes it."
 LINE_BYTES_MAX = 65_536
 """The longest line is a wording: 4,000 characters, each of up to 12 octets once it is escaped."""
 
@@ -118,7 +119,7 @@ class _Reading:
         value = self._object(line)
         if number == 1:
             if value.get("pushkeep") != FORMAT or value.get("version") != VERSION:
-                raise InvalidInput("This is no file of consent records as `pushkeep consents export` writes it.")
+                raise InvalidInput(NO_SUCH_FILE, field="file")
             return
         try:
             self._part(value)
@@ -192,7 +193,7 @@ class _Reading:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise self._wrong("is no JSON object")
+            raise self._wrong("is no JSON object") if self._line > 1 else InvalidInput(NO_SUCH_FILE, field="file")
         return value
 
     def _wrong(self, what: str) -> InvalidInput:

@@ -54,7 +54,6 @@ async def test_backup_and_restore(
     home: Path, tmp_path: Path, service: PushService, environment: dict[str, str]
 ) -> None:
     before = await visit(home, service)
-    (tmp_path / "backups").mkdir()
     for name in ("backup", "verify"):
         status, said = await shell(OPERATING[name], tmp_path, environment)
         assert (status, "1 opened and signed for" in said) == (0, True), said

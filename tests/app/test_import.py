@@ -26,6 +26,7 @@ from pushkeep.domain.moving import BrokenFile, ConsentBrought, Fault
 from pushkeep.domain.project import KeyState
 from pushkeep.domain.shard import Kind
 from pushkeep.domain.subscription import Event, State
+from pushkeep.domain.tag import TAGS_PER_CONTACT_MAX
 from pushkeep.errors import Conflict, InvalidInput
 from pushkeep.ports.consents import Speaker
 from pushkeep.protocol.encoding import b64url_encode
@@ -429,3 +430,16 @@ async def test_an_older_export_of_our_own_does_not_bring_back_who_was_erased(fil
     assert report.written
     assert await world.store.find_contact(world.project, "17") is None
     assert {record.contact_external_id for record in await world.records()} == {"18", "19"}
+
+
+async def test_a_contact_has_no_more_tags_than_it_may_from_all_its_rows_together(world: World, file: Path) -> None:
+    def member(name: str, groups: Sequence[str]) -> dict[str, object]:
+        sample = laravel_row(name)
+        keys = {"p256dh": sample["public_key"], "auth": sample["auth_token"]}
+        return {"endpoint": sample["endpoint"], **keys, "browser": "", "user_id": "17", "groups": ",".join(groups)}
+
+    many = [f"g{number}" for number in range(TAGS_PER_CONTACT_MAX)]
+    rows = [member("one", many), member("two", many[:1]), member("three", ["more"]), member("four", ["more"])]
+    report = await bring(world, rows, file, dry=True)
+    words = f"with it its contact would have {TAGS_PER_CONTACT_MAX + 1} tags; the limit is {TAGS_PER_CONTACT_MAX}."
+    assert [(fault.line, fault.message) for fault in report.faults] == [(4, words), (5, words)]

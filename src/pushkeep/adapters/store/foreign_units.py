@@ -66,7 +66,10 @@ _LIVING_OF = (
 _TAKEN_SHORT_IDS = select(subscriptions.c.short_id).where(
     subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id.in_(json_values("candidates"))
 )
-_INSERT = insert(subscriptions).returning(subscriptions.c.id, sort_by_parameter_order=True)
+_INSERT = insert(subscriptions)
+_NUMBERS = select(subscriptions.c.id, subscriptions.c.short_id).where(
+    subscriptions.c.project_id == bindparam("project_id"), subscriptions.c.short_id.in_(json_values("short_ids"))
+)
 _OWN = (
     update(subscriptions)
     .where(subscriptions.c.id == bindparam("row_id"))
@@ -270,7 +273,11 @@ def _insert(
         _values(vault, project, page, record, names, short_id, contact_ids)
         for (record, names), short_id in zip(fresh, short_ids, strict=True)
     ]
-    numbers = connection.execute(_INSERT, rows).scalars().all()
+    # Without RETURNING: in the order of the rows it would be one statement for each of them.
+    connection.execute(_INSERT, rows)
+    named = {"project_id": project.id, "short_ids": json.dumps(short_ids)}
+    drawn = {row.short_id: row.id for row in connection.execute(_NUMBERS, named)}
+    numbers = [drawn[short_id] for short_id in short_ids]
     entries = [
         Entry(
             number,

@@ -194,7 +194,7 @@ class _Eye:
         self._services = services
         self._seen = seen
         self._tags = tags
-        self._tags_of: dict[str, set[str]] = {}
+        self._tagged_too_much: dict[str, int] = {}  # owners; each has its fault
 
     def look(self, found: Numbered | Fault) -> Numbered | Fault:
         """A record as the store takes it, or what is wrong with it."""
@@ -230,15 +230,20 @@ class _Eye:
     def _check_tags(self, found: Numbered, record: ForeignSubscription) -> Fault | None:
         if not record.tags or record.owner is None:
             return None
-        own = self._tags_of.setdefault(record.owner, set())
-        own.update(record.tags)
+        # Before these names there is a NUL, which neither an endpoint nor an owner has.
+        owner, own = b"\0" + record.owner.encode(), self._tagged_too_much.get(record.owner, 0)
+        for tag in record.tags:
+            if self._seen.first(owner + b"\0" + tag.encode(), b"", found.line) is None:
+                own = max(own, self._seen.count(owner))
+        if own > TAGS_PER_CONTACT_MAX:
+            self._tagged_too_much[record.owner] = own
         self._tags.update(record.tags)
-        for names, limit, whose in (
+        for many, limit, whose in (
             (own, TAGS_PER_CONTACT_MAX, "its contact"),
-            (self._tags, TAGS_PER_PROJECT_MAX, "the project"),
+            (len(self._tags), TAGS_PER_PROJECT_MAX, "the project"),
         ):
-            if len(names) > limit:
-                words = f"with it {whose} would have {len(names)} tags; the limit is {limit}."
+            if many > limit:
+                words = f"with it {whose} would have {many} tags; the limit is {limit}."
                 return Fault(found.number, found.line, words, "tags")
         return None
 

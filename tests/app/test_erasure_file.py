@@ -78,8 +78,11 @@ async def test_a_line_that_was_cut_off_never_counted(path: Path, cut: int) -> No
         b'{"number":2,"at":1,"project":"p","kind":"contact","hash":"00"}',
         b'{"number":2,"at":1,"project":"p","kind":"stranger","hash":"' + b"00" * 32 + b'"}',
         b"x" * (3 * LINE_BYTES_MAX),
+        b'{"number":1e999,"at":1,"project":"p","kind":"contact","hash":"' + b"00" * 32 + b'"}',
+        b'{"number":9223372036854775808,"at":1,"project":"p","kind":"contact","hash":"' + b"00" * 32 + b'"}',
+        b'{"number":2,"at":NaN,"project":"p","kind":"contact","hash":"' + b"00" * 32 + b'"}',
     ],
-    ids=["empty", "words", "octets", "deep", "null", "short", "kind", "long"],
+    ids=["empty", "words", "octets", "deep", "null", "short", "kind", "long", "endless", "beyond", "no time"],
 )
 async def test_a_damaged_line_is_named_and_the_others_are_read(path: Path, line: bytes) -> None:
     await add(path, 1)

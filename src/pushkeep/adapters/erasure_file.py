@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ DIGEST_BYTES = 32
 
 LINE_BYTES_MAX = 1_000
 """An entry has about 200 octets."""
+
+NUMBER_MAX = 2**53 - 1
+"""Of an entry: what every reader of JSON has as a whole number."""
 
 _TAIL_BYTES = 2 * LINE_BYTES_MAX
 
@@ -132,8 +136,11 @@ def _entry(text: bytes) -> Erasure | None:
         if len(digest) != DIGEST_BYTES:
             return None
         name = ErasedName(ErasedKind(found["kind"]), digest)
-        return Erasure(int(found["number"]), float(found["at"]), str(found["project"]), name)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        number, at = int(found["number"]), float(found["at"])
+        if not 1 <= number <= NUMBER_MAX or not math.isfinite(at):
+            return None
+        return Erasure(number, at, str(found["project"]), name)
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
 
 

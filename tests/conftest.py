@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
+from tests import migrated
+
 settings.register_profile("any-speed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-speed")
 
 pytest_plugins = ["tests.redaction.plugin"]
+
+migrated.install()

@@ -9,9 +9,12 @@ from sqlalchemy import Connection, insert, select
 
 from pushkeep.adapters.store import SqliteStore
 from pushkeep.adapters.store.tables import signing_keys, subscriptions
+from pushkeep.domain.consent import Basis, ConsentWord, Method
+from pushkeep.domain.ids import AnyId
 from pushkeep.domain.lifecycle import By, Evidence
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import Event, State
+from pushkeep.ports.consents import Speaker
 from pushkeep.protocol.verdict import Verdict
 from tests.store.life_contract import (
     LifeContract,
@@ -87,6 +90,23 @@ async def test_a_living_twin_with_the_right_key_takes_its_place(
     assert await now_of(store, project, right) == right
     last = (await store.lifecycle(project, wrong, limit=9))[-1].entry
     assert last.evidence == Evidence(By.PUSH_SERVICE, successor=right.public_id)
+
+
+@pytest.mark.parametrize("forged", [False, True])
+async def test_what_was_said_last_holds_for_the_twin(
+    store: SqliteStore, project: Project, second: int, forged: bool
+) -> None:
+    """A browser agreed, withdrew under the wrong key's row, and would be told again when the rows become one."""
+    await store.put_purpose(project, "news", description="", basis=Basis.CONSENT, now=NOW)
+    own = subscription()
+    wrong = await registered(store, project, dataclasses.replace(own, auth=bytes(16)) if forged else own)
+    right = await registered(store, project, subscription(), signing_key_id=second)
+    for row, given in ((right, True), (wrong, False)):
+        words = [ConsentWord("news", given, Method.SETTINGS)]
+        await store.say(project, Speaker(AnyId.parse(row.public_id)), words, sequence=None, now=NOW)
+    await came_to(store, project, wrong, Event.KEY_FOUND, signing_key_id=second)
+    (held,) = await store.held(project, Speaker(AnyId.parse(right.public_id)))
+    assert held.given == forged
 
 
 async def test_who_only_knows_an_endpoint_is_not_taken_for_its_browser(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from pushkeep.adapters.store.consent_units import hand_on
 from pushkeep.adapters.store.lifecycle_units import Entry, write_entries
 from pushkeep.adapters.store.move_units import Step, move_rows
 from pushkeep.adapters.store.rows import AnyRow
@@ -57,10 +58,10 @@ def key_found(connection: Connection, vault: Vault, project_id: int, item: Resul
     """Write down the signing key a message was taken with, and that it was taken.
 
     Where the browser's subscription is registered with that key already, and living, this row is replaced by that
-    one. If it has other secrets, it is of somebody who only knows the endpoint, and ends without leading to that one:
-    its sync token must say nothing about it. A tombstone with that key changes labels with this row: a living one is
-    not given up for a dead one. If the key was retired while the message was on its way, its browser has to renew it
-    like all others of that key.
+    one, for which what was said here holds, if it was said later. If it has other secrets, it is of somebody who only
+    knows the endpoint, and ends without leading to that one: its sync token must say nothing about it. A tombstone with
+    that key changes labels with this row: a living one is not given up for a dead one. If the key was retired while the
+    message was on its way, its browser has to renew it like all others of that key.
 
     Returns:
         whether the row was still of that version, and living.
@@ -76,6 +77,7 @@ def key_found(connection: Connection, vault: Vault, project_id: int, item: Resul
             by_twin = Step(Event.REPLACED, StateReason(Event.REPLACED, now), By.PUSH_SERVICE)
             if same_keys:
                 by_twin = replace(by_twin, superseded_by=twin.id, successor=str(twin.public_id))
+                hand_on(connection, item.id, twin.id)
             move_rows(connection, project_id, {item.id: by_twin})
             return True
         retired = _relabel(connection, project_id, row, twin, item.signing_key_id, now)

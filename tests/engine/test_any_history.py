@@ -22,7 +22,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.engine.history import History
 from tests.engine.world import small_numbers
 
-HISTORIES = int(os.environ.get("PUSHKEEP_HISTORIES", "40"))
+HISTORIES = int(os.environ.get("PUSHKEEP_HISTORIES", "30"))
 STEPS = 25
 
 

@@ -19,7 +19,7 @@ from tests.engine.history import KEYS_MAX, MANNERS, OWNERS, PROCESSES_MAX, SUBSC
 from tests.engine.world import World, small_numbers
 
 SEED = int(os.environ.get("PUSHKEEP_SEED", "0"))
-HISTORIES = int(os.environ.get("PUSHKEEP_BUSY_HISTORIES", "20"))
+HISTORIES = int(os.environ.get("PUSHKEEP_BUSY_HISTORIES", "14"))
 STEPS = 60
 
 WEIGHTS = {

@@ -432,6 +432,13 @@ async def test_an_older_export_of_our_own_does_not_bring_back_who_was_erased(fil
     assert {record.contact_external_id for record in await world.records()} == {"18", "19"}
 
 
+async def test_a_key_that_nobody_comes_with_is_not_brought_in(world: World, file: Path) -> None:
+    before = await states_of_keys(world)
+    with pytest.raises(InvalidInput, match=r"none of the 1 records can be taken \(line 2: auth_token .*; nothing was"):
+        await bring(world, [row("one", auth_token="?")], file, skip=True)
+    assert await states_of_keys(world) == before
+
+
 async def test_a_contact_has_no_more_tags_than_it_may_from_all_its_rows_together(world: World, file: Path) -> None:
     def member(name: str, groups: Sequence[str]) -> dict[str, object]:
         sample = laravel_row(name)

@@ -131,6 +131,8 @@ async def import_file(
         _check_project_fits(checked)
     writes = not wishes.only_check and (wishes.skip_wrong or not checked.faults_count)
     if writes:
+        if journal is None:
+            _check_any_comes(checked)
         journal = await _write(
             services,
             project,
@@ -226,6 +228,17 @@ def _check_project_fits(checked: Checked) -> None:
     project = next((fault for fault in checked.faults if fault.number == 1), None)
     if project is not None:
         raise Conflict(str(project), field=project.field)
+
+
+def _check_any_comes(checked: Checked) -> None:
+    """A key that nobody comes with is not brought in: it could become the active one."""
+    if len(checked.left) == checked.records:
+        first = f" ({checked.faults[0]})" if checked.faults else ""
+        raise InvalidInput(
+            f"none of the {checked.records:,} records can be taken{first.replace('.)', ')')}; nothing was imported, "
+            "and the key was not brought in.",
+            field="file",
+        )
 
 
 async def _check_consent(services: Services, project: Project, consent: ConsentBrought | None) -> None:

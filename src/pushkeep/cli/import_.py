@@ -10,7 +10,7 @@ import typer
 from pushkeep.cli.bar import bar
 from pushkeep.cli.common import AsJson, DataDir, Exit, complain, example, load, print_json, read_file, run, say, stop
 from pushkeep.domain.moving import FAULTS_SHOWN_MAX, ConsentBrought, Format
-from pushkeep.errors import InvalidInput
+from pushkeep.errors import ConfigurationError, InvalidInput
 
 if TYPE_CHECKING:
     from pushkeep.compose.moving import ImportReport, ImportWishes, Wishes
@@ -142,7 +142,13 @@ async def _import(
     from pushkeep.compose.moving import bring_in, open_empty, opened_source
 
     with opened_source(file, format, wishes) as source:
-        fills = source.format is Format.PUSHKEEP and not import_wishes.only_check and not settings.database.exists()
+        fills = source.format is Format.PUSHKEEP and not settings.database.exists()
+        if fills and import_wishes.only_check:
+            raise ConfigurationError(
+                f"There is nothing in {settings.data_dir} yet to hold a dry run against; without --dry-run the import "
+                "makes a new installation there, or changes nothing where the file is wrong.",
+                field="data_dir",
+            )
         async with open_empty(settings, source) if fills else opened_project(settings) as (services, project):
             with bar() as show:
                 return await bring_in(

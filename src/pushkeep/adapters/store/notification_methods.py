@@ -55,9 +55,7 @@ class NotificationMethods(StoreBase):
     async def count_audience(self, project: Project, target: Target, *, purpose: str | None = None) -> AudienceCount:
         """See the port."""
         return await self._read(
-            partial(
-                audience_count_units.count, project=project, target=target, purpose=purpose, now=self._clock.now()
-            )
+            partial(audience_count_units.count, project=project, target=target, purpose=purpose, now=self._clock.now())
         )
 
     async def find_notification(self, project: Project, public_id: str) -> NotificationRecord | None:

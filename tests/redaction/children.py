@@ -72,24 +72,30 @@ class Children:
         """What has come since the last look."""
         for entry in os.scandir(self.directory):
             transcript = self._transcripts.setdefault(entry.name, _Transcript())
+            # Before it is read: what it writes in between, and ends, is read the next time.
+            runs = _runs(int(entry.name.partition("-")[0]))
             with Path(entry.path).open("rb") as file:
                 file.seek(transcript.read)
                 whole = file.read().rpartition(b"\n")[0]
             transcript.read += len(whole) + 1 if whole else 0
             for line in whole.splitlines():
                 yield from self._lines(line, transcript)
-            if not _runs(int(entry.name.partition("-")[0])):
+            if not runs:
                 with contextlib.suppress(OSError):
                     Path(entry.path).unlink()
                     del self._transcripts[entry.name]
 
     def _lines(self, line: bytes, transcript: _Transcript) -> Iterator[Line]:
-        head, _, encoded = line.decode("ascii").partition(" ")
+        head, _, encoded = line.decode("ascii", "replace").partition(" ")
         sort, _, kind = head.partition(":")
-        octets = b64decode(encoded)
+        try:
+            octets = b64decode(encoded, validate=True)
+        except ValueError:
+            # Killed in the middle of it, and a process forked from it wrote on; the search must not end the session.
+            return
         if sort == "argv":
             transcript.command = tuple(octets.decode("utf-8", "replace").split("\0"))
-        else:
+        elif sort in ("written", "text", "octets"):
             yield Line(sort, kind.replace("_", " "), octets, transcript.command)
 
 

@@ -34,7 +34,10 @@ FILE_BYTES_MAX = 4_000_000
 """Of one file. The largest that tests leave are databases of a million rows, all written in one way."""
 
 DEPTH_MAX = 3
-"""Below a test's own directory; deeper are only the profiles of browsers, which have their own secrets."""
+"""Below a test's own directory."""
+
+BROWSERS_OWN = "profile"
+"""Directories of this name are browsers': what they are subscribed to is theirs to know, and is in their databases."""
 
 LEAKS_SHOWN_MAX = 20
 
@@ -166,7 +169,7 @@ class Redaction:
 
 
 def files_below(directory: Path, *, depth_max: int) -> Iterator[Path]:
-    """The files of a directory and of those below it, to a depth."""
+    """The files of a directory and of those below it, to a depth; without those of browsers."""
     try:
         entries = list(os.scandir(directory))
     except OSError:
@@ -174,7 +177,7 @@ def files_below(directory: Path, *, depth_max: int) -> Iterator[Path]:
     for entry in entries:
         if entry.is_file(follow_symlinks=False):
             yield Path(entry.path)
-        elif depth_max and entry.is_dir(follow_symlinks=False):
+        elif depth_max and entry.name != BROWSERS_OWN and entry.is_dir(follow_symlinks=False):
             yield from files_below(Path(entry.path), depth_max=depth_max - 1)
 
 

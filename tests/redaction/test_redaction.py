@@ -1,13 +1,16 @@
 """The search bites: a secret that is shown through any channel fails a session."""
 
+import os
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from tests.redaction.allowed import ALLOWED, Allowed
-from tests.redaction.plugin import ROOT, Redaction
+from tests.redaction.children import Children
+from tests.redaction.plugin import ROOT, Redaction, files_below
 
 SESSION_SECONDS_MAX = 120
 
@@ -135,3 +138,17 @@ def test_this_session_is_searched(redaction: Redaction, capsys: pytest.CaptureFi
     capsys.readouterr()
     redaction.search()
     assert redaction.characters > before
+
+
+def test_a_process_that_was_killed_while_it_wrote_ends_no_session(tmp_path: Path) -> None:
+    """What it had begun stays without an end, and a process forked from it may have written behind that."""
+    whole = b"written:stdout " + b64encode(b"whole")
+    (tmp_path / f"{os.getpid()}-0").write_bytes(b"written:stdout AAA" + whole + b"\n\xff\n" + whole + b"\nwritten:std")
+    assert [line.octets for line in Children(tmp_path).news()] == [b"whole"]
+
+
+def test_what_a_browser_keeps_for_itself_is_not_looked_at(tmp_path: Path) -> None:
+    for directory in ("profile/Default", "data"):
+        (tmp_path / directory).mkdir(parents=True)
+        (tmp_path / directory / "1.log").touch()
+    assert list(files_below(tmp_path, depth_max=3)) == [tmp_path / "data" / "1.log"]

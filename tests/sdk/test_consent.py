@@ -172,6 +172,18 @@ async def test_who_leaves_may_be_forgotten(site: Site, open_page: OpenPage) -> N
     assert "erase" not in site.bodies("DELETE")[-1]
 
 
+async def test_taking_it_back_does_not_wait_for_a_new_subscription(site: Site, open_page: OpenPage) -> None:
+    """The key has changed, and the push service gives nothing: the old subscription gets messages meanwhile."""
+    ledger = Ledger(site)
+    page = await agreed_page(open_page)
+    site.key = made_up_key(2)
+    await page.evaluate("() => PushkeepCore.keep((now) => ({ ...now, renew: 'asked' }))")
+    await fake(page, "fakePush.error = 'AbortError';")
+    assert (await call(page, "consent", WITHDRAWN))["error"] == "push_service_unavailable"
+    assert ledger.living == {FIRST}
+    assert ledger.consents == {FIRST: {"offers": False}}
+
+
 # ---- told later
 
 
@@ -300,6 +312,9 @@ async def test_what_one_has_said_is_not_told_for_another(site: Site, open_page: 
     said = [body for body in [*site.bodies(), *site.bodies("POST", "consents")] if body.get("consents")]
     assert said == []
     assert await page.evaluate("() => push.consents()") == {}
+    await page.route("**/subscriptions", lambda route: route.abort())
+    assert await page.evaluate("() => push.consents()") == {}, "nor shown to another where the server is away"
+    await page.unroute("**/subscriptions")
     await login(page, "ann")
     said = [body for body in [*site.bodies(), *site.bodies("POST", "consents")] if body.get("consents")]
     assert len(said) == 1

@@ -81,6 +81,15 @@ async def test_what_cannot_be_told_is_said_to_be_noted(site: Site, open_page: Op
     assert not await page.is_checked(SWITCH), "what the server still believes is not shown for what was said"
 
 
+async def test_what_holds_is_shown_also_while_something_else_is_under_way(site: Site, open_page: OpenPage) -> None:
+    page = await subscribed(open_page)
+    await page.evaluate("() => PushkeepCore.keep((now) => ({ ...now, retry: { tries: 1, at: Date.now() + 60_000 } }))")
+    await page.reload()
+    site.description = held(given=True)
+    await page.evaluate(LOOK)
+    await until(page, f"() => document.querySelector('{SWITCH}')?.checked")
+
+
 async def test_what_is_refused_is_explained_and_the_switch_goes_back(site: Site, open_page: OpenPage) -> None:
     page = await agreed_page(site, open_page)
     problem: JsonObject = {"detail": "There is no purpose offers.", "field": "consents.purpose"}

@@ -193,9 +193,12 @@
   /** Whether it was said by whoever is there now, or before anybody was. @param {Word} word @param {string|null|undefined} subject */
   const concerns = (word, subject) => (word.subject ?? null) === null || word.subject === subject;
 
+  /** The words of whoever is there now, oldest first. @param {Keep} record */
+  const theirs = ({ words, owner }) => words.filter((word) => concerns(word, owner?.subject));
+
   /** What the server is to be told next: one word about each purpose. @param {Keep} record */
-  function due({ words, owner }) {
-    const open = words.filter((word) => !word.told && concerns(word, owner?.subject));
+  function due(record) {
+    const open = theirs(record).filter((word) => !word.told);
     return open.filter((word, at) => open.findIndex((one) => one.purpose === word.purpose) === at).slice(0, WORDS_MAX);
   }
 
@@ -246,6 +249,8 @@
     const idle = OTHER[current];
     const [box, here] = [record[current], seen[current]];
     const held = SLOTS.some((slot) => record[slot]);
+    // Not while the server would take them for somebody else's: then they go with the word who is there.
+    const untold = owner?.told !== false && due(record).length > 0;
     if (wanted === false && (held || seen.a || seen.b)) return 'leave';
     if (wanted !== false && !granted && held) return 'lose';
     if (record.doubts.length) return 'settle';
@@ -254,10 +259,12 @@
     if (!granted) return 'rest';
     if (here === null) return seen[idle] && drop?.slot !== idle ? 'swap' : 'subscribe';
     if (here && !same(box, here)) return 'register';
+    // A new subscription may not be had for long, and messages come by this one: who takes something back is heard first.
+    if (untold && box?.token && !ended(box)) return 'tell';
     if (here && record.renew && !(drop && serves(record))) return 'renew';
     if (here && (!box?.token || (owner && !owner.told) || box.abilities !== String(able))) return 'register';
     if (!box?.token) return 'rest';
-    if (due(record).length) return 'tell';
+    if (untold) return 'tell';
     // What was replaced is ended last, by word of a server that has its successor: one from an older backup may not.
     if (!fresh(box, now)) return 'heartbeat';
     return drop && seen[drop.slot] !== undefined && (over(drop, now) || !seen[drop.slot]) ? 'drop' : 'rest';
@@ -611,5 +618,5 @@
     return { tries: tries + 1, at: Date.now() + ms };
   }
 
-  Object.assign(self.PushkeepCore, { keep, want, own, say, due, look, next, same, agree });
+  Object.assign(self.PushkeepCore, { keep, want, own, say, theirs, due, look, next, same, agree });
 })();

@@ -32,7 +32,7 @@ import './keeper.js';
  * @property {'prompt'|'settings'} [method]  in the page's own question, or among preferences
  */
 
-const { PushError, receipts, call, refusal, started, keep, want, own, say, due, look, same, agree } = self.PushkeepCore;
+const { PushError, receipts, call, refusal, started, keep, want, own, say, theirs, due, look, same, agree } = self.PushkeepCore;
 // The longest setTimeout() can count.
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const PERIOD_MS = 86_400_000;
@@ -246,7 +246,8 @@ export class Pushkeep extends EventTarget {
       throw error;
     });
     const record = await keep();
-    const words = described === undefined && record.wanted ? record.words : due(record);
+    // Not what somebody else has said in this browser; of two words about a purpose the later one.
+    const words = theirs(record).filter((word) => !word.told || (described === undefined && record.wanted));
     const known = (described?.consents ?? []).map(({ purpose, given, at, wording }) => [purpose, { given, at, told: true, wording: wording?.digest ?? null }]);
     return Object.fromEntries([
       ...known,

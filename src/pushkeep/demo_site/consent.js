@@ -12,6 +12,8 @@ const METHOD_WORDS = {
   import: 'before the site moved here',
 };
 
+const NOTED = 'Noted. The server is told as soon as it can be reached.';
+
 /** @param {string} id @returns {HTMLElement} */
 const at = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
@@ -62,6 +64,7 @@ export function untick() {
 export async function consent(push, doing, changed) {
   /** @type {Map<string, {input: HTMLInputElement, state: HTMLElement}>} */
   const switches = new Map();
+  let saying = 0;
   // The page works without: then there is nothing to agree to.
   purposes = (await push.purposes().catch(() => [])).filter((one) => one.basis === 'consent' && one.wording);
   at('consents').hidden = !purposes.length;
@@ -75,23 +78,30 @@ export async function consent(push, doing, changed) {
     at('agreed-list').append(label);
     switches.set(purpose.name, { input, state });
     input.addEventListener('change', async () => {
-      const said = { purpose: purpose.name, given: input.checked, wording: input.checked ? purpose.wording : null };
-      const done = await doing(input.checked ? 'Agreeing…' : 'Taking it back…', () => push.consent(said));
-      if (!done) input.checked = !input.checked;
-      else if (push.status().pending) state.textContent = 'Noted. The server is told as soon as it can be reached.';
+      const given = input.checked;
+      const said = { purpose: purpose.name, given, wording: given ? purpose.wording : null };
+      saying += 1;
+      const done = await doing(given ? 'Agreeing…' : 'Taking it back…', () => push.consent(said));
+      saying -= 1;
+      if (!done) input.checked = !given;
+      else if (push.status().pending) state.textContent = NOTED;
       changed();
     });
   }
   for (const mark of document.querySelectorAll('mark[data-purpose]')) mark.textContent = purposes[0]?.name ?? 'PURPOSE';
 
   /** @param {Held[]} held  what the server knows */
-  return (held) => {
-    // What it is yet to be told it does not know.
-    if (push.status().pending) return;
+  return async (held) => {
+    // Only where something waits: what the server is yet to be told it does not know.
+    const said = push.status().pending ? await push.consents().catch(() => ({})) : {};
+    // What the visitor has just said is not undone by an answer from before it.
+    if (saying) return;
     for (const [name, { input, state }] of switches) {
       const word = held.find((one) => one.purpose === name);
-      input.checked = word?.given ?? false;
-      state.textContent = word ? sentence(word) : 'You have not agreed to this.';
+      const waits = said[name]?.told === false;
+      input.checked = (waits ? said[name] : word)?.given ?? false;
+      if (waits) state.textContent = NOTED;
+      else state.textContent = word ? sentence(word) : 'You have not agreed to this.';
     }
   };
 }

@@ -119,7 +119,7 @@ function showHealth(health) {
 /**
  * Keeps the section about the subscription's life up to date while anybody looks at it.
  * @param {import('/pushkeep/sdk.js').Pushkeep} push
- * @param {(held: Record<string, any>[]) => void} [agreed]  shows what the visitor has agreed to
+ * @param {(held: Record<string, any>[]) => Promise<void>} [agreed]  shows what the visitor has agreed to
  */
 export function life(push, agreed) {
   let asking = false;
@@ -146,7 +146,7 @@ export function life(push, agreed) {
     showMoment('life-displayed', described.last_displayed_at);
     at('life-owner').textContent = person() || 'nobody';
     showHealth(described.health);
-    agreed?.(described.consents ?? []);
+    await agreed?.(described.consents ?? []);
     chapters.set(described.id, described.story ?? []);
     showStory([...chapters.values()].flat());
     asked = new Date().toLocaleTimeString();

@@ -4,7 +4,6 @@ import asyncio
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from pushkeep.config import load_settings
 from pushkeep.protocol.signing_key import SigningKey
 from pushkeep.pushservice import LocalSubscriber, PushService
 from tests.processes.helpers import clean_environment, new_visitor
+from tests.processes.prepared import PUSHKEEP, prepared
 
-PUSHKEEP = str(Path(sys.executable).with_name("pushkeep"))
 COMMAND_SECONDS_MAX = 60
 CONTACT = "mailto:tests@example.com"
 
@@ -70,7 +69,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def cli(tmp_path: Path, environment: dict[str, str]) -> Cli:
     async def run(*arguments: str | Path, stdin: bytes = b"", **extra: str) -> Ran:
         process = await asyncio.create_subprocess_exec(
-            PUSHKEEP,
+            prepared() / "pushkeep",
             *map(str, arguments),
             cwd=tmp_path,
             env=environment | extra,

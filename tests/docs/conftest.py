@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pushkeep.pushservice import PushService
+from tests.processes.prepared import prepared
 
 BIN = Path(sys.executable).parent
 
@@ -23,7 +24,7 @@ async def service() -> AsyncIterator[PushService]:
 def environment(tmp_path: Path, service: PushService) -> dict[str, str]:
     return {
         "HOME": str(tmp_path),
-        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{prepared()}:{BIN}:/usr/local/bin:/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
         # The examples send to real push services; this is how any program is pointed at the local one.
         "PUSHKEEP_ORIGIN_MAP": " ".join(service.origin_map_entries()),

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pushkeep.adapters.disk import sync
 from pushkeep.domain.project import Project
 from pushkeep.errors import Unavailable
 from pushkeep.ports.privacy import ErasedKind, ErasedName, Erasure, ErasureListStanding
@@ -83,7 +84,7 @@ class ErasureFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for an fsync by whoever else erases
             yield descriptor
             if is_new:
-                _sync_directory(self._path.parent)
+                sync(self._path.parent)
         finally:
             os.close(descriptor)
 
@@ -158,11 +159,3 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

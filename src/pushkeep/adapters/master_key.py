@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from pushkeep.adapters.disk import sync
 from pushkeep.errors import ConfigurationError, InvalidInput
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
 
@@ -97,7 +98,7 @@ def exchange_master_key(path: Path, *, old_id: str) -> Path:
                 os.link(path, kept)
             with contextlib.suppress(FileNotFoundError):
                 following.replace(path)
-        _sync_directory(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise _problem(f"{path} cannot be exchanged: {error.strerror}. Check who may write its directory.") from None
     return kept
@@ -119,17 +120,9 @@ def _create(path: Path, text: str, unique: str) -> None:
             pass  # another process was first; its key is the one to use
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise _problem(f"{path} cannot be created: {error.strerror}. Choose another data directory.") from None
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _problem(message: str) -> ConfigurationError:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from pushkeep.adapters.disk import sync
 from pushkeep.adapters.store.files import FILE_MODE
 from pushkeep.errors import ConfigurationError, InvalidInput, Unavailable
 
@@ -54,7 +55,7 @@ def copied(source: Path, target: Path, unique: str, show: Show, *, field: str = 
         ) from None
     try:
         _copy(source, temporary, show, field)
-        _sync(temporary)
+        sync(temporary)
         yield temporary
     finally:
         for ending in ("", "-journal", "-wal", "-shm", ".lock"):
@@ -75,7 +76,7 @@ def name_it(temporary: Path, target: Path) -> None:
         raise InvalidInput(
             f"{target} cannot be written ({error.strerror}); choose another place.", field="file"
         ) from None
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def exists(target: Path) -> InvalidInput:
@@ -139,11 +140,3 @@ def missing(database: Path) -> ConfigurationError:
     return ConfigurationError(
         f"There is no database {database}; name the server's directory with --data-dir.", field="database_path"
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

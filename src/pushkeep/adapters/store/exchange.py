@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from pushkeep.adapters.disk import sync
 from pushkeep.adapters.store.files import FILE_MODE
 from pushkeep.errors import Conflict
 
@@ -63,18 +64,9 @@ def exchange(prepared: Path, database: Path, aside: Path | None) -> None:
             stale.unlink(missing_ok=True)
         elif stale.exists():
             stale.replace(aside.with_name(aside.name + ending))
-    sync_directory(database.parent)  # the old journal is away before the new database is there
+    sync(database.parent)  # the old journal is away before the new database is there
     prepared.replace(database)
-    sync_directory(database.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Bring names to disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(database.parent)
 
 
 def _fold(database: Path) -> None:

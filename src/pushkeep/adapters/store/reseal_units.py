@@ -71,16 +71,6 @@ _SUBSCRIPTIONS = (
     .limit(bindparam("most"))
 )
 _RESEAL = update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sealed=bindparam("anew"))
-_REHASH = (
-    update(subscriptions)
-    .where(subscriptions.c.id == bindparam("row_id"))
-    .values(
-        endpoint_hash=bindparam("new_endpoint_hash"),
-        keys_hash=bindparam("new_keys_hash"),
-        lookup_key_id=bindparam("new_lookup_key"),
-        sealed=bindparam("anew"),
-    )
-)
 _FORGET = (
     update(subscriptions)
     .where(subscriptions.c.id == bindparam("row_id"))
@@ -90,6 +80,7 @@ _FORGET = (
         lookup_key_id=bindparam("new_lookup_key"),
     )
 )
+_REHASH = _FORGET.values(sealed=bindparam("anew"))
 
 
 @dataclass(frozen=True, slots=True)

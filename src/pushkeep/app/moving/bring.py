@@ -127,21 +127,13 @@ async def import_file(
         return _done_before(source, journal, key)
     position = 0 if journal is None else journal.position
     checked = await check(services, project, source, asked, seen, position=position, told=partial(say, "check"))
-    if wishes.skip_wrong and source.format is Format.PUSHKEEP:
-        _check_project_fits(checked)
+    if wishes.skip_wrong or not checked.faults_count:
+        _check_rest(source.format, checked, written=wishes.only_check or journal is not None)
     writes = not wishes.only_check and (wishes.skip_wrong or not checked.faults_count)
     if writes:
-        if journal is None:
-            _check_any_comes(checked)
+        left, say_written = checked.left, partial(say, "write")
         journal = await _write(
-            services,
-            project,
-            source,
-            asked,
-            checked.left,
-            wishes.key,
-            told=partial(say, "write"),
-            page_records=page_records,
+            services, project, source, asked, left, wishes.key, told=say_written, page_records=page_records
         )
         if source.format is Format.PUSHKEEP:
             # The export may be older than an erasure, and may have made the project another one.
@@ -223,20 +215,17 @@ def _check_wishes(source: Source, wishes: ImportWishes) -> None:
         )
 
 
-def _check_project_fits(checked: Checked) -> None:
-    """An export's project comes first, and all else is of it: without it there is no rest to bring in."""
-    project = next((fault for fault in checked.faults if fault.number == 1), None)
-    if project is not None:
-        raise Conflict(str(project), field=project.field)
-
-
-def _check_any_comes(checked: Checked) -> None:
-    """A key that nobody comes with is not brought in: it could become the active one."""
-    if len(checked.left) == checked.records:
-        first = f" ({checked.faults[0]})" if checked.faults else ""
+def _check_rest(format: Format, checked: Checked, *, written: bool) -> None:
+    """Whether there is anything to bring in without the records that are wrong."""
+    first = next(iter(checked.faults), None)
+    if format is Format.PUSHKEEP and first is not None and first.number == 1:
+        raise Conflict(str(first), field=first.field)  # the project: all else is of it
+    if len(checked.left) == checked.records and not written:
+        # A key that nobody comes with could become the active one.
+        why = "" if first is None else f" ({str(first).rstrip('.')})"
         raise InvalidInput(
-            f"none of the {checked.records:,} records can be taken{first.replace('.)', ')')}; nothing was imported, "
-            "and the key was not brought in.",
+            f"none of the {checked.records:,} records can be taken{why}; nothing was imported, and the key was not "
+            "brought in.",
             field="file",
         )
 

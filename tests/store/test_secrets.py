@@ -255,6 +255,20 @@ async def test_tombstones_keep_the_old_lookup_key_until_they_are_forgotten(
     assert (new.created, new.record.id) == (True, rows[2].id + 1)
 
 
+async def test_who_is_being_erased_stays_marked_while_tombstones_are_forgotten(
+    store: SqliteStore, project: Project
+) -> None:
+    (row,) = await filled(store, project, "a")
+    subject = await store.find_subject(project, subscription=AnyId(row.public_id, None))
+    assert subject is not None
+    await store.stop_subject(project, subject)
+    await store.rotate_secret(SecretKind.LOOKUP, now=LATER)
+    assert (await store.forget_tombstones(after=0, limit=10)).moved == 0
+    page = await store.erase_subscriptions(project, subject, limit=10)
+    assert page.counts.subscriptions == 1
+    assert (await remade(store))[-1].removed
+
+
 async def test_a_found_signing_key_meets_its_twin_under_another_lookup_key(
     store: SqliteStore, project: Project
 ) -> None:

@@ -273,7 +273,12 @@ def forget_tombstones(connection: Connection, vault: Vault, master: Sealer, afte
     """See :meth:`pushkeep.ports.secrets.SecretStore.forget_tombstones`."""
     rows = connection.execute(
         select(subscriptions.c.id, subscriptions.c.lookup_key_id)
-        .where(subscriptions.c.id > after, subscriptions.c.ended_at.is_not(None), subscriptions.c.sealed.is_(None))
+        .where(
+            subscriptions.c.id > after,
+            subscriptions.c.ended_at.is_not(None),
+            subscriptions.c.sealed.is_(None),
+            subscriptions.c.keys_hash != bytes(HASH_BYTES),  # being erased: the mark stands until the row goes
+        )
         .order_by(subscriptions.c.id)
         .limit(limit)
     ).all()

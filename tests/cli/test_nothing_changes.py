@@ -216,6 +216,7 @@ CASES = [
     Wrong("import @good.jsonl --vapid @vapid.pem --purpose nothing", "offers"),
     Wrong(f"import @good.jsonl --vapid @vapid.pem --purpose offers --wording {HEAD}", "wording"),
     Wrong("import @everything.jsonl --dry-run --data-dir @no-such", "without --dry-run the import makes a new"),
+    Wrong("doctor --offline --backups @no-such", "does not exist"),
     Wrong("import @cut.jsonl", ""),
     Wrong("import @changed.jsonl", ""),
     Wrong("import @backup.db --vapid @vapid.pem", ""),

@@ -107,7 +107,7 @@ def test_a_named_file_has_to_exist(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_hold_it_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="Choose another data directory"):
+    with pytest.raises(ConfigurationError, match="Choose another place for it"):
         opened(tmp_path / "file" / "data")
     (tmp_path / "directory").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read"):

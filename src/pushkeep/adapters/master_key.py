@@ -122,7 +122,7 @@ def _create(path: Path, text: str, unique: str) -> None:
             temporary.unlink(missing_ok=True)
         sync(path.parent)
     except OSError as error:
-        raise _problem(f"{path} cannot be created: {error.strerror}. Choose another data directory.") from None
+        raise _problem(f"{path} cannot be created: {error.strerror}. Choose another place for it.") from None
 
 
 def _problem(message: str) -> ConfigurationError:

@@ -98,6 +98,8 @@ def doctor(
         list[Path] | None,
         typer.Option(
             "--backups",
+            exists=True,
+            file_okay=False,
             metavar="DIR",
             help="Look for open backups here too, may be repeated. [default: the data directory]",
             show_default=False,

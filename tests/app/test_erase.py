@@ -411,6 +411,26 @@ async def test_who_came_back_after_they_were_erased_stays(filed_world: World) ->
     assert len(await world.records()) == 1
 
 
+async def test_a_browser_that_is_replaced_while_it_is_erased_goes_with_what_replaced_it(
+    filed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = filed_world
+    first = await world.register("first")
+    append = world.services.erasures.append if world.services.erasures else None
+    assert append is not None
+    replaced: list[Registered] = []
+
+    async def late(*given: Any, **named: Any) -> tuple[int, int]:
+        if not replaced:  # between the look and the mark
+            replaced.append(await world.register("second", replaces=first.sync_token))
+        return await append(*given, **named)
+
+    monkeypatch.setattr(world.services.erasures, "append", late)
+    await erase_subscription(world.services, world.project, AnyId(first.public_id, None))
+    assert await world.records() == []
+    assert await rows(world, "SELECT count(*) FROM subscriptions") == [(0,)]
+
+
 async def test_a_lost_list_goes_on_behind_what_was_applied(filed_world: World, tmp_path: Path) -> None:
     world = filed_world
     await world.register("anna", owner=ANNA)

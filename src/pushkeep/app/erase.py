@@ -96,6 +96,8 @@ async def _erase(
             return total
         numbers = (0, 0) if listed else await _list(services, project, subject)
         await store.stop_subject(project, subject)
+        if await _grown(services, project, subject, contact, subscription):
+            continue  # replaced between the look and the mark: what replaced it goes, too
         await seal_waiting(services, project)  # once its content is gone, nothing but its seal says what a record is
         total += await _erase_messages(services, project, subject)
         total += await _erase_subscriptions(services, project, subject)
@@ -104,10 +106,18 @@ async def _erase(
         if page.after is None:
             return total
     raise Conflict(
-        f"The contact got a new browser {ROUNDS_MAX} times while they were erased; see to it that the site no longer "
-        "knows them, and erase them again.",
+        f"There was one new browser after the other, {ROUNDS_MAX} times, during the erasure; see to it that the "
+        "site no longer knows them, and erase them again.",
         field="external_id",
     )
+
+
+async def _grown(
+    services: Services, project: Project, subject: Subject, contact: str | None, subscription: AnyId | None
+) -> bool:
+    """Whether there is more of them than was found before they were stopped."""
+    again = await services.store.find_subject(project, contact=contact, subscription=subscription)
+    return again is not None and not set(again.subscriptions) <= set(subject.subscriptions)
 
 
 async def _list(services: Services, project: Project, subject: Subject) -> tuple[int, int]:

@@ -223,6 +223,17 @@ async def test_a_subscription_that_has_ended_hears_nothing(site: Site) -> None:
     assert len(await records(site)) == 2
 
 
+async def test_whoever_has_left_agrees_to_nothing_by_the_token_of_one_that_was_replaced(site: Site) -> None:
+    digest = await offers(site)
+    old = (await site.register(subscription_json(), consents=[agreed(digest)], sequence=5)).json()["sync_token"]
+    new = (await site.register(subscription_json(), sequence=7, replaces=old)).json()["sync_token"]
+    assert (await site.ask("DELETE", "subscriptions?sequence=9", new)).status_code == 204
+    answer = await say(site, old, agreed(digest), sequence=10)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "ended")
+    back = await site.register(subscription_json(), sequence=12, replaces=[new, old], consents=[])
+    assert back.json()["consents"] == {"offers": False}, "who comes back has not agreed"
+
+
 async def test_only_the_browser_speaks_for_itself(site: Site) -> None:
     digest = await offers(site)
     await site.register(subscription_json())

@@ -167,8 +167,17 @@ async def say(
     words: Sequence[ConsentWord],
     *,
     sequence: int | None = None,
+    living: bool = False,
 ) -> Mapping[str, bool]:
     """Record what somebody says, all of it or nothing; what is known already writes nothing.
+
+    Args:
+        services: the ports.
+        project: whose.
+        speaker: who.
+        words: what they say.
+        sequence: the browser's number of these words.
+        living: only if the subscription lives, or the last of those that replaced it.
 
     Returns:
         what holds of these purposes after it.
@@ -176,9 +185,11 @@ async def say(
     Raises:
         NotFound: there is no such subscription.
         InvalidInput: a purpose or wording is not declared, or too much is said at once.
-        Conflict: ``stale``, the browser has said something later; nothing has changed then.
+        Conflict: ``stale``, the browser has said something later; ``ended``, it does not live. Nothing has changed
+            then.
     """
-    return await services.store.say(project, speaker, check_words(words), sequence=sequence, now=services.clock.now())
+    checked, now = check_words(words), services.clock.now()
+    return await services.store.say(project, speaker, checked, sequence=sequence, now=now, living=living)
 
 
 async def held(services: Services, project: Project, speaker: Speaker) -> tuple[HeldWord, ...]:

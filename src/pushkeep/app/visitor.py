@@ -15,9 +15,9 @@ from pushkeep.domain.health import Health, assess
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.story import Told, tell
-from pushkeep.domain.subscription import Event, State, StateReason
+from pushkeep.domain.subscription import Event, StateReason
 from pushkeep.domain.sync_token import read_sync_token
-from pushkeep.errors import Conflict, NotFound
+from pushkeep.errors import NotFound
 from pushkeep.ports.consents import HeldWord, Speaker
 
 STORY_ENTRIES_MAX = 200
@@ -83,8 +83,9 @@ async def say(
         what holds by now, of every purpose about which anything is known.
 
     Raises:
-        Conflict: ``stale``: the browser has said something later. ``ended``: the subscription has ended and was not
-            replaced, so what is said about it would count for nobody; the browser has to register the one it has now.
+        Conflict: ``stale``: the browser has said something later. ``ended``: the subscription has ended, or the last of
+            those that replaced it, so what is said would count for nobody; the browser has to register the one it has
+            now.
         InvalidInput: a purpose or wording is not declared.
         InvalidToken: the token does not hold.
         NotFound: the subscription is not stored (any more): the browser has to register it again.
@@ -93,9 +94,8 @@ async def say(
     record = await services.store.find_subscription(project, wanted)
     if record is None:
         raise _unknown()
-    if not record.living and record.state is not State.SUPERSEDED:
-        raise Conflict("This subscription has ended; register the one that the browser has now.", reason="ended")
-    await say_words(services, project, Speaker(subscription=wanted), words, sequence=sequence)
+    # By the token of one that was replaced its successor speaks; whoever has left by that one has taken all back.
+    await say_words(services, project, Speaker(subscription=wanted), words, sequence=sequence, living=True)
     return await holds(services, project, record.public_id)
 
 

@@ -130,7 +130,14 @@ class ConsentStore(Protocol):
         ...
 
     async def say(
-        self, project: Project, speaker: Speaker, words: Sequence[ConsentWord], *, sequence: int | None, now: float
+        self,
+        project: Project,
+        speaker: Speaker,
+        words: Sequence[ConsentWord],
+        *,
+        sequence: int | None,
+        now: float,
+        living: bool = False,
     ) -> Mapping[str, bool]:
         """Record what somebody says; all of it, or nothing.
 
@@ -143,6 +150,7 @@ class ConsentStore(Protocol):
             words: checked.
             sequence: the browser's number of these words; None for the operator's, and browsers that give none.
             now: epoch seconds.
+            living: only if the subscription lives, or the last of those that replaced it.
 
         Returns:
             what holds of these purposes after it.
@@ -150,7 +158,8 @@ class ConsentStore(Protocol):
         Raises:
             NotFound: there is no such subscription.
             InvalidInput: a purpose or wording is not declared.
-            Conflict: ``stale``, the browser has said something later; nothing has changed then.
+            Conflict: ``stale``, the browser has said something later; ``ended``, it does not live. Nothing has changed
+                then.
         """
         ...
 

@@ -20,12 +20,12 @@ from pushkeep.adapters.store.contact_units import contact_id_of
 from pushkeep.adapters.store.purpose_units import all_purposes, find_purpose
 from pushkeep.adapters.store.rows import AnyRow
 from pushkeep.adapters.store.sealing import Vault
-from pushkeep.adapters.store.subscription_units import find
+from pushkeep.adapters.store.subscription_units import by_row_id, find
 from pushkeep.adapters.store.tables import consents, subscriptions
 from pushkeep.domain.consent import ConsentWord
 from pushkeep.domain.project import Project
 from pushkeep.domain.registration import check_sequence
-from pushkeep.errors import NotFound
+from pushkeep.errors import Conflict, NotFound
 from pushkeep.ports.consents import ConsentRecord, HeldWord, Speaker
 
 RECORDS = select(
@@ -63,6 +63,7 @@ def say(
     *,
     sequence: int | None,
     now: float,
+    living: bool,
 ) -> Mapping[str, bool]:
     """See :meth:`pushkeep.ports.ConsentStore.say`."""
     heard = False
@@ -74,6 +75,8 @@ def say(
         if record is None:
             raise NotFound("The project has no such subscription.")
         voice = voice_of(connection, record)
+        if living and not by_row_id(connection, voice.subscription_id or record.id).living:
+            raise Conflict("This subscription has ended; register the one that the browser has now.", reason="ended")
         # By an old token it is held against what has been said by the newer one since: it may have been on its way for
         # long.
         last = connection.execute(_LAST_SEQUENCE, {"row_id": voice.subscription_id}).scalar_one()

@@ -38,7 +38,14 @@ class ConsentMethods(StoreBase):
         return await self._read(partial(purpose_units.all_wordings, project=project, purpose=purpose))
 
     async def say(
-        self, project: Project, speaker: Speaker, words: Sequence[ConsentWord], *, sequence: int | None, now: float
+        self,
+        project: Project,
+        speaker: Speaker,
+        words: Sequence[ConsentWord],
+        *,
+        sequence: int | None,
+        now: float,
+        living: bool = False,
     ) -> Mapping[str, bool]:
         """See the port."""
         return await self._write(
@@ -50,6 +57,7 @@ class ConsentMethods(StoreBase):
                 words=words,
                 sequence=sequence,
                 now=now,
+                living=living,
             )
         )
 

@@ -271,11 +271,7 @@ async def test_a_signal_stops_the_process_cleanly(tmp_path: Path, number: signal
             await process.wait()
     assert (process.returncode, out) == (0, b"stopped\n"), err
     events = [json.loads(line) for line in err.splitlines()]
-    assert [event["event"] for event in events] == [
-        "serving",
-        "worker_started",
-        "request",
-        "worker_stopped",
-        "stopped",
-    ]
+    names = [event["event"] for event in events]
+    assert sorted(names[:2]) == ["serving", "worker_started"], "which is first is for the machine to say"
+    assert names[2:] == ["request", "worker_stopped", "stopped"]
     assert all({"timestamp", "level", "logger"} <= event.keys() for event in events)

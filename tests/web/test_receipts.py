@@ -19,6 +19,7 @@ from pushkeep.domain.notification import Content, Target
 from pushkeep.domain.receipt import ReceiptTokens, receipt_key
 from pushkeep.protocol.request import PushOptions
 from pushkeep.web.direct import BODY_BYTES_MAX
+from tests.store.samples import registration, subscription
 from tests.web.conftest import Site, running_site, settings_for
 
 ORIGIN = "http://localhost:8200"
@@ -48,8 +49,15 @@ class Told:
 async def tell(site: Site, **content: Any) -> Told:
     asked = Asked.of(Target.everyone(), Content.of(**{"title": "Hi", **content}), PushOptions(ttl=60))
     accepted = await accept(site.services, site.project, asked, worker=None)
+    await browsers(site, 2)  # after it, so that nothing is sent to them
     key = receipt_key((await site.services.store.project_secrets(site.project)).sync)
     return Told(site, accepted.record.public_id, accepted.record.id, key)
+
+
+async def browsers(site: Site, count: int) -> None:
+    """As many subscriptions, numbered from 1: of others nothing is counted."""
+    given = [registration(subscription(f"browser-{number}")) for number in range(count)]
+    await asyncio.gather(*(site.services.store.register(site.project, one) for one in given))
 
 
 async def post(site: Site, route: str, body: str | bytes, *, key: str | None = None, **headers: str) -> httpx.Response:
@@ -155,6 +163,7 @@ async def test_nothing_of_the_caller_is_logged(site: Site, caplog: pytest.LogCap
 
 async def test_no_address_is_limited_however_many_come_from_it(site: Site) -> None:
     told = await tell(site)
+    await browsers(site, 300)
     answers = [await told.report(subscription_id=number) for number in range(1, 301)]
     assert {answer.status_code for answer in answers} == {204}
     await stopped(site)

@@ -19,6 +19,7 @@ from pushkeep.adapters.store import (
     subscription_units,
 )
 from pushkeep.adapters.store.recipient_cache import RecipientCache
+from pushkeep.domain.consent import ConsentWord
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.notification import Target
 from pushkeep.domain.subscription import Event, StateReason
@@ -54,14 +55,19 @@ async def test_nothing_that_is_asked_about_consent_reads_a_table(store: SqliteSt
     me, ann = Speaker(AnyId(second.public_id, None)), Speaker(contact="u7")
     left = StateReason(Event.LEFT, NOW)
 
+    def say(c: Connection, speaker: Speaker, words: list[ConsentWord], sequence: int | None = None) -> object:
+        return consent_list_units.say(
+            c, vault, project, speaker, words, sequence=sequence, now=NOW, living=sequence is not None
+        )
+
     units: dict[str, Callable[[Connection], object]] = {
         "load": lambda c: load_units.load(c, vault, RecipientCache(10), leased, [0, 1], NOW),
         "register": lambda c: registration_units.register(c, vault, project, new),
         "re-sync": lambda c: registration_units.existing_registration(c, vault, project, again),
+        "say": lambda c: say(c, me, [no()], sequence=9),
+        "say late": lambda c: say(c, ann, [yes(at=NOW - 9)]),
+        "say as": lambda c: say(c, ann, [no()]),
         "leave": lambda c: subscription_units.end(c, vault, project, AnyId(second.public_id, None), left),
-        "say": lambda c: consent_list_units.say(c, vault, project, me, [no()], sequence=9, now=NOW),
-        "say late": lambda c: consent_list_units.say(c, vault, project, ann, [yes(at=NOW - 9)], sequence=None, now=NOW),
-        "say as": lambda c: consent_list_units.say(c, vault, project, ann, [no()], sequence=None, now=NOW),
         "held": lambda c: consent_list_units.held(c, vault, project, me),
         "page": lambda c: consent_list_units.page(c, vault, project, speaker=None, purpose=None, limit=9, after=5),
         "page of one": lambda c: consent_list_units.page(

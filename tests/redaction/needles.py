@@ -44,6 +44,7 @@ class Needles:
 
     def __init__(self) -> None:
         self._kinds: dict[str, str] = {}
+        self._latest: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._kinds)
@@ -53,10 +54,20 @@ class Needles:
         for gram in grams_of_text(value) if isinstance(value, str) else grams_of_octets(value):
             if len(set(gram)) >= CHARACTERS_DIFFERENT_MIN:
                 self._kinds.setdefault(gram, kind)
+                self._latest.setdefault(gram, kind)
 
-    def find(self, text: str) -> Iterator[Found]:
-        """Every place of a secret in a text, one for each that begins in a run of characters without a blank."""
-        kinds, size = self._kinds, GRAM_CHARACTERS
+    def begin(self) -> None:
+        """What is added from here on are the latest."""
+        self._latest.clear()
+
+    def find(self, text: str, *, latest: bool = False) -> Iterator[Found]:
+        """Every place of a secret in a text, one for each that begins in a run of characters without a blank.
+
+        Args:
+            text: to be searched.
+            latest: only for secrets that were added since :meth:`begin`.
+        """
+        kinds, size = self._latest if latest else self._kinds, GRAM_CHARACTERS
         for match in _RUN.finditer(text):
             run, told = match[0], set()
             for at in range(len(run) - size + 1):

@@ -83,7 +83,9 @@ class Redaction:
         self.seconds = 0.0
         self.characters = 0
         self._test = "the start of the session"
+        self._module = ""
         self._written: list[tuple[str, str, tuple[str, ...]]] = []
+        self._kept: list[tuple[str, str]] = []
         self._watch = Watch(self.note)
         self._directory = Path(tempfile.mkdtemp(prefix="transcripts-"))
         self._children = Children(self._directory)
@@ -125,6 +127,11 @@ class Redaction:
         """What is written from here on is this test's."""
         self._test = name
         self._watch.begin_test()
+        module = name.partition("::")[0]
+        if module != self._module:
+            self._module = module
+            self.needles.begin()
+            self._watch.begin_module()
 
     def search(self) -> None:
         """Look at what has been written since the last look, and at the files of the test's directory."""
@@ -135,26 +142,32 @@ class Redaction:
             else:
                 self.needles.add(line.kind, line.octets if line.sort == "octets" else line.octets.decode())
         if self.directory is not None:
-            self._write_files(self.directory, since=0.0)
+            self._kept += self._files(self.directory, since=0.0)
             self.directory = None
         written, self._written = self._written, []
         for place, text, command in dict.fromkeys(written):
             self.characters += len(text)
             for found in self.needles.find(text):
                 self._found(found, place, command)
+        # Chance that is drawn by a seed makes a secret of one module's octets, and of another's a name.
+        kept, self._kept = self._kept, []
+        for place, text in kept:
+            self.characters += len(text)
+            for found in self.needles.find(text, latest=True):
+                self._found(found, place, ())
         self.seconds += time.perf_counter() - began
 
     def _found(self, found: Found, place: str, command: tuple[str, ...]) -> None:
         if not any(row.covers(found.kind, command=command, test=self._test) for row in ALLOWED):
             self.leaks.append(Leak(found.kind, place, found.before, self._test, command))
 
-    def _write_files(self, directory: Path, *, since: float) -> None:
+    def _files(self, directory: Path, *, since: float) -> Iterator[tuple[str, str]]:
         for path in files_below(directory, depth_max=DEPTH_MAX):
             if path.suffix in LOOKED_AT_SUFFIXES:
                 try:
                     if path.stat().st_mtime >= since:
                         with path.open("rb") as file:
-                            self.write(str(path), file.read(FILE_BYTES_MAX).decode("latin-1"))
+                            yield str(path), file.read(FILE_BYTES_MAX).decode("latin-1")
                 except OSError:  # gone, or not to be read by us
                     continue
 
@@ -162,7 +175,8 @@ class Redaction:
         """The last look, and all that was found."""
         self._test = "the whole session"
         if OUTPUT.is_dir():
-            self._write_files(OUTPUT, since=self._began)
+            for place, text in self._files(OUTPUT, since=self._began):
+                self.write(place, text)
         self.search()
         shutil.rmtree(self._directory, ignore_errors=True)
         return self.leaks

@@ -131,7 +131,7 @@ def test_it_says_so_and_runs_anyway_where_a_namespace_is_impossible(tmp_path: Pa
         "from pushkeep.testing import offline\n"
         "offline.shutil.which = lambda *_, **__: None\n"
         f"sys.exit(offline.main(['--', {sys.executable!r}, '-c',"
-        " 'import os; print(os.environ.get(\"PUSHKEEP_OFFLINE_NAMESPACE\"))']))\n"
+        " 'import os; print(os.environ.get(\"OFFLINE_BY_PUSHKEEP\"))']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", probe],

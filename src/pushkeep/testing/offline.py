@@ -25,8 +25,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# Set for the command, so that a test can insist on what it was promised.
-NAMESPACE_VARIABLE = "PUSHKEEP_OFFLINE_NAMESPACE"
+# Set for the command, so that a test can insist on what it was promised. Without the prefix of settings: a pushkeep
+# that is started there refuses what it does not know.
+NAMESPACE_VARIABLE = "OFFLINE_BY_PUSHKEEP"
 ADDRESS = "192.0.2.1"
 
 _CLONE_NEWUSER = 0x10000000

@@ -118,6 +118,10 @@ class Watch:
         self._counts.clear()
         self._full.clear()
 
+    def begin_module(self) -> None:
+        """Tell again what was told before."""
+        self._seen.clear()
+
     def install(self) -> None:
         """Watch what is loaded already, and the rest as it is loaded."""
         for name in _MODULES & sys.modules.keys():

@@ -19,7 +19,7 @@ from pushkeep.app.consents import (
     what_to_ask,
 )
 from pushkeep.app.duties import do_duty
-from pushkeep.app.known_purposes import REMEMBERED_SECONDS
+from pushkeep.app.remembered import REMEMBERED_SECONDS
 from pushkeep.domain.consent_file import verify_file
 from pushkeep.errors import InvalidInput
 from pushkeep.ports.consents import Speaker

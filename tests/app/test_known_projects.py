@@ -9,8 +9,9 @@ import pytest
 from pushkeep.adapters.store import SqliteStore, open_store
 from pushkeep.app import known_projects
 from pushkeep.app.context import Services
-from pushkeep.app.known_projects import REMEMBERED_SECONDS, KnownProjects
+from pushkeep.app.known_projects import KnownProjects
 from pushkeep.app.projects import current_signing_key, ensure_default_project
+from pushkeep.app.remembered import REMEMBERED_SECONDS
 from pushkeep.app.rotate import prepare_key, retire_key, rotate_keys
 from pushkeep.app.subscribe import Registered
 from pushkeep.app.visitor import confirm
@@ -87,10 +88,9 @@ async def test_wrong_keys_are_not_remembered(world: World, asked: AskedStore, pr
         await projects.of(dataclasses.replace(world.project, publishable_key=wrong))
 
 
-async def test_the_number_of_projects_is_bounded(
-    world: World, projects: KnownProjects, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_number_of_projects_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_projects, "PROJECTS_MAX", 0)
+    projects = KnownProjects(world.services.store, world.services.clock)
     assert await projects.find(world.project.publishable_key) is not None
     assert projects.last_known(world.project.publishable_key) is None
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Select, bindparam, literal_column, select, update
+from sqlalchemy import Connection, Select, bindparam, literal_column, select
 
 from pushkeep.adapters.store.consent_rows import record_from
 from pushkeep.adapters.store.consent_units import (
     CONTACT,
     SUBSCRIPTION,
     Voice,
-    find_contact_id,
     known_of,
     record_words,
     voice_of,
 )
-from pushkeep.adapters.store.contact_units import contact_id_of
+from pushkeep.adapters.store.contact_units import contact_id_of, find_contact_id
 from pushkeep.adapters.store.purpose_units import all_purposes, find_purpose
 from pushkeep.adapters.store.rows import AnyRow
 from pushkeep.adapters.store.sealing import Vault
-from pushkeep.adapters.store.subscription_units import by_row_id, find
-from pushkeep.adapters.store.tables import consents, subscriptions
+from pushkeep.adapters.store.subscription_units import by_row_id, find, note_sequence
+from pushkeep.adapters.store.tables import consents
 from pushkeep.domain.consent import ConsentWord
 from pushkeep.domain.project import Project
-from pushkeep.domain.registration import check_sequence
 from pushkeep.errors import Conflict, NotFound
 from pushkeep.ports.consents import ConsentRecord, HeldWord, Speaker
 
@@ -48,10 +46,6 @@ _OF = _PAGE.where(consents.c.project_id + literal_column("0") == bindparam("proj
 _OF_SUBSCRIPTION = _OF.where(consents.c.subscription_id == bindparam("of_subscription"))
 _OF_CONTACT = _OF.where(consents.c.contact_id == bindparam("of_contact"))
 _ONE = RECORDS.where(consents.c.project_id == bindparam("project_id"), consents.c.number == bindparam("of_number"))
-_LAST_SEQUENCE = select(subscriptions.c.sync_sequence).where(subscriptions.c.id == bindparam("row_id"))
-_SEQUENCE = (
-    update(subscriptions).where(subscriptions.c.id == bindparam("row_id")).values(sync_sequence=bindparam("sequence"))
-)
 
 
 def say(
@@ -75,15 +69,13 @@ def say(
         if record is None:
             raise NotFound("The project has no such subscription.")
         voice = voice_of(connection, record)
-        if living and not by_row_id(connection, voice.subscription_id or record.id).living:
+        newest = by_row_id(connection, voice.subscription_id or record.id)
+        if living and not newest.living:
             raise Conflict("This subscription has ended; register the one that the browser has now.", reason="ended")
         # By an old token it is held against what has been said by the newer one since: it may have been on its way for
         # long.
-        last = connection.execute(_LAST_SEQUENCE, {"row_id": voice.subscription_id}).scalar_one()
-        known = check_sequence(sequence, last)
-        heard = sequence is not None and sequence == last
-        if known != last:
-            connection.execute(_SEQUENCE, {"row_id": voice.subscription_id, "sequence": known})
+        heard = sequence is not None and sequence == newest.sync_sequence
+        note_sequence(connection, newest, sequence)
     return record_words(connection, vault, project, voice, words, now=now, heard=heard)
 
 

@@ -15,7 +15,7 @@ from pushkeep.adapters.store.consent_rows import open_content
 from pushkeep.adapters.store.purpose_units import all_purposes
 from pushkeep.adapters.store.rows import AnyRow, PublicId
 from pushkeep.adapters.store.sealing import Vault
-from pushkeep.adapters.store.tables import consent_states, consents, contacts, wordings
+from pushkeep.adapters.store.tables import consent_states, consents, wordings
 from pushkeep.domain.consent import SALT_BYTES, ConsentContent, ConsentWord, Method, Purpose, commitment
 from pushkeep.domain.consent_words import Standing, effective, unknown_purpose, unknown_wording
 from pushkeep.domain.project import Project
@@ -50,9 +50,6 @@ _SPEAKS = text(
     WHERE chain.next IS NULL AND s.id = chain.id
     """
 ).columns(id=BigInteger, public_id=PublicId(), contact_id=BigInteger, external_id=Text)
-_CONTACT_ID = select(contacts.c.id).where(
-    contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
-)
 # Of a withdrawal whose record was erased nobody knows any more when it was said, but that it was before that.
 _WITHDRAWN_SINCE = text(
     """
@@ -157,13 +154,6 @@ def voice_of(connection: Connection, record: SubscriptionRecord) -> Voice:
     """
     row = connection.execute(_SPEAKS, {"first": record.id}).one()
     return Voice(row.id, row.public_id, row.contact_id, row.external_id)
-
-
-def find_contact_id(connection: Connection, project: Project, external_id: str) -> int | None:
-    """The number of a contact; None for an unknown one."""
-    named = {"project_id": project.id, "external_id": external_id}
-    found = connection.execute(_CONTACT_ID, named).scalar_one_or_none()
-    return None if found is None else int(found)
 
 
 def known_of(connection: Connection, voice: Voice) -> Known:

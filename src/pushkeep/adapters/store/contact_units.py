@@ -49,13 +49,19 @@ _COUNTED = (
 )
 
 
+def find_contact_id(connection: Connection, project: Project, external_id: str) -> int | None:
+    """The number of a contact; None for an unknown one."""
+    found = connection.execute(_CONTACT, {"project_id": project.id, "external_id": external_id}).one_or_none()
+    return None if found is None else int(found.id)
+
+
 def contact_id_of(connection: Connection, project: Project, external_id: str, now: float) -> int:
     """The number of a contact, which is stored if it was not known."""
-    named = {"project_id": project.id, "external_id": external_id}
-    found = connection.execute(_CONTACT, named).one_or_none()
+    found = find_contact_id(connection, project, external_id)
     if found is not None:
-        return int(found.id)
-    return int(connection.execute(_INSERT_CONTACT, {**named, "created_at": now}).scalar_one())
+        return found
+    new = {"project_id": project.id, "external_id": external_id, "created_at": now}
+    return int(connection.execute(_INSERT_CONTACT, new).scalar_one())
 
 
 def find(connection: Connection, project: Project, external_id: str) -> ContactRecord | None:

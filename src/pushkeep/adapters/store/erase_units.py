@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, bindparam, delete, exists, or_, select, text, update
 
 from pushkeep.adapters.store import subscription_units
+from pushkeep.adapters.store.contact_units import find_contact_id
 from pushkeep.adapters.store.move_units import move_all
 from pushkeep.adapters.store.rows import AnyRow, json_values
 from pushkeep.adapters.store.sealing import Vault
@@ -63,9 +64,6 @@ _ONE_BROWSERS = text(
     SELECT s.id, s.public_id FROM theirs CROSS JOIN subscriptions AS s ON s.id = theirs.id ORDER BY s.id
     """
 ).columns(subscriptions.c.id, subscriptions.c.public_id)
-_CONTACT_ID = select(contacts.c.id).where(
-    contacts.c.project_id == bindparam("project_id"), contacts.c.external_id == bindparam("external_id")
-)
 _LIVING = select(subscriptions.c.id).where(
     subscriptions.c.id.in_(json_values("ids")), subscriptions.c.ended_at.is_(None)
 )
@@ -261,8 +259,7 @@ def find_subject(
     """See :meth:`pushkeep.ports.privacy.PrivacyStore.find_subject`."""
     own: tuple[ErasedName, ...] = ()
     if contact is not None:
-        named = {"project_id": project.id, "external_id": contact}
-        contact_id = connection.execute(_CONTACT_ID, named).scalar_one_or_none()
+        contact_id = find_contact_id(connection, project, contact)
         if contact_id is None:
             return None
         rows = connection.execute(_THEIRS, {"contact_id": contact_id}).all()

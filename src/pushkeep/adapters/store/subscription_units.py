@@ -151,15 +151,24 @@ def _end(
     reason: StateReason,
     sequence: int | None,
 ) -> SubscriptionRecord:
-    known = check_sequence(sequence, record.sync_sequence)
-    if known != record.sync_sequence:  # of what has ended, too: what was said before must not bring it back
-        connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
+    note_sequence(connection, record, sequence)  # of what has ended, too: what was said before must not bring it back
     if reason.cause is Event.LEFT:
         withdraw_all(connection, vault, project, record, at=reason.at)
     if record.living:
         step = Step(reason.cause, reason, BY_OF_END.get(reason.cause, By.OPERATOR), record.version)
         move_rows(connection, project.id, {record.id: step})
     return by_row_id(connection, record.id)
+
+
+def note_sequence(connection: Connection, record: SubscriptionRecord, sequence: int | None) -> None:
+    """Write down the number of what a browser says, where it gives one that is new.
+
+    Raises:
+        Conflict: ``stale``, it has said something later.
+    """
+    known = check_sequence(sequence, record.sync_sequence)
+    if known != record.sync_sequence:
+        connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
 
 
 def by_row_id(connection: Connection, row_id: int) -> SubscriptionRecord:
@@ -193,11 +202,11 @@ def heartbeat(
     record, unchanged = seen_lately(connection, project, public_id, sequence, now)
     if record is None or unchanged:
         return record
-    known = check_sequence(sequence, record.sync_sequence)
     if record.living:
+        known = check_sequence(sequence, record.sync_sequence)
         connection.execute(TOUCH, {"row_id": record.id, "now": now, "sequence": known})
     else:
-        connection.execute(_SEQUENCE, {"row_id": record.id, "sequence": known})
+        note_sequence(connection, record, sequence)
     return find(connection, project, AnyId(public_id, None))
 
 

@@ -1,17 +1,18 @@
 """Erasing people: a contact with everything that is known of them, or the browser of a visitor whom nobody knows.
 
-Who is erased stands in the erasure list first, outside of the database: from then on every start, and every backup
-that is put back, finishes what was begun here. Then nothing more is sent, then all goes page by page, the row by which
-they are found last. Done again it changes nothing.
+Who is erased stands in the erasure list first, outside of the database: from then on every start, an hourly look, and
+every backup that is put back finish what was begun here. Then nothing more is sent, then all goes page by page, the row
+by which they are found last. Done again it changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pushkeep.app.consents import seal_waiting
 from pushkeep.app.context import Services
+from pushkeep.app.desk import Shown
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import check_external_id
@@ -32,6 +33,12 @@ MATCH_PAGE = 5_000
 
 ROUNDS_MAX = 10
 """How often a contact may get a new browser while they are erased, before somebody has to look into it."""
+
+ERASURES = "erasures"
+"""The name of the chore that finishes them."""
+
+FINISH_SECONDS = 3600.0
+"""How long what was cut off waits while nothing is started: whoever asked had no answer, and may not ask again."""
 
 PAUSE_SECONDS = 0.005
 """Between two transactions, so that others get at the database."""
@@ -64,8 +71,8 @@ async def erase_contact(services: Services, project: Project, external_id: objec
     Raises:
         InvalidInput: no id.
         Conflict: they get one new browser after the other meanwhile.
-        Unavailable: the store or the erasure list does not answer. What was begun is finished by doing it again, and
-            at the next start.
+        Unavailable: the store or the erasure list does not answer. What was begun is finished by doing it again,
+            within an hour by whoever runs, and at the next start.
     """
     checked = check_external_id(external_id)
     return await _erase(services, project, contact=checked)
@@ -191,6 +198,36 @@ async def replay_erasures(services: Services, project: Project, *, everything: b
     if entries[-1].number > applied:
         await services.store.note_erasures(applied + 1, entries[-1].number)
     return Replayed(len(entries), total)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishErasures:
+    """Finishes what was cut off while others ran on; a :class:`pushkeep.app.duties.Duty`.
+
+    Of two at once, the one that began later is not noted where it ends first: it is gone through here once more.
+    """
+
+    @property
+    def name(self) -> str:
+        """See :class:`pushkeep.app.duties.Duty`."""
+        return ERASURES
+
+    def due_after(self, now: float) -> float:
+        """See :class:`pushkeep.app.duties.Duty`."""
+        return now + FINISH_SECONDS
+
+    async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
+        """See :class:`pushkeep.app.duties.Duty`."""
+        return services.erasures is not None and due_at <= services.clock.now()
+
+    async def do(self, services: Services, project: Project, desk: Shown) -> Mapping[str, object]:
+        """Apply what the list has and the database has not; what came of it.
+
+        Raises:
+            Unavailable: the list is there and cannot be read, or the store does not answer.
+        """
+        replayed = await replay_erasures(services, project)
+        return {"entries": replayed.entries, **asdict(replayed.erased)}
 
 
 async def erased_contacts(services: Services, project: Project) -> Mapping[bytes, float]:

@@ -12,7 +12,7 @@ from pushkeep.app.chores import Chores, SweepPlan
 from pushkeep.app.consents import SealConsents
 from pushkeep.app.context import Services
 from pushkeep.app.duties import Duty
-from pushkeep.app.erase import replay_erasures
+from pushkeep.app.erase import FinishErasures, replay_erasures
 from pushkeep.app.retention import Retention
 from pushkeep.app.schedule import Schedule
 from pushkeep.app.secrets import Reseal
@@ -36,8 +36,11 @@ def retention(settings: Settings) -> Retention:
 
 
 def duties(settings: Settings) -> tuple[Duty, ...]:
-    """What is done regularly beside sweeps."""
-    return (SealConsents(), Reseal(), retention(settings))
+    """What is done regularly beside sweeps.
+
+    Erasures come last: a list that cannot be read keeps nobody from the rest.
+    """
+    return (SealConsents(), Reseal(), retention(settings), FinishErasures())
 
 
 async def apply_erasures(services: Services, project: Project) -> None:

@@ -7,12 +7,14 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
-from pushkeep.adapters.store import SqliteStore, open_store, open_store_inline
+from pushkeep.adapters.store import SqliteStore, open_store, open_store_inline, reseal_units
 from pushkeep.adapters.store.fence import READ_AGAIN_SECONDS
 from pushkeep.adapters.store.master_units import master_keys_of
 from pushkeep.adapters.store.sqlite import open_store_to_read
@@ -125,6 +127,32 @@ async def test_a_fresh_data_key_seals_at_once_and_the_old_one_goes_when_nothing_
     await again.aclose()
 
 
+async def test_what_keeps_an_old_key_is_counted_while_others_write(
+    store: SqliteStore, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A count of a million takes seconds, and tombstones keep an old key for months, with a look every day."""
+    counted: list[bool] = []
+    count = reseal_units._left_of
+
+    def watched(connection: Connection, key: Any) -> Any:
+        counted.append(connection.engine is store._writing)
+        return count(connection, key)
+
+    monkeypatch.setattr(reseal_units, "_left_of", watched)
+    rows = await filled(store, project, "ab")
+    await store.end_subscription(project, AnyId(rows[0].public_id, None), StateReason(Event.LEFT, LATER))
+    assert await store.remaking_over() is None
+    await store.rotate_secret(SecretKind.LOOKUP, now=LATER)
+    assert await store.remaking_over() is False
+    assert (await remade(store))[-1].left == 1
+    assert await store.remaking_over() is True
+    assert (await remade(store))[-1].left == 1
+    assert counted == [False, False]
+    await store.forget_tombstones(after=0, limit=10)
+    assert (await remade(store))[-1].removed is not None
+    assert counted == [False, False, False, True], "before a key goes it is counted where nobody can write"
+
+
 async def test_one_change_at_a_time(store: SqliteStore, project: Project) -> None:
     await store.rotate_secret(SecretKind.DATA, now=LATER)
     with pytest.raises(Conflict, match="still on its way out"):
@@ -199,11 +227,9 @@ def test_interrupted_anywhere_it_ends_alike(kind: SecretKind, cuts: list[int], l
 
 def _rolled_back(store: SqliteStore, limit: int) -> None:
     """A page whose process was killed before its commit."""
-    from pushkeep.adapters.store.reseal_units import remake_page
-
     with store._writing.connect() as connection:
         transaction = connection.begin()
-        remake_page(connection, store._vault, limit)
+        reseal_units.remake_page(connection, store._vault, limit, {})
         transaction.rollback()
 
 

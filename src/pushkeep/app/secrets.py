@@ -38,9 +38,8 @@ class Reseal:
 
     async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
         """See :class:`pushkeep.app.duties.Duty`."""
-        retiring = (await services.store.secrets_status()).retiring
-        unfinished = any(key.remaking is not None and not key.remaking.over for key in retiring)
-        return unfinished or (bool(retiring) and due_at <= services.clock.now())
+        over = await services.store.remaking_over()
+        return over is False or (over is True and due_at <= services.clock.now())
 
     async def do(self, services: Services, project: Project, desk: Shown) -> Mapping[str, object]:
         """Go on until nothing is left to make anew; what came of it.

@@ -153,6 +153,13 @@ class SecretStore(Protocol):
         """
         ...
 
+    async def remaking_over(self) -> bool | None:
+        """Whether everything was looked at for each retiring key; None where there is none.
+
+        It looks at the keys alone, for whoever asks often: :meth:`secrets_status` counts what there is.
+        """
+        ...
+
     async def remake_page(self, *, limit: int) -> RemadePage:
         """Make the next rows anew, in one transaction with how far that is; at the end of them, remove the old key.
 

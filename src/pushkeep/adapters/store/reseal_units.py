@@ -84,6 +84,19 @@ _REHASH = _FORGET.values(sealed=bindparam("anew"))
 
 
 @dataclass(frozen=True, slots=True)
+class _Left:
+    """What keeps a retiring key.
+
+    Attributes:
+        rows: how many have something made with it.
+        waiting: of them, those that it can only leave when they are forgotten: ended, their endpoint is erased.
+    """
+
+    rows: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Cursor:
     """How far the walk for a retiring key is.
 
@@ -130,18 +143,40 @@ def _sealing_key(connection: Connection, row: AnyRow) -> SealingKey:
     return SealingKey(kind, row.key_id.hex(), row.created_at, row.retiring_at, remaking)
 
 
-def remake_page(connection: Connection, vault: Vault, limit: int) -> RemadePage:
-    """See :meth:`pushkeep.ports.secrets.SecretStore.remake_page`."""
+def remaking_over(connection: Connection) -> bool | None:
+    """See :meth:`pushkeep.ports.secrets.SecretStore.remaking_over`."""
     rows = connection.execute(_RETIRING).all()
-    if not rows:
-        return RemadePage(None)
+    return all(_walked(row) for row in rows) if rows else None
+
+
+def _walked(key: AnyRow) -> bool:
+    return _Cursor.read(key.cursor).place >= len(_PLACES[key.kind])
+
+
+def count_left(connection: Connection) -> Mapping[int, _Left]:
+    """How much still keeps each retiring key, by the number of the key; nothing while there is more to look at."""
+    rows = connection.execute(_RETIRING).all()
+    return {row.id: _left_of(connection, row) for row in rows} if all(map(_walked, rows)) else {}
+
+
+def remake_page(connection: Connection, vault: Vault, limit: int, counted: Mapping[int, _Left]) -> RemadePage:
+    """See :meth:`pushkeep.ports.secrets.SecretStore.remake_page`.
+
+    Args:
+        connection: in a transaction that writes.
+        vault: seals and hashes.
+        limit: how many rows are looked at.
+        counted: by :func:`count_left`. It never grows, so what it found is believed; that nothing is left is not:
+            whoever errs there loses what is sealed, so it is counted again here.
+    """
+    rows = connection.execute(_RETIRING).all()
     for row in rows:
-        cursor = _Cursor.read(row.cursor)
-        if cursor.place < len(_PLACES[row.kind]):
-            return _walk_on(connection, vault, row, cursor, limit)
+        if not _walked(row):
+            return _walk_on(connection, vault, row, _Cursor.read(row.cursor), limit)
     page = RemadePage(None)
     for row in rows:
-        page = _remove(connection, row)
+        found = counted.get(row.id)
+        page = _remove(connection, row, found if found is not None and found.rows else _left_of(connection, row))
         if page.removed is not None:
             break
     return page
@@ -235,14 +270,13 @@ def _keep(connection: Connection, key: AnyRow, cursor: str) -> None:
     connection.execute(update(sealing_keys).where(sealing_keys.c.id == key.id).values(cursor=cursor))
 
 
-def _remove(connection: Connection, key: AnyRow) -> RemadePage:
+def _remove(connection: Connection, key: AnyRow, left: _Left) -> RemadePage:
     """Take a key away if nothing at all is made with it; otherwise say how much still is."""
     kind, cursor = SecretKind(key.kind), _Cursor.read(key.cursor)
-    left, explained = _left_of(connection, key)
-    if left:
-        if left > explained + cursor.unreadable:  # whatever it is, another walk finds it
+    if left.rows:
+        if left.rows > left.waiting + cursor.unreadable:  # whatever it is, another walk finds it
             _keep(connection, key, "")
-        return RemadePage(kind, left=left)
+        return RemadePage(kind, left=left.rows)
     connection.execute(delete(key_wraps).where(key_wraps.c.sealing_key_id == key.id))
     connection.execute(delete(sealing_keys).where(sealing_keys.c.id == key.id))
     change_version(connection)
@@ -250,8 +284,8 @@ def _remove(connection: Connection, key: AnyRow) -> RemadePage:
     return RemadePage(kind, removed=key.key_id.hex())
 
 
-def _left_of(connection: Connection, key: AnyRow) -> tuple[int, int]:
-    """How many rows have something made with a key, and how many of them have to wait until they are forgotten.
+def _left_of(connection: Connection, key: AnyRow) -> _Left:
+    """What has something made with a key.
 
     Rows, as the walk counts those that do not open: were it values, a row with two broken ones would always be one more
     than the walk found, and everything walked through again and again for it.
@@ -260,13 +294,13 @@ def _left_of(connection: Connection, key: AnyRow) -> tuple[int, int]:
         of_key = subscriptions.c.lookup_key_id == key.id
         ended = func.count().filter(subscriptions.c.sealed.is_(None))
         row = connection.execute(select(func.count(), ended).where(of_key)).one()
-        return row[0], row[1]
+        return _Left(row[0], row[1])
     counted = 0
     for table, columns in _SEALED_COLUMNS.items():
         # Behind the octet of the version stands the id of the key.
         made_with_it = or_(*(func.substr(table.c[column], 2, len(key.key_id)) == key.key_id for column in columns))
         counted += connection.execute(select(func.count()).select_from(table).where(made_with_it)).scalar_one()
-    return counted, 0
+    return _Left(counted, 0)
 
 
 def forget_tombstones(connection: Connection, vault: Vault, master: Sealer, after: int, limit: int) -> MovedPage:

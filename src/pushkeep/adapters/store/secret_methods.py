@@ -35,9 +35,14 @@ class SecretMethods(StoreBase):
         """See the port."""
         return await self._write(lambda connection: keyring_units.rotate(connection, self._fence.master, kind, now))
 
+    async def remaking_over(self) -> bool | None:
+        """See the port."""
+        return await self._read(reseal_units.remaking_over)
+
     async def remake_page(self, *, limit: int) -> RemadePage:
         """See the port."""
-        return await self._write(partial(reseal_units.remake_page, vault=self._vault, limit=limit))
+        counted = await self._read(reseal_units.count_left)  # for seconds, where there is much: others write meanwhile
+        return await self._write(partial(reseal_units.remake_page, vault=self._vault, limit=limit, counted=counted))
 
     async def forget_tombstones(self, *, after: int, limit: int) -> MovedPage:
         """See the port."""

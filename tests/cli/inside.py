@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from pushkeep.cli import main
-from tests.cli.conftest import Ran
+from tests.cli.conftest import Cli, Ran
 
 
 def run_inside(environment: dict[str, str], directory: Path, *arguments: str | Path, stdin: bytes = b"") -> Ran:
@@ -35,3 +36,12 @@ def run_inside(environment: dict[str, str], directory: Path, *arguments: str | P
             assert isinstance(stream.buffer, io.BytesIO)
             said.append(stream.buffer.getvalue().decode())
     return Ran(status, *said)
+
+
+def cli_inside(environment: dict[str, str], directory: Path) -> Cli:
+    """:func:`tests.cli.conftest.cli`, in this process."""
+
+    async def run(*arguments: str | Path, stdin: bytes = b"", **extra: str) -> Ran:
+        return await asyncio.to_thread(run_inside, environment | extra, directory, *arguments, stdin=stdin)
+
+    return run

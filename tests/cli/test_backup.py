@@ -23,8 +23,8 @@ from pushkeep.config import load_settings
 from pushkeep.domain.ids import AnyId
 from pushkeep.protocol.encoding import b64url_encode
 from pushkeep.pushservice import PushService
-from tests.cli.conftest import Cli, Ran, Stored
-from tests.cli.inside import run_inside
+from tests.cli.conftest import Cli, Stored
+from tests.cli.inside import cli_inside
 from tests.cli.standing import standing
 from tests.processes.helpers import new_visitor, stopped
 from tests.store.nowhere import assert_nowhere
@@ -37,11 +37,7 @@ HOLDS_IT += "print('open', flush=True); sys.stdin.read()"
 @pytest.fixture
 def cli(tmp_path: Path, environment: dict[str, str]) -> Cli:
     """In this process: there are many of them."""
-
-    async def run(*arguments: str | Path, **extra: str) -> Ran:
-        return await asyncio.to_thread(run_inside, environment | extra, tmp_path, *arguments)
-
-    return run
+    return cli_inside(environment, tmp_path)
 
 
 async def visitor(stored: Stored, service: PushService) -> str:

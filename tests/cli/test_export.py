@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import stat
 from collections.abc import Callable
@@ -13,8 +12,8 @@ import pytest
 from pushkeep.compose import open_project
 from pushkeep.config import load_settings
 from pushkeep.protocol.encoding import b64url_encode
-from tests.cli.conftest import Cli, Ran, Stored
-from tests.cli.inside import run_inside
+from tests.cli.conftest import Cli, Stored
+from tests.cli.inside import cli_inside
 from tests.cli.standing import standing
 from tests.store.nowhere import assert_nowhere
 
@@ -22,11 +21,7 @@ from tests.store.nowhere import assert_nowhere
 @pytest.fixture
 def cli(tmp_path: Path, environment: dict[str, str]) -> Cli:
     """In this process: there are many of them."""
-
-    async def run(*arguments: str | Path, **extra: str) -> Ran:
-        return await asyncio.to_thread(run_inside, environment | extra, tmp_path, *arguments)
-
-    return run
+    return cli_inside(environment, tmp_path)
 
 
 def lines(path: Path) -> list[dict[str, object]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import stat
 from pathlib import Path
@@ -11,18 +10,14 @@ from typing import Any
 import pytest
 
 from pushkeep.protocol.encoding import b64url_encode
-from tests.cli.conftest import Cli, Ran, Stored
-from tests.cli.inside import run_inside
+from tests.cli.conftest import Cli, Stored
+from tests.cli.inside import cli_inside
 
 
 @pytest.fixture
 def cli(tmp_path: Path, environment: dict[str, str]) -> Cli:
     """In this process: there are many of them."""
-
-    async def run(*arguments: str | Path, **extra: str) -> Ran:
-        return await asyncio.to_thread(run_inside, environment | extra, tmp_path, *arguments)
-
-    return run
+    return cli_inside(environment, tmp_path)
 
 
 async def status(cli: Cli, stored: Stored, **extra: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pushkeep.adapters.new_file import name_it
 from pushkeep.adapters.store import SqliteStore, open_store_inline
 from pushkeep.adapters.store.backup_check import check_database
-from pushkeep.adapters.store.backup_copy import copied, name_it
+from pushkeep.adapters.store.backup_copy import copied
 from pushkeep.adapters.store.exchange import exchange, nobody_has_it_open
 from pushkeep.adapters.store.sealing import Sealer
 from pushkeep.app.consents import declare_purpose, declare_wording

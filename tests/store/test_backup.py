@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pushkeep.adapters.new_file import name_it
 from pushkeep.adapters.store import SqliteStore, open_store
 from pushkeep.adapters.store.backup_check import DatabaseFacts, check_database
-from pushkeep.adapters.store.backup_copy import copied, name_it
+from pushkeep.adapters.store.backup_copy import copied
 from pushkeep.adapters.store.migrate import MigrationPending
 from pushkeep.adapters.store.sealing import Sealer
 from pushkeep.domain.ids import AnyId

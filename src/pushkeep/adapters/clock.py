@@ -51,3 +51,8 @@ class SystemEntropy:
     def token_bytes(self, count: int) -> bytes:
         """``count`` random octets."""
         return secrets.token_bytes(count)
+
+
+def unique_name() -> str:
+    """16 hexadecimal digits for the name of a file that nobody else is to meet."""
+    return SystemEntropy().token_bytes(8).hex()

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from pushkeep.adapters.clock import SystemClock, SystemEntropy
+from pushkeep.adapters.clock import SystemClock, SystemEntropy, unique_name
 from pushkeep.adapters.master_key import read_master_key
+from pushkeep.adapters.new_file import exists, name_it
 from pushkeep.adapters.store.backup_check import DatabaseFacts, check_database, check_is_ours
-from pushkeep.adapters.store.backup_copy import Show, copied, exists, missing, name_it
+from pushkeep.adapters.store.backup_copy import Show, copied, missing
 from pushkeep.adapters.store.exchange import exchange, nobody_has_it_open
 from pushkeep.adapters.store.files import opening_lock
 from pushkeep.adapters.store.master_units import master_keys_of
@@ -33,9 +34,6 @@ from pushkeep.errors import ConfigurationError
 from pushkeep.ports.privacy import ErasedCounts
 
 T = TypeVar("T")
-
-UNIQUE_BYTES = 8
-"""Of a temporary name."""
 
 _RESTORING = "restoring-"
 
@@ -92,7 +90,7 @@ async def make_backup(settings: Settings, target: Path, show: Show) -> Backup:
         if target.exists():
             raise exists(target)
         master = present_master_key(settings)
-        with copied(settings.database, target, _unique(), show, field="database_path") as copy:
+        with copied(settings.database, target, unique_name(), show, field="database_path") as copy:
             facts = _look(copy, master, show)
             name_it(copy, target)
         return facts
@@ -212,12 +210,12 @@ def _alone(database: Path) -> Iterator[Path | None]:
         if database.exists():
             stack.enter_context(nobody_has_it_open(database))
             now = datetime.fromtimestamp(SystemClock().now(), UTC)
-            aside = database.with_name(f"{database.name}.before-restore-{now:%Y%m%dT%H%M%SZ}-{_unique()[:4]}")
+            aside = database.with_name(f"{database.name}.before-restore-{now:%Y%m%dT%H%M%SZ}-{unique_name()[:4]}")
         yield aside
 
 
 def _prepared(source: Path, database: Path, show: Show) -> contextlib.AbstractContextManager[Path]:
-    return copied(source, database, _RESTORING + _unique(), show)
+    return copied(source, database, _RESTORING + unique_name(), show)
 
 
 @contextlib.asynccontextmanager
@@ -232,7 +230,3 @@ async def _in_thread(context: contextlib.AbstractContextManager[T]) -> AsyncIter
 
 def _sealer(master: bytes) -> Sealer:
     return Sealer(master, SystemEntropy().token_bytes)
-
-
-def _unique() -> str:
-    return SystemEntropy().token_bytes(UNIQUE_BYTES).hex()

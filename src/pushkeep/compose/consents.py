@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pushkeep.adapters.clock import SystemClock
+from pushkeep.adapters.clock import SystemClock, unique_name
+from pushkeep.adapters.new_file import written
 from pushkeep.app.consent_audit import export_lines
-from pushkeep.compose.export import written
 from pushkeep.domain.project import Project
 from pushkeep.ports.consents import ConsentStore
 
@@ -22,7 +22,7 @@ async def export_consents(store: ConsentStore, project: Project, target: Path) -
         Unavailable: the disk is full, or the database cannot be read.
     """
     records = 0
-    with written(target) as file:
+    with written(target, unique_name()) as file:
         async for line in export_lines(store, project, now=SystemClock().now()):
             file.write(line.encode())
             records += line.startswith('{"record"')

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from pushkeep.adapters.clock import SystemClock, SystemEntropy
+from pushkeep.adapters.clock import SystemClock, unique_name
 from pushkeep.adapters.formats.portable_file import PortableWriter
-from pushkeep.adapters.store.backup_copy import exists, name_it
+from pushkeep.adapters.new_file import written
 from pushkeep.domain.moving import MovedRecord
 from pushkeep.domain.project import Project
-from pushkeep.errors import InvalidInput, Unavailable
 from pushkeep.ports import ExportStore
 
-FILE_MODE = 0o600
 TOLD_RECORDS = 1000
 """Between two words of how far it is."""
-
-_UNIQUE_BYTES = 8
-_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +60,7 @@ async def export_project(
     """
     clock = SystemClock()
     began = clock.monotonic()
-    writing = written(target)
-    with writing as file:
+    with written(target, unique_name()) as file:
         writer = PortableWriter(file)
         writer.begin(project.public_id, made_by=made_by, now=clock.now(), secrets=secrets)
         done = 0
@@ -85,27 +76,3 @@ async def export_project(
         await asyncio.to_thread(writer.end)
     size = (await asyncio.to_thread(target.stat)).st_size
     return Exported(target, size, dict(writer.counts), clock.monotonic() - began)
-
-
-@contextlib.contextmanager
-def written(target: Path) -> Iterator[BinaryIO]:
-    """A file under a name of its own, which is given its name when the context is left as it should be."""
-    if target.exists():
-        raise exists(target)
-    temporary = target.with_name(f".{target.name}.{SystemEntropy().token_bytes(_UNIQUE_BYTES).hex()}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    except OSError as error:
-        raise InvalidInput(
-            f"{target} cannot be written ({error.strerror}); choose another place.", field="file"
-        ) from None
-    try:
-        with os.fdopen(descriptor, "wb", buffering=_BUFFER_BYTES) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        name_it(temporary, target)
-    except OSError as error:
-        raise Unavailable(f"{target} cannot be written ({error.strerror}); is the disk full?") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pushkeep.adapters.disk import sync
+from pushkeep.adapters.new_file import refused
 from pushkeep.adapters.store.files import FILE_MODE
 from pushkeep.errors import ConfigurationError, InvalidInput, Unavailable
 
@@ -32,7 +33,9 @@ _HEADER = b"SQLite format 3\0"
 
 @contextlib.contextmanager
 def copied(source: Path, target: Path, unique: str, show: Show, *, field: str = "file") -> Iterator[Path]:
-    """Copy a database to a name of its own beside ``target``; removed on leaving, unless :func:`name_it` was called.
+    """Copy a database to a name of its own beside ``target``, which is taken away on leaving.
+
+    :func:`~pushkeep.adapters.new_file.name_it` gives the copy a name that stays.
 
     Args:
         source: a SQLite database, in use or not.
@@ -50,9 +53,7 @@ def copied(source: Path, target: Path, unique: str, show: Show, *, field: str = 
     try:
         os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     except OSError as error:
-        raise InvalidInput(
-            f"{target} cannot be written ({error.strerror}); choose another place.", field="file"
-        ) from None
+        raise refused(target, error) from None
     try:
         _copy(source, temporary, show, field)
         sync(temporary)
@@ -60,28 +61,6 @@ def copied(source: Path, target: Path, unique: str, show: Show, *, field: str = 
     finally:
         for ending in ("", "-journal", "-wal", "-shm", ".lock"):
             temporary.with_name(temporary.name + ending).unlink(missing_ok=True)
-
-
-def name_it(temporary: Path, target: Path) -> None:
-    """Give a copy its name, which must be free.
-
-    Raises:
-        InvalidInput: somebody else has taken the name meanwhile, or the file system cannot do it.
-    """
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise exists(target) from None
-    except OSError as error:
-        raise InvalidInput(
-            f"{target} cannot be written ({error.strerror}); choose another place.", field="file"
-        ) from None
-    sync(target.parent)
-
-
-def exists(target: Path) -> InvalidInput:
-    """What is said of a name that is taken."""
-    return InvalidInput(f"{target} exists, and nothing is overwritten; choose another name.", field="file")
 
 
 def check_is_database(path: Path, *, field: str) -> None:

@@ -199,7 +199,7 @@ class Chores:
             try:
                 await self.look()
             except Unavailable as error:
-                _log.warning("Chores wait for the database: %s", error.message)
+                _log.warning("A chore waits and is tried again: %s", error.message)
             except Conflict as error:
                 _log.warning("A chore was given up: %s", error.message)
             except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 import tomllib
 from pathlib import Path
 
@@ -85,7 +86,9 @@ async def test_somebody_is_given_what_is_kept_and_erased(
             return out
 
         await run(EXAMPLES["export"])
-        found = json.loads((tmp_path / "user-17.json").read_text())
+        file = tmp_path / "user-17.json"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        found = json.loads(file.read_text())
         assert found["contact"]["tags"] == ["customer"]
         assert len(found["subscriptions"]) == 1
         assert await run(EXAMPLES["erase"]) == "Erased: 1 contact, 1 subscription, 1 tag that nobody else had.\n"

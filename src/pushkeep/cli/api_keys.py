@@ -9,7 +9,7 @@ import typer
 
 from pushkeep.cli.common import AsJson, DataDir, example, load, print_json, run, say
 from pushkeep.cli.common import out as out_to
-from pushkeep.cli.keys import private_file
+from pushkeep.cli.private_file import private_file
 from pushkeep.domain.moment import write_moment
 from pushkeep.domain.project import ApiKeyRecord
 

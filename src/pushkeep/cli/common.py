@@ -112,8 +112,13 @@ def complain(text: str, style: str | None = "red") -> None:
 
 def print_json(value: object) -> None:
     """One JSON document on one line of standard output, whatever the terminal."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(to_json(value))
     sys.stdout.flush()
+
+
+def to_json(value: object) -> str:
+    """One JSON document on one line."""
+    return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 def print_report(report: object) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pushkeep.cli.common import AsJson, DataDir, example, load, print_report, run, say
+from pushkeep.cli.common import AsJson, DataDir, example, load, print_report, run, say, to_json
 from pushkeep.cli.erased import show_erased
+from pushkeep.cli.private_file import private_file
 from pushkeep.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -55,12 +58,22 @@ def tag(
     _tell(run(_tag(data_dir, external_id, tags or [], add or [], remove or [], keep=bool(add or remove))), json)
 
 
-@app.command(epilog=example("pushkeep contacts export user-17 > user-17.json"))
-def export(external_id: ExternalId, data_dir: DataDir = None) -> None:
+@app.command(epilog=example("pushkeep contacts export user-17 --out user-17.json"))
+def export(
+    external_id: ExternalId,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it to this new file, which only you can read."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
     """Print everything that is kept of a contact, as JSON, for them to be given."""
+    import msgspec
+
     from pushkeep.web.privacy_schemas import contact_export_report
 
-    print_report(contact_export_report(run(_export(data_dir, external_id))))
+    with nullcontext(sys.stdout) if out is None else private_file(out) as file:
+        file.write(to_json(msgspec.to_builtins(contact_export_report(run(_export(data_dir, external_id))))))
 
 
 @app.command(epilog=example("pushkeep contacts erase user-17"))

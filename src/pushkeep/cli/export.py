@@ -44,7 +44,7 @@ def export(
         print_json({"file": str(done.path), "size_bytes": done.size_bytes, "records": dict(done.counts)})
         return
     say(f"Exported: {done.path} ({done.size_bytes:,} octets, {done.seconds:.1f} s).", "green")
-    say(", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in done.counts.items()) + ".")
+    say(", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in done.counts.items()) + ".")
     if not without_secrets:
         complain("It has private keys and personal data in the clear: remove it when it has been read.", "yellow")
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from pushkeep.cli.common import AsJson, DataDir, example, load, print_json, read_file, run, say
+from pushkeep.cli.private_file import private_file
 from pushkeep.errors import InvalidInput
 from pushkeep.protocol.key_formats import KEY_BYTES_MAX, read_private_key, read_public_key
 from pushkeep.protocol.signing_key import SigningKey
@@ -38,33 +36,6 @@ def generate(
         return
     say(f"Private key written to {out}. Keep it: subscriptions made with it can be reached with no other.")
     say(f"Application server key (public): {key.public_b64}")
-
-
-@contextmanager
-def private_file(path: Path) -> Iterator[TextIO]:
-    """A new file of mode 0600 for a secret; it is gone again if the secret could not be made or written.
-
-    Raises:
-        InvalidInput: the file exists, or cannot be made or written, or it is ``-``: a secret does not belong on a
-            terminal, and less so in a file of that name.
-    """
-    if str(path) == "-":
-        raise InvalidInput("out must be a file; a secret is not written to a terminal.", field="out")
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise InvalidInput(f"{path} exists and is not overwritten; name another file.", field="out") from None
-    except OSError as error:
-        raise InvalidInput(f"cannot write {path}: {error.strerror}.", field="out") from None
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            yield file
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise InvalidInput(f"cannot write {path}: {error.strerror}.", field="out") from None
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 @app.command(epilog=example("pushkeep keys show vapid.pem", "pushkeep keys show", "pushkeep keys show - < pasted.txt"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pushkeep.app.context import Services
 from pushkeep.app.desk import Shown
+from pushkeep.app.duties import Duty
 from pushkeep.app.pages import check_limit
 from pushkeep.domain.consent import SEAL_RECORDS_MAX, ConsentWord, Purpose, Seal, Wording
 from pushkeep.domain.consent_words import (
@@ -242,17 +243,11 @@ async def seal_waiting(services: Services, project: Project, desk: Shown | None 
     return Sealed(tuple(made), await services.store.chain_standing(project))
 
 
-class SealConsents:
-    """Seals records every hour, and as soon as a whole batch waits; a :class:`pushkeep.app.duties.Duty`."""
+class SealConsents(Duty):
+    """Seals records every hour, and as soon as a whole batch waits."""
 
-    @property
-    def name(self) -> str:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return CONSENT_SEALS
-
-    def due_after(self, now: float) -> float:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return now + SEAL_SECONDS
+    name = CONSENT_SEALS
+    every_seconds = SEAL_SECONDS
 
     async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
         """See :class:`pushkeep.app.duties.Duty`."""

@@ -7,31 +7,32 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pushkeep.app.context import Services
-from pushkeep.app.desk import LEASE_SECONDS, NEVER, LeaseKept, Shown
+from pushkeep.app.desk import LEASE_SECONDS, LeaseKept, Shown
 from pushkeep.domain.project import Project
 
 
 class Duty(Protocol):
-    """Something to be done again and again."""
+    """Something to be done again and again; a base class for what is just done when it is due."""
 
     @property
     def name(self) -> str:
         """Which; up to 24 characters, under which its lease and its result are kept."""
         ...
 
-    def due_after(self, now: float) -> float:
-        """When it is next due, once it was done; :data:`~pushkeep.app.desk.NEVER` for not by itself."""
+    @property
+    def every_seconds(self) -> float:
+        """How long after it was done it is due again."""
         ...
 
     async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
-        """Whether to do it now, asked every half minute.
+        """Whether to do it now, asked every half minute: when it is due, if nothing else is said.
 
         Args:
             services: the ports.
             project: whose.
             due_at: epoch seconds; where it was never done, now.
         """
-        ...
+        return due_at <= services.clock.now()
 
     async def do(self, services: Services, project: Project, desk: Shown) -> Mapping[str, object]:
         """Do it, and say what came of it; ``desk.keep`` is to be called between two steps.
@@ -73,7 +74,7 @@ async def do_duty(
     if not early:
         # Asked for ahead of time, whoever finishes meanwhile does not keep us from it; when due, it is due no more.
         known = next((chore for chore in await store.chores(project) if chore.name == duty.name), None)
-        due_at = now if known is None else min(known.due_at, duty.due_after(now))
+        due_at = now if known is None else min(known.due_at, now + duty.every_seconds)
         if not await duty.wanted(services, project, due_at):
             return None
         early = due_at > now
@@ -82,6 +83,7 @@ async def do_duty(
         return None
     result = await duty.do(services, project, LeaseKept(services, project, duty.name, owner, show))
     ended = services.clock.now()
-    due_at = min(duty.due_after(ended), NEVER)
-    await store.finish_chore(project, duty.name, owner, now=ended, due_at=due_at, result=json.dumps(result))
+    await store.finish_chore(
+        project, duty.name, owner, now=ended, due_at=ended + duty.every_seconds, result=json.dumps(result)
+    )
     return result

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pushkeep.app.consents import seal_waiting
 from pushkeep.app.context import Services
 from pushkeep.app.desk import Shown
+from pushkeep.app.duties import Duty
 from pushkeep.domain.ids import AnyId
 from pushkeep.domain.project import Project
 from pushkeep.domain.subscription import check_external_id
@@ -201,20 +202,14 @@ async def replay_erasures(services: Services, project: Project, *, everything: b
 
 
 @dataclass(frozen=True, slots=True)
-class FinishErasures:
-    """Finishes what was cut off while others ran on; a :class:`pushkeep.app.duties.Duty`.
+class FinishErasures(Duty):
+    """Finishes what was cut off while others ran on.
 
     Of two at once, the one that began later is not noted where it ends first: it is gone through here once more.
     """
 
-    @property
-    def name(self) -> str:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return ERASURES
-
-    def due_after(self, now: float) -> float:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return now + FINISH_SECONDS
+    name = ERASURES
+    every_seconds = FINISH_SECONDS
 
     async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
         """See :class:`pushkeep.app.duties.Duty`."""

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from pushkeep.app.context import Services
 from pushkeep.app.desk import Shown
+from pushkeep.app.duties import Duty
 from pushkeep.domain.project import Project
 from pushkeep.ports.privacy import Kept
 
@@ -27,8 +28,8 @@ _DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
-    """How long what is kept; a :class:`pushkeep.app.duties.Duty`.
+class Retention(Duty):
+    """How long what is kept.
 
     Attributes:
         notification_days: what notifications say, after they have finished; 0 for ever, like the others.
@@ -40,18 +41,8 @@ class Retention:
     outcome_days: int = 90
     consent_days: int = 1095
 
-    @property
-    def name(self) -> str:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return RETENTION
-
-    def due_after(self, now: float) -> float:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return now + PERIOD_SECONDS
-
-    async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return due_at <= services.clock.now()
+    name = RETENTION
+    every_seconds = PERIOD_SECONDS
 
     async def do(self, services: Services, project: Project, desk: Shown) -> Mapping[str, object]:
         """Erase what is over its time; how much of each kind, and how long it took.

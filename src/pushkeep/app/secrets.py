@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pushkeep.app.context import Services
 from pushkeep.app.desk import Shown
+from pushkeep.app.duties import Duty
 from pushkeep.domain.project import Project
 from pushkeep.ports.secrets import SecretKind, SecretsStatus
 
@@ -21,20 +22,14 @@ LOOK_AGAIN_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reseal:
-    """Makes anew what retiring keys made; a :class:`pushkeep.app.duties.Duty`.
+class Reseal(Duty):
+    """Makes anew what retiring keys made.
 
     The keys are the whole database's. It is a chore of the project because chores are.
     """
 
-    @property
-    def name(self) -> str:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return RESEAL
-
-    def due_after(self, now: float) -> float:
-        """See :class:`pushkeep.app.duties.Duty`."""
-        return now + LOOK_AGAIN_SECONDS
+    name = RESEAL
+    every_seconds = LOOK_AGAIN_SECONDS
 
     async def wanted(self, services: Services, project: Project, due_at: float) -> bool:
         """See :class:`pushkeep.app.duties.Duty`."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pushkeep.adapters.erasure_file import DIGEST_BYTES, FILE_MODE, LINE_BYTES_MAX, ErasureFile
+from pushkeep.adapters.disk import FILE_MODE
+from pushkeep.adapters.erasure_file import DIGEST_BYTES, LINE_BYTES_MAX, ErasureFile
 from pushkeep.domain.project import Project
 from pushkeep.errors import Unavailable
 from pushkeep.ports.privacy import ErasedKind, ErasedName

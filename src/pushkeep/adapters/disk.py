@@ -1,9 +1,14 @@
-"""What is to outlast a loss of power has to be brought to disk, and so have the names it is found by."""
+"""Files of this user alone, and how they get to the disk.
+
+What is to outlast a loss of power has to be brought there, and so have the names it is found by.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+FILE_MODE = 0o600
 
 
 def sync(path: Path) -> None:

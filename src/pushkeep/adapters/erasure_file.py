@@ -16,12 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pushkeep.adapters.disk import sync
+from pushkeep.adapters.disk import FILE_MODE, sync
 from pushkeep.domain.project import Project
 from pushkeep.errors import Unavailable
 from pushkeep.ports.privacy import ErasedKind, ErasedName, Erasure, ErasureListStanding
 
-FILE_MODE = 0o600
 DIGEST_BYTES = 32
 
 LINE_BYTES_MAX = 1_000

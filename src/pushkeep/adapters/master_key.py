@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from pushkeep.adapters.disk import sync
+from pushkeep.adapters.disk import FILE_MODE, sync
 from pushkeep.errors import ConfigurationError, InvalidInput
 from pushkeep.protocol.encoding import b64_decode, b64url_encode
 
@@ -109,7 +109,7 @@ def _create(path: Path, text: str, unique: str) -> None:
     temporary = path.with_name(f".{path.name}.{unique}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(text + "\n")

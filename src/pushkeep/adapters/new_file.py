@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from pushkeep.adapters.disk import sync
+from pushkeep.adapters.disk import FILE_MODE, sync
 from pushkeep.errors import InvalidInput, Unavailable
-
-FILE_MODE = 0o600
 
 _BUFFER_BYTES = 1 << 20
 _OPEN_FILES = Path("/proc/self/fd")
@@ -54,12 +52,20 @@ def _opened(target: Path, unique: str) -> tuple[int, Path | None]:
     if nameless and _OPEN_FILES.is_dir():
         with contextlib.suppress(OSError):  # not every file system can
             return os.open(target.parent, nameless | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE), None
+    return hidden(target, unique)
+
+
+def hidden(target: Path, unique: str) -> tuple[int, Path]:
+    """Make a file with a name of its own beside ``target``; its descriptor, and the name.
+
+    Raises:
+        InvalidInput: that directory cannot be written.
+    """
     temporary = target.with_name(f".{target.name}.{unique}")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return os.open(temporary, flags, FILE_MODE), temporary
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE), temporary
     except OSError as error:
-        raise refused(target, error) from None
+        raise _refused(target, error) from None
 
 
 def name_it(temporary: Path, target: Path) -> None:
@@ -78,7 +84,7 @@ def name_it(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise exists(target) from None
     except OSError as error:
-        raise refused(target, error) from None
+        raise _refused(target, error) from None
     sync(target.parent)
 
 
@@ -87,6 +93,5 @@ def exists(target: Path) -> InvalidInput:
     return InvalidInput(f"{target} exists, and nothing is overwritten; choose another name.", field="file")
 
 
-def refused(target: Path, error: OSError) -> InvalidInput:
-    """What is said of a place that cannot be written."""
+def _refused(target: Path, error: OSError) -> InvalidInput:
     return InvalidInput(f"{target} cannot be written ({error.strerror}); choose another place.", field="file")

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pushkeep.adapters.disk import sync
-from pushkeep.adapters.new_file import refused
-from pushkeep.adapters.store.files import FILE_MODE
+from pushkeep.adapters.new_file import hidden
 from pushkeep.errors import ConfigurationError, InvalidInput, Unavailable
 
 Show: TypeAlias = Callable[[str, int, int | None], None]
@@ -49,11 +48,8 @@ def copied(source: Path, target: Path, unique: str, show: Show, *, field: str = 
         Unavailable: the source cannot be read at the moment, or the disk is full.
     """
     check_is_database(source, field=field)
-    temporary = target.with_name(f".{target.name}.{unique}")
-    try:
-        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
-    except OSError as error:
-        raise refused(target, error) from None
+    descriptor, temporary = hidden(target, unique)
+    os.close(descriptor)
     try:
         _copy(source, temporary, show, field)
         sync(temporary)

@@ -10,8 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from pushkeep.adapters.disk import sync
-from pushkeep.adapters.store.files import FILE_MODE
+from pushkeep.adapters.disk import FILE_MODE, sync
 from pushkeep.errors import Conflict
 
 BESIDE = ("-wal", "-shm", "-journal")

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from pushkeep.adapters.disk import FILE_MODE
 from pushkeep.errors import ConfigurationError, Unavailable
 
 DIRECTORY_MODE = 0o700
-FILE_MODE = 0o600
 
 LOCK_WAIT_SECONDS_MAX = 60.0
 """A migration by another process; larger databases are migrated before the server is started."""

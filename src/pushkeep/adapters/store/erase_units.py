@@ -132,22 +132,25 @@ _CONSENTS_OF_SUBSCRIPTIONS = (
 _STATES_OF_SUBSCRIPTIONS = delete(consent_states).where(
     consent_states.c.subject == "s", consent_states.c.subject_id.in_(json_values("ids"))
 )
+# Whatever has replaced those that a query begins with, and whatever has replaced that.
+_AND_LATER = "UNION SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id"
+_RECORD_IS_EMPTY = """EXISTS (
+        SELECT 1 FROM consents AS c
+        WHERE c.project_id = consent_states.project_id AND c.number = consent_states.number AND c.erased_at IS NOT NULL
+    )"""
 # What a contact said is handed on to whatever replaces the browser's subscription, whosever that is; so is what nobody
 # in particular agreed to there. Neither may be rested on once its record is empty.
 _STATES_HANDED_ON = text(
-    """
+    f"""
     WITH RECURSIVE later (id) AS (
         SELECT s.superseded_by FROM subscriptions AS s WHERE s.id IN (SELECT value FROM json_each(:ids))
-        UNION
-        SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id
+        {_AND_LATER}
     )
     DELETE FROM consent_states
-    WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND (contact_id = :of_contact OR given AND EXISTS (
-        SELECT 1 FROM consents AS c
-        WHERE c.project_id = consent_states.project_id AND c.number = consent_states.number AND c.erased_at IS NOT NULL
-    ))
+    WHERE subject = 's' AND subject_id IN (SELECT id FROM later)
+        AND (contact_id = :of_contact OR given AND {_RECORD_IS_EMPTY})
     RETURNING subject_id, purpose_id, given
-    """
+    """  # noqa: S608 - of constants only
 )
 # What somebody else said there before holds again, as if the erased contact had never spoken.
 _HOLDS_AGAIN = text(
@@ -182,18 +185,14 @@ _BEFORE_THEM = text(
     """
 )
 _STOPPED = text(
-    """
+    f"""
     WITH RECURSIVE later (id) AS (
         SELECT value FROM json_each(:browsers)
-        UNION
-        SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id
+        {_AND_LATER}
     )
     UPDATE consent_states SET given = 0
-    WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND given AND EXISTS (
-        SELECT 1 FROM consents AS c
-        WHERE c.project_id = consent_states.project_id AND c.number = consent_states.number AND c.erased_at IS NOT NULL
-    )
-    """
+    WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND given AND {_RECORD_IS_EMPTY}
+    """  # noqa: S608 - of constants only
 )
 EMPTY_RECORDS = (
     update(consents).where(consents.c.id.in_(json_values("ids"))).values(**EMPTY_CONSENT, erased_at=bindparam("now"))
@@ -203,15 +202,14 @@ EMPTY_RECORDS = (
 _NOT_OVER = text("UPDATE consents SET over_at = NULL WHERE project_id = :of_project AND number = :of_number AND given")
 # What was said on a browser that has become another's since: found by the records, there and at what has replaced it.
 _STATES_ELSEWHERE = text(
-    """
+    f"""
     WITH RECURSIVE later (id) AS (
         SELECT subscription_id FROM consents WHERE contact_id = :of_contact AND subscription_id IS NOT NULL
-        UNION
-        SELECT s.superseded_by FROM later CROSS JOIN subscriptions AS s WHERE s.id = later.id
+        {_AND_LATER}
     )
     DELETE FROM consent_states WHERE subject = 's' AND subject_id IN (SELECT id FROM later) AND contact_id = :of_contact
     RETURNING subject_id, purpose_id, given
-    """
+    """  # noqa: S608 - of constants only
 )
 _CONSENTS_OF_CONTACT = (
     update(consents)

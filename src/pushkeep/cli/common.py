@@ -10,7 +10,7 @@ import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -110,22 +110,18 @@ def complain(text: str, style: str | None = "red") -> None:
     err.print(Text(text, style=style or ""))
 
 
-def print_json(value: object) -> None:
-    """One JSON document on one line of standard output, whatever the terminal."""
-    sys.stdout.write(to_json(value))
-    sys.stdout.flush()
+def print_json(value: object, file: TextIO | None = None) -> None:
+    """One JSON document on one line of standard output, whatever the terminal, or of a file."""
+    file = sys.stdout if file is None else file
+    file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    file.flush()
 
 
-def to_json(value: object) -> str:
-    """One JSON document on one line."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
-
-
-def print_report(report: object) -> None:
+def print_report(report: object, file: TextIO | None = None) -> None:
     """A report of the HTTP API, in the API's own shape."""
     import msgspec
 
-    print_json(msgspec.to_builtins(report))
+    print_json(msgspec.to_builtins(report), file)
 
 
 def stop(status: Exit) -> NoReturn:

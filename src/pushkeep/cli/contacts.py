@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pushkeep.cli.common import AsJson, DataDir, example, load, print_report, run, say, to_json
+from pushkeep.cli.common import AsJson, DataDir, example, load, print_report, run, say
 from pushkeep.cli.erased import show_erased
 from pushkeep.cli.private_file import private_file
 from pushkeep.errors import InvalidInput, NotFound
@@ -68,12 +67,10 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Print everything that is kept of a contact, as JSON, for them to be given."""
-    import msgspec
-
     from pushkeep.web.privacy_schemas import contact_export_report
 
-    with nullcontext(sys.stdout) if out is None else private_file(out) as file:
-        file.write(to_json(msgspec.to_builtins(contact_export_report(run(_export(data_dir, external_id))))))
+    with nullcontext() if out is None else private_file(out) as file:
+        print_report(contact_export_report(run(_export(data_dir, external_id))), file)
 
 
 @app.command(epilog=example("pushkeep contacts erase user-17"))
